@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Command rules as a boundary: an exec request is split into words by a strict grammar, compared
+ * word by word with the role's exact argv, and what is forwarded is the words re-quoted, never
+ * the client's text. Pure; used by authd (encodes them into the grant) and by the backend (decodes, applies). */
+#ifndef SALLYPORT_POLICY_RULES_H
+#define SALLYPORT_POLICY_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/wire.h"
+
+#define WORDS_MAX      256
+#define WORDS_TEXT_MAX 65536
+
+struct words {
+    size_t count;
+    char *word[WORDS_MAX]; /* NUL-terminated, point into text */
+    char *text;
+};
+void words_clear(struct words *w);
+
+/* One simple command: words of [A-Za-z0-9_@%+=:,./-], or quoted ('...' anything but quote and control characters;
+ * "..." without $ ` \ !); quoted and bare parts may join in one word. No operator, redirection, assignment before the
+ * command, glob, ~, #, backslash, control character, newline, NUL, invalid UTF-8, empty command.
+ * ERR_SYNTAX with the column and what was found. */
+MUST_CHECK int words_split(const void *text, size_t len, struct words *out, struct err *e);
+/* Re-quotes for a POSIX shell: bare where only safe characters, else single quotes. Arguments with ' \ or !
+ * are refused (ERR_INPUT): no quoting of them is right on every target's shell. */
+MUST_CHECK int words_quote(const struct words *w, struct buf *out, struct err *e);
+
+struct rule_set; /* allow rules of all matching roles, with the absolute path for the bare program name */
+
+/* Which rule allows it, and what runs: on a match fills name ("bob-virsh/commands[0]", size 128) and
+ * forward (the command line to send). ERR_DENIED with a text for the operator when none matches. A
+ * set in which some matching role allows exec without command rules matches everything. */
+MUST_CHECK int rule_set_apply(const struct rule_set *set, const void *command, size_t len, char name[128],
+                              struct buf *forward, struct err *e);
+MUST_CHECK int rule_set_encode(const struct rule_set *set, struct buf *out);
+/* NULL on error. len 0: no rules, everything is allowed as sent. */
+struct rule_set *rule_set_decode(const void *bytes, size_t len, struct err *e);
+void rule_set_free(struct rule_set *set);
+/* True when there are rules: no PTY, no shell bytes as sent. */
+bool rule_set_restricts(const struct rule_set *set);
+
+#endif
