@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 
 enum err_code {
     ERR_OK = 0,

@@ -42,8 +42,24 @@ const char *yaml_name(const struct yaml_doc *doc);
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
 /* "NAME:LINE:COLUMN: " and the message. Returns ERR_SYNTAX. */
-int yaml_error(const struct yaml_doc *doc, const struct yaml_node *at, struct err *e, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+int yaml_error(const struct yaml_doc *doc, const struct yaml_node *at, struct err *e,
+               const char *format, ...) PRINTF_LIKE(4, 5);
+/* What a node is, for messages: `a list`, `a map`, `nothing`, or its text, quoted, escaped and cut. */
+#define YAML_FOUND_MAX 280
+const char *yaml_found(const struct yaml_node *n, char out[YAML_FOUND_MAX]);
+
+/* The value of a key that must be there. */
+MUST_CHECK int yaml_require(const struct yaml_doc *doc, const struct yaml_node *map,
+                            const char *key, const struct yaml_node **out, struct err *e);
+/* The node must be of this kind; expected is the words after "expected ". */
+MUST_CHECK int yaml_is(const struct yaml_doc *doc, const struct yaml_node *n, enum yaml_kind kind,
+                       const char *expected, struct err *e);
+/* A scalar of 1 to max bytes on one line; *out belongs to the document. */
+MUST_CHECK int yaml_text(const struct yaml_doc *doc, const struct yaml_node *n, size_t max,
+                         const char *expected, const char **out, struct err *e);
+/* One of words (NULL-terminated): *out is its place. The error names the nearest. */
+MUST_CHECK int yaml_word(const struct yaml_doc *doc, const struct yaml_node *n,
+                         const char *const *words, size_t *out, struct err *e);
 
 /* Every key of map must be in known (NULL-terminated); the error names the nearest known word. */
 MUST_CHECK int yaml_only_keys(const struct yaml_doc *doc, const struct yaml_node *map,
@@ -52,13 +68,15 @@ MUST_CHECK int yaml_only_keys(const struct yaml_doc *doc, const struct yaml_node
 const char *nearest_word(const char *text, const char *const *words);
 
 /* Conversions; each error says what was found and what is expected. */
-MUST_CHECK int yaml_bool(const struct yaml_doc *d, const struct yaml_node *n, bool *out, struct err *e);
-MUST_CHECK int yaml_u64(const struct yaml_doc *d, const struct yaml_node *n, uint64_t min, uint64_t max,
-                        uint64_t *out, struct err *e);
+MUST_CHECK int yaml_bool(const struct yaml_doc *d, const struct yaml_node *n, bool *out,
+                         struct err *e);
+MUST_CHECK int yaml_u64(const struct yaml_doc *d, const struct yaml_node *n, uint64_t min,
+                        uint64_t max, uint64_t *out, struct err *e);
 /* "90s", "15m", "8h", "2d"; a bare number is an error. In milliseconds. */
-MUST_CHECK int yaml_duration(const struct yaml_doc *d, const struct yaml_node *n, uint64_t min_ms, uint64_t max_ms,
-                             uint64_t *out_ms, struct err *e);
+MUST_CHECK int yaml_duration(const struct yaml_doc *d, const struct yaml_node *n, uint64_t min_ms,
+                             uint64_t max_ms, uint64_t *out_ms, struct err *e);
 /* "4096", "64KiB", "1GiB". In bytes. */
-MUST_CHECK int yaml_size(const struct yaml_doc *d, const struct yaml_node *n, uint64_t *out, struct err *e);
+MUST_CHECK int yaml_size(const struct yaml_doc *d, const struct yaml_node *n, uint64_t *out,
+                         struct err *e);
 
 #endif
