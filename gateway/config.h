@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sallyport.yaml, read once at start by the supervisor and by the administrator's commands. The keys
+ * stand in gateway/config.def. Trusts only a file that root (or who runs this) owns and nobody else
+ * may write. Does I/O only in config_load and config_users. */
+#ifndef SALLYPORT_GATEWAY_CONFIG_H
+#define SALLYPORT_GATEWAY_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "policy/address.h"
+
+#define CONFIG_FILE          "sallyport.yaml"
+#define CONFIG_LISTEN_MAX    16
+#define CONFIG_ADMINS_MAX    64
+#define CONFIG_PREFIXES_MAX  256
+#define CONFIG_LISTENERS_MAX 64
+#define CONFIG_PATH_MAX      200 /* file names below it stay under PATH_MAX and readable */
+#define CONFIG_RUNTIME_MAX   90  /* sun_path is 108 bytes, "/control" comes after it */
+#define CONFIG_FROM_MAX      200 /* authd.start carries so much */
+
+enum config_user_index {
+    CONFIG_USER_LISTENER,
+    CONFIG_USER_FRONTEND,
+    CONFIG_USER_BACKEND,
+    CONFIG_USER_AUTHD,
+    CONFIG_USER_AUDITD,
+    CONFIG_USERS
+};
+
+struct config_user {
+    char name[33]; /* as written: a name or a number */
+    unsigned line, column;
+    uid_t uid; /* both after config_users; a numeric user has the same gid */
+    gid_t gid;
+};
+
+struct config_endpoint {
+    struct address address;
+    uint16_t port;
+};
+
+struct config_prefixes {
+    size_t count;
+    struct prefix at[CONFIG_PREFIXES_MAX];
+};
+
+struct config {
+    char file[256]; /* for messages */
+    char gateway[256];
+    struct {
+        size_t count;
+        struct config_endpoint at[CONFIG_LISTEN_MAX];
+    } listen;
+    char state[CONFIG_PATH_MAX + 1];
+    char runtime[CONFIG_PATH_MAX + 1];
+    struct {
+        size_t count;
+        struct config_user at[CONFIG_ADMINS_MAX];
+    } admins;
+    struct config_prefixes from, reserve_from;
+    char vault_from[CONFIG_FROM_MAX + 1];
+    uint64_t listeners; /* 0: one per core */
+    uint64_t connections, per_source, reserve;
+    uint64_t handshake_ms, login_ms, connect_ms;
+    uint64_t lockout_failures, lockout_ms;
+    uint64_t enrolment_ms;
+    struct config_user users[CONFIG_USERS];
+};
+
+/* Parses the text of a file; name is for messages. ERR_SYNTAX with "NAME:LINE:COLUMN: found ...,
+ * expected ...". */
+MUST_CHECK int config_parse(const char *name, const void *bytes, size_t len, struct config *out,
+                            struct err *e);
+/* Reads and parses path (CONFDIR/sallyport.yaml). Does not look up users. */
+MUST_CHECK int config_load(const char *path, struct config *out, struct err *e);
+/* Looks up the user names of `users` and `admins` in the system's databases, and checks that the users are five
+ * different ones and not root. */
+MUST_CHECK int config_users(struct config *c, struct err *e);
+/* The directory of sallyport.yaml when no -c is given. */
+const char *config_default_dir(void);
+
+/* The configuration in force as YAML, every key with its value. */
+MUST_CHECK int config_dump(const struct config *c, struct buf *out);
+/* The table as mdoc list items, for sallyport.yaml(5). */
+MUST_CHECK int config_document(struct buf *out);
+
+#endif
