@@ -32,14 +32,14 @@ enum { FRONTEND_STREAM, FRONTEND_LOGIN, FRONTEND_TRAIL, FRONTEND_FDS };
 enum { BACKEND_TARGET, BACKEND_RELAY, BACKEND_GRANT, BACKEND_AGENT, BACKEND_TRAIL, BACKEND_FDS };
 
 struct forkserver_ops {
-    enum sandbox_program server; /* SANDBOX_FRONTEND_SERVER or SANDBOX_BACKEND_SERVER */
-    enum sandbox_program child;  /* SANDBOX_FRONTEND or SANDBOX_BACKEND */
+    enum sandbox_program server_sandbox; /* SANDBOX_FRONTEND_SERVER or SANDBOX_BACKEND_SERVER */
+    enum sandbox_program child_sandbox; /* SANDBOX_FRONTEND or SANDBOX_BACKEND */
 
     /* In the server, once, confined by sandbox_enter but not yet sealed: load libraries and the host
      * key (the server closes host_key_fd afterwards). *data is given to every child. NULL: nothing to do. */
     int (*start)(const struct forkserver_start *start, void **data, struct err *e);
 
-    /* In the child: sealed with `child`, signals at their defaults but SIGPIPE ignored, no descriptors but 0, 1, 2 and
+    /* In the child: sealed with child_sandbox, signals at their defaults but SIGPIPE ignored, no descriptors but 0, 1, 2 and
      * fds, log_connection(conn) done, killed when the server dies. Returns the exit status: 0 for every
      * orderly end, whatever the peer did; anything else, or a signal, is a crash: it is
      * counted against the source and the server is replaced. */

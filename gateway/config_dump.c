@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration in force as YAML, and the table as the list of sallyport.yaml(5): made from
+ * gateway/config.def, so that neither can disagree with the parser. Pure. */
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/config.h"
+#include "gateway/config_table.h"
+
+static int put_duration(struct buf *out, uint64_t ms)
+{
+    static const struct {
+        uint64_t ms;
+        char unit;
+    } units[] = {{86400000, 'd'}, {3600000, 'h'}, {60000, 'm'}, {1000, 's'}};
+    size_t i = 0;
+
+    while (i < 3 && (ms == 0 || ms % units[i].ms != 0))
+        i++;
+    return buf_printf(out, "%llu%c", (unsigned long long)(ms / units[i].ms), units[i].unit);
+}
+
+static int put_endpoint(struct buf *out, const struct config_endpoint *at)
+{
+    char text[ADDRESS_TEXT];
+    const char *format = at->address.family == 6 ? "\"[%s]:%u\"" : "\"%s:%u\"";
+
+    return buf_printf(out, format, address_text(&at->address, text), at->port);
+}
+
+static int put_list(struct buf *out, const struct config_key *k, const struct config *c)
+{
+    const void *field = (const char *)c + k->offset;
+    const struct config_prefixes *prefixes = field;
+    const size_t count = *(const size_t *)field;
+    char text[ADDRESS_TEXT];
+    int rc = buf_printf(out, "[");
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (i > 0)
+            rc = buf_printf(out, ", ");
+        if (rc < 0)
+            break;
+        if (k->type == CONFIG_TYPE_ENDPOINTS)
+            rc = put_endpoint(out, &c->listen.at[i]);
+        else if (k->type == CONFIG_TYPE_USERS)
+            rc = buf_printf(out, "%s", c->admins.at[i].name);
+        else
+            rc = buf_printf(out, "\"%s/%u\"", address_text(&prefixes->at[i].base, text),
+                            prefixes->at[i].bits);
+    }
+    return rc < 0 ? rc : buf_printf(out, "]");
+}
+
+static int put_value(struct buf *out, const struct config_key *k, const struct config *c)
+{
+    const void *field = (const char *)c + k->offset;
+
+    switch (k->type) {
+    case CONFIG_TYPE_NAME:
+    case CONFIG_TYPE_TEXT:
+    case CONFIG_TYPE_PATH:
+        return buf_printf(out, "\"%s\"", (const char *)field);
+    case CONFIG_TYPE_NUMBER:
+        return buf_printf(out, "%llu", *(const unsigned long long *)field);
+    case CONFIG_TYPE_DURATION:
+        return put_duration(out, *(const uint64_t *)field);
+    case CONFIG_TYPE_USER:
+        return buf_printf(out, "%s", ((const struct config_user *)field)->name);
+    case CONFIG_TYPE_ENDPOINTS:
+    case CONFIG_TYPE_PREFIXES:
+    case CONFIG_TYPE_USERS:
+        return put_list(out, k, c);
+    }
+    return ERR_INPUT;
+}
+
+int config_dump(const struct config *c, struct buf *out)
+{
+    const char *section = "";
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (strcmp(k->section, section) != 0) {
+            section = k->section;
+            rc = buf_printf(out, "%s:\n", section);
+        }
+        if (rc == 0)
+            rc = buf_printf(out, "%s%s: ", section[0] ? "  " : "", k->key);
+        if (rc == 0)
+            rc = put_value(out, k, c);
+        if (rc == 0)
+            rc = buf_printf(out, "\n");
+    }
+    return rc;
+}
+
+int config_document(struct buf *out)
+{
+    int rc = buf_printf(out, ".Bl -tag -width Ds\n");
+
+    for (size_t i = 0; rc == 0 && i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        rc = buf_printf(out, ".It Cm %s%s%s\n%s\n(%s", k->section, k->section[0] ? "." : "",
+                        k->key, k->help, k->unit);
+        if (rc == 0)
+            rc = k->default_yaml ? buf_printf(out, "; default: %s)\n",
+                                              k->default_yaml[0] ? k->default_yaml : "none")
+                                 : buf_printf(out, "; required)\n");
+    }
+    return rc < 0 ? rc : buf_printf(out, ".El\n");
+}
