@@ -13,16 +13,19 @@
 
 #include "base/buf.h"
 
+#define JSON_OUT_DEPTH 16 /* the deepest payload, SESSION_START, has 4 */
+
 struct json_out {
     struct buf *out;
     unsigned depth;
-    bool first[16]; /* per depth: nothing written yet */
+    bool first[JSON_OUT_DEPTH];   /* per depth: nothing written yet */
+    char closing[JSON_OUT_DEPTH]; /* per depth: '}' or ']' */
     bool failed;    /* sticks; checked by json_end */
 };
 
 /* Starts with an open object `{`. */
 void json_begin(struct json_out *j, struct buf *out);
-/* name NULL inside arrays. */
+/* name NULL inside arrays (there, invalid UTF-8 has no sibling). */
 void json_str(struct json_out *j, const char *name, const char *value); /* NULL value: null */
 void json_bytes(struct json_out *j, const char *name, const void *p, size_t len); /* text a peer sent */
 void json_hex(struct json_out *j, const char *name, const void *p, size_t len);

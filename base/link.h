@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -36,11 +37,19 @@ struct msg_spec {
     uint16_t reply; /* number of the expected reply, 0: none (documentation) */
     uint8_t fds;    /* exactly so many descriptors */
     uint32_t max;   /* bytes of the fields at most */
+    const char *fields; /* as they stand in the table */
     int (*print)(const struct frame *f, struct buf *out); /* secrets print as [secret] */
+};
+
+struct link_state_name {
+    const char *name;
+    uint32_t bit;
 };
 
 struct link_spec {
     const char *name, *first, *second;
+    const struct link_state_name *states;
+    size_t state_count;
     const struct msg_spec *messages;
     size_t count;
     uint32_t max; /* the largest message's bytes, number included */
@@ -50,7 +59,8 @@ struct link_spec {
 struct frame {
     const struct msg_spec *spec;
     struct bytes fields;
-    int fds[LINK_FDS_MAX]; /* CLOEXEC; the receiver owns them: take with frame_take_fd */
+    struct link *link;     /* keeps the descriptors that are not taken */
+    int fds[LINK_FDS_MAX]; /* CLOEXEC; take with frame_take_fd; -1: none or taken */
 };
 
 /* fd must be a SEQPACKET socket; the link owns it and makes it non-blocking. queue_max bounds the
@@ -66,7 +76,10 @@ void link_enter(struct link *l, uint32_t state);
 uint32_t link_state(const struct link *l);
 
 /* 1: *f is a message. 0: none now. ERR_CLOSED, ERR_PROTOCOL, ERR_SYSTEM. Descriptors of the frame
- * that were not taken are closed at the next call. */
+ * that were not taken are closed at the next call. What the other side sent before it closed still
+ * comes first, also after link_send said ERR_CLOSED. After ERR_PROTOCOL nothing is received any more.
+ * The memory that frames are received into goes back when there is nothing to receive: one large
+ * buffer is kept per thread, for whichever link needs it next. */
 MUST_CHECK int link_recv(struct link *l, struct frame *f, struct err *e);
 /* The i-th descriptor; it is the caller's from now on. */
 int frame_take_fd(struct frame *f, unsigned i);
@@ -76,6 +89,12 @@ int frame_take_fd(struct frame *f, unsigned i);
  * LINK_MESSAGE_send functions call this. */
 MUST_CHECK int link_send(struct link *l, uint16_t number, const void *fields, size_t len, const int *fds,
                          unsigned nfds, struct err *e);
+/* The same with the fields in pieces, so that bulk data is not copied; pieces[0] has room for the
+ * message number before the fields: LINK_HEAD bytes, which the call fills in. */
+#define LINK_HEAD 2
+#define LINK_PIECES_MAX 12 /* grant.grant, the most: 4 views, and the pieces around them */
+MUST_CHECK int link_send_pieces(struct link *l, uint16_t number, struct iovec *pieces, unsigned count,
+                                const int *fds, unsigned nfds, struct err *e);
 /* Bytes queued here because the kernel would not take them; poll for POLLOUT while > 0, then call
  * link_flush (0, or ERR_CLOSED). A producer of bulk data stops reading its source while > 0. */
 size_t link_pending(const struct link *l);
@@ -87,6 +106,8 @@ MUST_CHECK int link_pair(int fds[2], size_t sndbuf, struct err *e);
 /* The same with SOCK_STREAM, for byte streams. */
 MUST_CHECK int stream_pair(int fds[2], size_t sndbuf, struct err *e);
 
+/* Shows a frame in one line, `name field=value ...`, for debugging logs. */
+MUST_CHECK int link_print(const struct frame *f, struct buf *out);
 /* Writes the link's table as Markdown, for docs/PROTOCOL.md. */
 MUST_CHECK int link_document(const struct link_spec *spec, struct buf *out);
 

@@ -31,8 +31,8 @@
  * per table in the same way, holds the definitions. No include guard: it is a template. */
 #include "base/link.h"
 
-#define LINK(link, first, second) extern const struct link_spec link_##link;
-#define STATE(link, name, bit) enum { link##_STATE_##name = 1u << (bit) };
+#define LINK(table, first, second) extern const struct link_spec link_##table;
+#define STATE(table, name, bit) enum { table##_STATE_##name = 1u << (bit) };
 #define U8(n)          uint8_t n;
 #define U16(n)         uint16_t n;
 #define U32(n)         uint32_t n;
@@ -42,14 +42,14 @@
 #define BYTES(n, size) uint8_t n[size];
 #define DATA(n, max)   struct bytes n;
 #define NOTHING        char nothing_;
-#define MESSAGE(link, name, number, direction, states, times, reply, fds, ...)                     \
-    struct link##_##name {                                                                         \
+#define MESSAGE(table, name, number, direction, states, times, reply, fds, ...)                    \
+    struct table##_##name {                                                                        \
         __VA_ARGS__                                                                                \
     };                                                                                             \
-    enum { link##_##name##_NUMBER = (number) };                                                    \
-    MUST_CHECK int link##_##name##_send(struct link *l, const struct link##_##name *m,             \
+    enum { table##_##name##_NUMBER = (number) };                                                   \
+    MUST_CHECK int table##_##name##_send(struct link *l, const struct table##_##name *m,           \
                                         const int *fd, struct err *e);                             \
-    MUST_CHECK int link##_##name##_decode(const struct frame *f, struct link##_##name *m,          \
+    MUST_CHECK int table##_##name##_decode(const struct frame *f, struct table##_##name *m,        \
                                           struct err *e);
 #include MSG_TABLE
 #undef MESSAGE
@@ -66,8 +66,8 @@
 #undef STATE
 
 /* A second pass for the sizes. */
-#define LINK(link, first, second)
-#define STATE(link, name, bit)
+#define LINK(table, first, second)
+#define STATE(table, name, bit)
 #define U8(n)          +1
 #define U16(n)         +2
 #define U32(n)         +4
@@ -77,8 +77,8 @@
 #define BYTES(n, size) +(size)
 #define DATA(n, max)   +4 + (max)
 #define NOTHING        +0
-#define MESSAGE(link, name, number, direction, states, times, reply, fds, ...)                     \
-    enum { link##_##name##_MAX = 0 __VA_ARGS__ };
+#define MESSAGE(table, name, number, direction, states, times, reply, fds, ...)                    \
+    enum { table##_##name##_MAX = 0 __VA_ARGS__ };
 #include MSG_TABLE
 #undef MESSAGE
 #undef U8

@@ -14,7 +14,8 @@
 
 struct secret; /* opaque */
 
-/* len bytes, zeroed. NULL when memory is out or cannot be locked. */
+/* len bytes, zeroed. NULL when memory is out or cannot be locked. A forked child does not inherit
+ * the bytes; to look at them there is a broken invariant. */
 struct secret *secret_new(size_t len);
 /* A copy of bytes; the caller wipes its own. */
 struct secret *secret_copy(const void *bytes, size_t len);
