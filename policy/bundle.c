@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The one reading of a policy set. The supervisor, which is root, runs bundle_read and
+ * bundle_memfd: it opens only files that root alone can write, follows no symbolic link, and reads
+ * each once, so that what is hashed is what is parsed. authd, which trusts nothing in the block,
+ * runs bundle_next. Format: policy/bundle.h. */
+#include "policy/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <openssl/sha.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/yaml_tree.h"
+
+#define ROLES_DIR "roles.d"
+/* Six times the scale that the product promises; a directory is not read without end. */
+#define ROLE_FILES_MAX 65536u
+
+static int open_below(int dirfd, const char *path, int flags)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+
+    return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+}
+
+/* Who may write it decides what it may say. */
+static int check_owner(int fd, const char *path, bool directory, unsigned owner_uid,
+                       struct stat *st, struct err *e)
+{
+    if (fstat(fd, st) < 0)
+        return err_errno(e, "%s: cannot be examined", path);
+    if (directory ? !S_ISDIR(st->st_mode) : !S_ISREG(st->st_mode))
+        return err_set(e, ERR_INPUT, "%s: found something else, expected a %s", path,
+                       directory ? "directory" : "regular file");
+    if (st->st_uid != 0 && st->st_uid != owner_uid)
+        return err_set(e, ERR_INPUT, "%s: found owner %u, expected %u", path, (unsigned)st->st_uid,
+                       owner_uid);
+    if (st->st_mode & (S_IWGRP | S_IWOTH))
+        return err_set(e, ERR_INPUT,
+                       "%s: found mode %04o, expected one that group and others cannot write "
+                       "(chmod go-w)",
+                       path, (unsigned)st->st_mode & 07777);
+    return 0;
+}
+
+/* Appends one file as (STR name, DATA bytes). A size that changes while it is read is an error. */
+static int add_file(int dirfd, const char *path, unsigned owner_uid, struct buf *out, struct err *e)
+{
+    const size_t name_len = strlen(path);
+    struct stat st;
+    int fd = -1, rc;
+
+    if (name_len > 255)
+        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", path,
+                       name_len);
+    fd = open_below(dirfd, path, 0);
+    if (fd < 0) {
+        if (errno == ELOOP)
+            return err_set(e, ERR_INPUT, "%s: found a symbolic link, expected a regular file",
+                           path);
+        return err_errno(e, "%s: cannot be opened", path);
+    }
+    rc = check_owner(fd, path, false, owner_uid, &st, e);
+    if (rc < 0)
+        goto out;
+    if (st.st_size > (off_t)YAML_FILE_MAX) {
+        rc = err_set(e, ERR_INPUT, "%s: found %lld bytes, expected at most %u", path,
+                     (long long)st.st_size, YAML_FILE_MAX);
+        goto out;
+    }
+    const size_t size = (size_t)st.st_size, head = 2 + name_len + 4;
+    uint8_t *p = buf_reserve(out, head + size + 1);
+    if (!p) {
+        rc = err_set(e, ERR_FULL, "%s: the policy set is larger than %u bytes", path, BUNDLE_MAX);
+        goto out;
+    }
+    wire_store_u16(p, (uint16_t)name_len);
+    memcpy(p + 2, path, name_len);
+    wire_store_u32(p + 2 + name_len, (uint32_t)size);
+    size_t got = 0;
+    while (got <= size) { /* one byte more than there should be, to see growth */
+        ssize_t n = read(fd, p + head + got, size + 1 - got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rc = err_errno(e, "%s: cannot be read", path);
+            goto out;
+        }
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    if (got != size) {
+        rc = err_set(e, ERR_BUSY, "%s: changed while it was read; try again", path);
+        goto out;
+    }
+    buf_commit(out, head + size);
+out:
+    close(fd);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct names {
+    char **name;
+    size_t count, cap;
+};
+
+static int names_add(struct names *names, const char *file, struct err *e)
+{
+    if (names->count == ROLE_FILES_MAX)
+        return err_set(e, ERR_FULL, ROLES_DIR ": found more than %u files", ROLE_FILES_MAX);
+    if (names->count == names->cap) {
+        size_t cap = names->cap ? names->cap * 2 : 64;
+        char **grown = reallocarray(names->name, cap, sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_MEMORY, ROLES_DIR ": out of memory");
+        names->name = grown;
+        names->cap = cap;
+    }
+    if (asprintf(&names->name[names->count], ROLES_DIR "/%s", file) < 0)
+        return err_set(e, ERR_MEMORY, ROLES_DIR ": out of memory");
+    names->count++;
+    return 0;
+}
+
+static int list_roles(int dirfd, unsigned owner_uid, struct names *names, struct err *e)
+{
+    struct stat st;
+    int fd = open_below(dirfd, ROLES_DIR, O_DIRECTORY);
+    DIR *dir = NULL;
+    int rc = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_errno(e, ROLES_DIR ": cannot be opened");
+    rc = check_owner(fd, ROLES_DIR, true, owner_uid, &st, e);
+    if (rc < 0)
+        goto out;
+    dir = fdopendir(fd);
+    if (!dir) {
+        rc = err_errno(e, ROLES_DIR ": cannot be read");
+        goto out;
+    }
+    fd = -1; /* the stream has it */
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry) {
+            if (errno)
+                rc = err_errno(e, ROLES_DIR ": cannot be read");
+            break;
+        }
+        const size_t len = strlen(entry->d_name);
+        if (entry->d_name[0] == '.' || len < 6 || strcmp(entry->d_name + len - 5, ".yaml") != 0)
+            continue;
+        rc = names_add(names, entry->d_name, e);
+        if (rc < 0)
+            break;
+    }
+    if (names->count)
+        qsort(names->name, names->count, sizeof *names->name, by_name);
+out:
+    if (dir)
+        closedir(dir);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
+{
+    struct names names = {0};
+    struct stat st;
+    int rc = check_owner(dirfd, "the configuration directory", true, owner_uid, &st, e);
+
+    if (rc == 0)
+        rc = list_roles(dirfd, owner_uid, &names, e);
+    if (rc == 0)
+        rc = add_file(dirfd, "operators.yaml", owner_uid, out, e);
+    for (size_t i = 0; i < names.count && rc == 0; i++)
+        rc = add_file(dirfd, names.name[i], owner_uid, out, e);
+    if (rc == 0)
+        rc = add_file(dirfd, "targets.yaml", owner_uid, out, e);
+    if (rc == 0 && buf_len(out) > BUNDLE_MAX)
+        rc = err_set(e, ERR_FULL, "the policy set is larger than %u bytes", BUNDLE_MAX);
+    for (size_t i = 0; i < names.count; i++)
+        free(names.name[i]);
+    free(names.name);
+    return rc;
+}
+
+int bundle_memfd(const struct buf *bundle, struct err *e)
+{
+    const uint8_t *p = buf_head(bundle);
+    size_t left = buf_len(bundle);
+    int fd = memfd_create("sallyport-policy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return err_errno(e, "memory for the policy set");
+    while (left) {
+        ssize_t n = write(fd, p, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            goto failed;
+        p += n;
+        left -= (size_t)n;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        goto failed;
+    return fd;
+failed:
+    err_errno(e, "memory for the policy set");
+    close(fd);
+    return ERR_SYSTEM;
+}
+
+int bundle_next(struct wire_reader *r, struct bundle_file *out, struct err *e)
+{
+    memset(out, 0, sizeof *out);
+    if (!r->left && !r->failed)
+        return 0;
+    wire_get_str(r, out->name, sizeof out->name - 1);
+    out->bytes = wire_get_data(r, YAML_FILE_MAX);
+    if (r->failed || !out->name[0])
+        return err_set(e, ERR_PROTOCOL, "the policy set's block is malformed");
+    return 1;
+}
+
+void bundle_hash(const void *block, size_t len, uint8_t out[32])
+{
+    SHA256(block, len, out);
+}
