@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The record types of the trail (audit/record.def) and the layout of a record header
- * (docs/FORMAT.md). Used by every process that writes records and by all readers. */
+ * (docs/FORMAT.md). Used by every process that writes records and by all readers. Does no I/O. */
 #ifndef SALLYPORT_AUDIT_RECORD_H
 #define SALLYPORT_AUDIT_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/err.h"
 
 enum record_type {
 #define RECORD(number, name, token, producers, payload, meaning) RECORD_##name = (number),
@@ -13,7 +16,44 @@ enum record_type {
 #undef RECORD
 };
 
+#define RECORD_HEADER_SIZE 176u
+#define RECORD_HASH_SIZE   32u
+#define RECORD_SESSION_ID  16u
+/* A reader's buffer holds one record. 64 KiB of a producer's bytes, or a segment record that lists
+ * some 2,000 sessions of 300 bytes each. */
+#define RECORD_PAYLOAD_MAX (1024u * 1024u)
+/* Bit 0: the payload is sealed. No other bit has a meaning yet. */
+#define RECORD_FLAG_SEALED 1u
+
+/* One header, field by field; the magic, the header's length and the eight zero bytes are implied.
+ */
+struct record {
+    uint8_t type;
+    uint8_t flags;
+    uint64_t index;
+    uint64_t real_ns;
+    uint64_t boot_ns;
+    uint8_t session[RECORD_SESSION_ID];
+    uint64_t sequence;
+    uint32_t channel;
+    uint32_t payload_len;
+    uint32_t epoch;
+    uint32_t data_key;
+    uint8_t previous[RECORD_HASH_SIZE];
+    uint8_t payload_hash[RECORD_HASH_SIZE];
+    uint8_t session_previous[RECORD_HASH_SIZE];
+};
+
+void record_encode(uint8_t out[RECORD_HEADER_SIZE], const struct record *r);
+/* 0, or ERR_TAMPERED: wrong magic or header length, reserved bytes not zero, payload over the
+ * maximum, an unknown flag. Unknown types pass. */
+MUST_CHECK int record_decode(const uint8_t in[RECORD_HEADER_SIZE], struct record *r, struct err *e);
+
 /* "session-start" ...; NULL for a number that is not in the table. */
 const char *record_token(uint8_t type);
+/* The bits of enum trail_producer that may send this type; 0 for an unknown one. */
+unsigned record_producers(uint8_t type);
+/* Whether the payload is a JSON object (else bytes as they crossed). */
+bool record_is_json(uint8_t type);
 
 #endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The compact range of an RFC 6962 Merkle tree: the roots of the full subtrees that the leaves so
+ * far decompose into, largest first. Adding a leaf costs one node hash on average, the root at most
+ * 63. Used by auditd and the verifier; does no I/O. */
+#ifndef SALLYPORT_AUDIT_MERKLE_H
+#define SALLYPORT_AUDIT_MERKLE_H
+
+#include <stdint.h>
+
+#include "audit/digest.h"
+
+/* One subtree per bit of the size. */
+#define MERKLE_DEPTH 64
+
+struct merkle {
+    uint64_t size;
+    unsigned count; /* subtrees held: the number of one bits in size */
+    uint8_t roots[MERKLE_DEPTH][RECORD_HASH_SIZE];
+};
+
+void merkle_init(struct merkle *m);
+void merkle_add(struct merkle *m, struct digest *d, const uint8_t leaf[RECORD_HASH_SIZE]);
+/* The root over all leaves added; of none: SHA-256 of nothing. */
+void merkle_root(const struct merkle *m, struct digest *d, uint8_t out[RECORD_HASH_SIZE]);
+
+#endif
