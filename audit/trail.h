@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The trail as its one writer sees it: append, flush (accepted), synchronise (durable), checkpoint.
+ * Any failed write or fdatasync is final: every later call gives the same error, nothing is
+ * retried. Runs in auditd, and in `init` for the first three records. The directory is its own
+ * alone. */
+#ifndef SALLYPORT_AUDIT_TRAIL_H
+#define SALLYPORT_AUDIT_TRAIL_H
+
+#include "audit/chain.h"
+#include "audit/checkpoint.h"
+
+struct trail;
+
+/* A segment is small enough to copy and to prune alone, and large enough that a thousand hold a
+ * terabyte. */
+#define TRAIL_SEGMENT_MAX (1024ull * 1024 * 1024)
+
+struct trail_options {
+    int dir;              /* stays the caller's; must stay open */
+    const char *origin;   /* must be what the anchor's note says */
+    EVP_PKEY *log_key;    /* stays the caller's */
+    uint64_t segment_max; /* bytes; 0: TRAIL_SEGMENT_MAX */
+};
+
+/* What opening found; for the log and the recovery record. */
+struct trail_report {
+    bool clean; /* the last record was a shutdown */
+    uint64_t size;
+    uint64_t checkpoint;
+    uint64_t torn_bytes; /* cut off, kept aside */
+    char torn_file[64];
+    unsigned orphans; /* sessions that got their end record now */
+};
+
+/* Locks the directory, checks the log from the last segment start before the checkpoint, cuts a
+ * torn tail, writes what has to be told of that, and makes it durable, which proves that the trail
+ * can be written. ERR_BUSY: another process has it. ERR_TAMPERED: something before the checkpoint
+ * is not as it was written; e says where. ERR_TRAIL: not writable. */
+MUST_CHECK int trail_open(struct trail **out, const struct trail_options *o,
+                          struct trail_report *report, struct err *e);
+/* Makes the first segment of a new log: segment, key and shutdown record, and a checkpoint. */
+MUST_CHECK int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *e);
+/* Waits for the thread; writes nothing. NULL-safe. */
+void trail_close(struct trail *t);
+
+/* One record; times are taken now. Copies the payload. It is accepted after the next trail_flush,
+ * and was flushed already when the batch was full. ERR_TRAIL: final. */
+MUST_CHECK int trail_append(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
+                            uint32_t channel, const void *payload, size_t len, struct err *e);
+/* Writes what was appended. */
+MUST_CHECK int trail_flush(struct trail *t, struct err *e);
+
+uint64_t trail_size(const struct trail *t);     /* records appended */
+uint64_t trail_accepted(const struct trail *t); /* records that write(2) took */
+uint64_t trail_durable(const struct trail *t);  /* records that fdatasync(2) covered */
+uint64_t trail_unsynced_bytes(const struct trail *t);
+struct sessions *trail_sessions(struct trail *t);
+
+/* Signs a checkpoint of all that is accepted; it is written by the next synchronisation, after the
+ * records that it covers. Does nothing when the log has not grown since the last. */
+MUST_CHECK int trail_want_checkpoint(struct trail *t, struct err *e);
+
+/* In this thread, now. */
+MUST_CHECK int trail_sync_now(struct trail *t, struct err *e);
+/* In the other thread: one at a time; it covers what is accepted when it begins. */
+MUST_CHECK int trail_sync_begin(struct trail *t, struct err *e);
+bool trail_sync_busy(const struct trail *t);
+/* Readable when a synchronisation ended; then call trail_sync_end. */
+int trail_sync_fd(const struct trail *t);
+MUST_CHECK int trail_sync_end(struct trail *t, struct err *e);
+/* The time that the last fdatasync took. */
+uint64_t trail_sync_ns(const struct trail *t);
+
+#endif

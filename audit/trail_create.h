@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The birth of a log, by `sallyport init` (root), once: keys, anchor, first segment. */
+#ifndef SALLYPORT_AUDIT_TRAIL_CREATE_H
+#define SALLYPORT_AUDIT_TRAIL_CREATE_H
+
+#include <sys/types.h>
+
+#include "audit/checkpoint.h"
+
+/* For safekeeping outside of the gateway: printed by init. */
+struct trail_created {
+    char anchor[VKEY_MAX];    /* the anchor's verifier key */
+    char log[VKEY_MAX];       /* the log's */
+    char genesis[DIGEST_HEX]; /* the genesis leaf in hexadecimal */
+};
+
+/* A gateway's first log has its name and this as origin. */
+#define TRAIL_ORIGIN_SUFFIX "/sallyport/0"
+
+/* In the state directory makes what is missing of keys/ (0700), public/ (0755) and trail/ (0700),
+ * then keys/log.key (0600, PEM); in trail/, which becomes uid's and gid's, anchor.note, epoch.key,
+ * the first segment and checkpoint; and public/log.pub, public/anchor.pub, public/anchor.note. The
+ * anchor's private half is wiped before this returns. ERR_INPUT when there is a log key already or
+ * trail/ is not empty: nothing is changed then. */
+MUST_CHECK int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
+                            struct trail_created *out, struct err *e);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening a log that exists, and beginning one that does not. Runs in auditd, and in `init`.
+ * Whoever opens writes a record and makes it durable first: a trail that cannot be written is found
+ * out before anybody relies on it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "audit/trail_end.h"
+#include "audit/trail_state.h"
+
+static const uint8_t gateway[RECORD_SESSION_ID];
+
+static struct trail *trail_new(int dir, const char *origin, EVP_PKEY *log_key, uint64_t segment_max,
+                               struct err *e)
+{
+    struct trail *t = calloc(1, sizeof *t);
+
+    if (!t || !(t->batch = malloc(TRAIL_BATCH))) {
+        free(t);
+        err_set(e, ERR_MEMORY, "no memory for the trail");
+        return NULL;
+    }
+    t->dir = dir;
+    t->lock = t->fd = -1;
+    t->log_key = log_key;
+    t->segment_max = segment_max ? segment_max : TRAIL_SEGMENT_MAX;
+    INVARIANT(strlen(origin) <= NOTE_NAME_MAX);
+    strcpy(t->origin, origin);
+    buf_init(&t->checkpoint_note, NOTE_MAX);
+    buf_init(&t->sync.job.checkpoint, NOTE_MAX);
+    return t;
+}
+
+void trail_close(struct trail *t)
+{
+    if (!t)
+        return;
+    trail_sync_stop(&t->sync);
+    buf_clear(&t->sync.job.checkpoint);
+    chain_clear(&t->chain);
+    buf_clear(&t->checkpoint_note);
+    if (t->fd >= 0)
+        close(t->fd);
+    if (t->lock >= 0)
+        close(t->lock);
+    free(t->batch);
+    free(t);
+}
+
+static int lock_directory(struct trail *t, struct err *e)
+{
+    t->lock = openat(t->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (t->lock < 0)
+        return err_errno(e, "cannot open the trail's lock");
+    if (flock(t->lock, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            return err_set(e, ERR_BUSY, "another process has the trail");
+        return err_errno(e, "cannot lock the trail");
+    }
+    return 0;
+}
+
+static int append_recovery(struct trail *t, const struct trail_report *report, struct err *e)
+{
+    struct json_out j;
+    struct buf payload;
+    int r;
+
+    buf_init(&payload, RECORD_PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_str(&j, "reason", "no-shutdown-record");
+    json_u64(&j, "size", report->size);
+    json_u64(&j, "checkpoint", report->checkpoint);
+    json_u64(&j, "torn_bytes", report->torn_bytes);
+    json_str(&j, "torn_file", report->torn_bytes ? report->torn_file : NULL);
+    json_str(&j, "forwarding", "unknown");
+    r = trail_append_json(t, RECORD_RECOVERY, gateway, &j, e);
+    buf_clear(&payload);
+    return r;
+}
+
+static int append_key(struct trail *t, const char *event, const struct anchor *a, struct err *e)
+{
+    char log_text[VKEY_MAX], epoch_text[VKEY_MAX];
+    struct json_out j;
+    struct buf payload;
+    int r;
+
+    vkey_text(&a->log, log_text);
+    vkey_text(&a->epoch, epoch_text);
+    buf_init(&payload, RECORD_PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_str(&j, "event", event);
+    json_str(&j, "log_key", log_text);
+    json_u64(&j, "epoch", t->chain.epoch);
+    json_str(&j, "epoch_key", epoch_text);
+    json_bool(&j, "sealed", false);
+    r = trail_append_json(t, RECORD_KEY, gateway, &j, e);
+    buf_clear(&payload);
+    return r;
+}
+
+int trail_append_shutdown(struct trail *t, const char *reason, struct err *e)
+{
+    struct json_out j;
+    struct buf payload;
+    int r;
+
+    buf_init(&payload, RECORD_PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_str(&j, "reason", reason);
+    json_u64(&j, "records", t->chain.next + 1);
+    r = trail_append_json(t, RECORD_SHUTDOWN, gateway, &j, e);
+    buf_clear(&payload);
+    return r;
+}
+
+int trail_append_end(struct trail *t, const struct session_state *s, const char *reason,
+                     const char *text, uint64_t now_ns, struct err *e)
+{
+    struct json_out j;
+    struct buf payload;
+    int r;
+
+    buf_init(&payload, RECORD_PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_str(&j, "reason", reason);
+    json_str(&j, "text", text);
+    json_u64(&j, "seconds", now_ns > s->start_ns ? (now_ns - s->start_ns) / 1000000000u : 0);
+    json_u64(&j, "bytes_in", s->bytes_in);
+    json_u64(&j, "bytes_out", s->bytes_out);
+    json_str(&j, "forwarding", "unknown");
+    r = trail_append_json(t, RECORD_SESSION_END, s->id, &j, e);
+    buf_clear(&payload);
+    return r;
+}
+
+/* Sessions that were under way when the recorder ended have no writer any more. */
+static int end_orphans(struct trail *t, struct trail_report *report, uint64_t now_ns, struct err *e)
+{
+    for (struct session_state *s = sessions_first(t->chain.sessions); s; s = s->newer) {
+        int r;
+
+        if (!s->started || s->ended)
+            continue;
+        r = trail_append_end(t, s, "recorder-died",
+                             "the recorder ended before this session did; what was forwarded after "
+                             "the last record is unknown",
+                             now_ns, e);
+        if (r < 0)
+            return r;
+        report->orphans++;
+    }
+    return 0;
+}
+
+/* The first records of this run, durable, under a new checkpoint. */
+static int say_opened(struct trail *t, const struct anchor *a, struct trail_report *report,
+                      struct err *e)
+{
+    int r = 0;
+
+    if (t->fd < 0)
+        r = trail_new_segment(t, e);
+    if (r == 0 && !report->clean)
+        r = append_recovery(t, report, e);
+    if (r == 0)
+        r = end_orphans(t, report, clock_real_ns(), e);
+    if (r == 0)
+        r = append_key(t, "opened", a, e);
+    if (r == 0)
+        r = trail_want_checkpoint(t, e);
+    if (r == 0)
+        r = trail_sync_now(t, e);
+    return r;
+}
+
+int trail_open(struct trail **out, const struct trail_options *o, struct trail_report *report,
+               struct err *e)
+{
+    struct trail *t = trail_new(o->dir, o->origin, o->log_key, o->segment_max, e);
+    struct vkey log;
+    struct anchor a;
+    struct checkpoint c;
+    int r;
+
+    *out = NULL;
+    memset(report, 0, sizeof *report);
+    if (!t)
+        return ERR_MEMORY;
+    r = lock_directory(t, e);
+    if (r == 0)
+        r = vkey_from_private(&log, o->origin, o->log_key, e);
+    if (r == 0)
+        r = anchor_read(&a, o->dir, NULL, e);
+    if (r < 0)
+        goto out;
+    if (strcmp(a.log.name, log.name) != 0 || memcmp(a.log.key, log.key, sizeof log.key) != 0) {
+        r = err_set(e, ERR_INPUT, "the log key and origin %s are not those of this trail",
+                    o->origin);
+        goto out;
+    }
+    r = checkpoint_read(&c, o->dir, &log, e);
+    if (r == ERR_NOT_FOUND)
+        r = err_set(e, ERR_TAMPERED, "the checkpoint is not there");
+    if (r == 0)
+        r = trail_recover(t, &a, &c, report, e);
+    if (r < 0)
+        goto out;
+    t->accepted = t->durable = t->chain.next;
+    t->checkpointed = c.size;
+    r = say_opened(t, &a, report, e);
+    if (r < 0)
+        goto out;
+    r = trail_sync_start(&t->sync, e);
+    if (r == 0) {
+        *out = t;
+        t = NULL;
+    }
+out:
+    trail_close(t);
+    return r;
+}
+
+int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *e)
+{
+    struct trail *t = trail_new(dir, a->log.name, log_key, 0, e);
+    int r;
+
+    if (!t)
+        return ERR_MEMORY;
+    r = lock_directory(t, e);
+    if (r == 0)
+        r = chain_init(&t->chain, a->genesis, e);
+    if (r == 0)
+        r = trail_new_segment(t, e);
+    if (r == 0)
+        r = append_key(t, "begin", a, e);
+    if (r == 0)
+        r = trail_append_shutdown(t, "created", e);
+    if (r == 0)
+        r = trail_want_checkpoint(t, e);
+    if (r == 0)
+        r = trail_sync_now(t, e);
+    trail_close(t);
+    return r;
+}

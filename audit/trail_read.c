@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The in-order reader. Runs in auditd (recovery) and in the reading tools; the bytes are hostile.
+ * A segment follows another exactly when it is named by the next index; a segment with a higher
+ * name, found where that one is not, means that something between them is gone. */
+#include "audit/trail_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Read-ahead of 1 MiB beyond the longest record: larger reads gain nothing measurable. */
+#define READ_AHEAD  (1024u * 1024u)
+#define BUFFER_SIZE (RECORD_HEADER_SIZE + RECORD_PAYLOAD_MAX + READ_AHEAD)
+
+struct trail_reader {
+    int dir, fd;
+    uint64_t segment_first;
+    uint64_t offset;      /* in the segment, of buffer[start] */
+    uint64_t view_offset; /* of the record last returned, or of what is wrong */
+    uint64_t next;        /* index that the next record should have */
+    size_t start, end;    /* unread bytes of the buffer */
+    uint8_t *buffer;
+};
+
+static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
+{
+    char name[SEGMENT_NAME_MAX];
+    int fd;
+
+    segment_name(first, name);
+    fd = openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return ERR_NOT_FOUND;
+    if (fd < 0)
+        return err_errno(e, "cannot open %s", name);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = fd;
+    t->segment_first = first;
+    t->next = first;
+    t->offset = t->view_offset = 0;
+    t->start = t->end = 0;
+    return 0;
+}
+
+int trail_reader_new(struct trail_reader **out, int dir, uint64_t from, struct err *e)
+{
+    struct trail_reader *t = calloc(1, sizeof *t);
+    struct segments list = {NULL, 0};
+    size_t i;
+    int r;
+
+    *out = NULL;
+    if (!t)
+        return err_set(e, ERR_MEMORY, "no memory for a reader");
+    t->dir = dir;
+    t->fd = -1;
+    t->buffer = malloc(BUFFER_SIZE);
+    if (!t->buffer) {
+        r = err_set(e, ERR_MEMORY, "no memory for a reader");
+        goto out;
+    }
+    r = segments_list(&list, dir, e);
+    if (r < 0)
+        goto out;
+    for (i = list.count; i > 0 && list.first[i - 1] > from; i--)
+        ;
+    if (i == 0) {
+        r = err_set(e, ERR_NOT_FOUND, "there is no segment with record %" PRIu64, from);
+        goto out;
+    }
+    r = open_segment(t, list.first[i - 1], e);
+    if (r == ERR_NOT_FOUND)
+        err_set(e, ERR_NOT_FOUND, "a segment went away");
+    if (r == 0) {
+        *out = t;
+        t = NULL;
+    }
+out:
+    segments_clear(&list);
+    trail_reader_free(t);
+    return r;
+}
+
+void trail_reader_free(struct trail_reader *t)
+{
+    if (!t)
+        return;
+    if (t->fd >= 0)
+        close(t->fd);
+    free(t->buffer);
+    free(t);
+}
+
+/* Reads until `want` bytes are there or the file ends. */
+static int fill(struct trail_reader *t, size_t want, struct err *e)
+{
+    if (t->end - t->start >= want)
+        return 0;
+    memmove(t->buffer, t->buffer + t->start, t->end - t->start);
+    t->end -= t->start;
+    t->start = 0;
+    while (t->end < want) {
+        ssize_t n =
+            pread(t->fd, t->buffer + t->end, BUFFER_SIZE - t->end, (off_t)(t->offset + t->end));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, "cannot read segment %016" PRIx64 ".spa at %" PRIu64,
+                             t->segment_first, t->offset + t->end);
+        if (n == 0)
+            break;
+        t->end += (size_t)n;
+    }
+    return 0;
+}
+
+/* 1: a segment after this one exists. */
+static int later_segment(struct trail_reader *t, uint64_t *first, struct err *e)
+{
+    struct segments list;
+    int found = 0, r = segments_list(&list, t->dir, e);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < list.count && !found; i++)
+        if (list.first[i] > t->segment_first) {
+            *first = list.first[i];
+            found = 1;
+        }
+    segments_clear(&list);
+    return found;
+}
+
+/* The segment has no complete record at this place: is it the end of the log? 1: look again. */
+static int at_end(struct trail_reader *t, uint64_t *unfinished, enum fault *fault, struct err *e)
+{
+    size_t left = t->end - t->start;
+    uint64_t later = 0;
+    int r;
+
+    t->view_offset = t->offset;
+    if (left == 0 && t->next > t->segment_first) {
+        r = open_segment(t, t->next, e);
+        if (r != ERR_NOT_FOUND)
+            return r < 0 ? r : 1;
+    }
+    r = later_segment(t, &later, e);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        *unfinished = left;
+        return 0;
+    }
+    /* The writer may have gone on, and opened that segment, since this one was read to its end. */
+    r = fill(t, left + 1, e);
+    if (r < 0)
+        return r;
+    if (t->end - t->start > left)
+        return 1;
+    if (left > 0) {
+        *fault = FAULT_CUT;
+        return err_set(e, ERR_TAMPERED,
+                       "the segment ends inside a record, and another one follows");
+    }
+    if (t->next > t->segment_first) {
+        r = open_segment(t, t->next, e);
+        if (r != ERR_NOT_FOUND)
+            return r < 0 ? r : 1;
+    }
+    *fault = FAULT_MISSING;
+    return err_set(e, ERR_TAMPERED,
+                   "records from %" PRIu64
+                   " on are not there; the next segment begins with %" PRIu64,
+                   t->next, later);
+}
+
+int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *unfinished,
+                      enum fault *fault, struct err *e)
+{
+    size_t size = RECORD_HEADER_SIZE;
+    int r;
+
+    *unfinished = 0;
+    *fault = FAULT_NONE;
+    for (;;) {
+        r = fill(t, size, e);
+        if (r < 0)
+            return r;
+        if (t->end - t->start < size) {
+            r = at_end(t, unfinished, fault, e);
+            if (r != 1)
+                return r;
+            size = RECORD_HEADER_SIZE;
+            continue;
+        }
+        if (size > RECORD_HEADER_SIZE)
+            break;
+        t->view_offset = t->offset;
+        r = record_decode(t->buffer + t->start, &v->r, e);
+        if (r < 0) {
+            *fault = FAULT_EDITED;
+            return r;
+        }
+        if (v->r.payload_len == 0)
+            break;
+        size += v->r.payload_len;
+    }
+    v->header = t->buffer + t->start;
+    v->payload = v->header + RECORD_HEADER_SIZE;
+    v->offset = t->offset;
+    v->first_of_segment = t->offset == 0;
+    t->view_offset = t->offset;
+    t->start += size;
+    t->offset += size;
+    t->next++;
+    return 1;
+}
+
+void trail_reader_place(const struct trail_reader *t, struct trail_place *place)
+{
+    segment_name(t->segment_first, place->segment);
+    place->segment_first = t->segment_first;
+    place->offset = t->view_offset;
+}

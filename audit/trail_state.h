@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of struct trail, shared by trail_write.c, trail_recover.c and trail_open.c alone. */
+#ifndef SALLYPORT_AUDIT_TRAIL_STATE_H
+#define SALLYPORT_AUDIT_TRAIL_STATE_H
+
+#include "audit/segments.h"
+#include "audit/trail.h"
+#include "audit/trail_sync.h"
+#include "base/json_out.h"
+
+/* Large enough that a write(2) of 32 KiB records costs little per byte, and holds the longest
+ * record. */
+#define TRAIL_BATCH (RECORD_HEADER_SIZE + RECORD_PAYLOAD_MAX + 1024u * 1024u)
+/* Sessions that are over stay known for so long, for a decision that names one late. */
+#define TRAIL_OVER_KEPT 1024u
+
+struct trail {
+    int dir, lock, fd;
+    char origin[NOTE_NAME_MAX + 1];
+    EVP_PKEY *log_key;
+    struct chain chain;
+    uint64_t segment_max;
+    uint64_t segment_bytes; /* in the file */
+    uint8_t *batch;
+    size_t batch_len;
+    uint64_t accepted, durable;
+    uint64_t unsynced_bytes;
+    uint64_t checkpointed;    /* size of the newest checkpoint on disk */
+    uint64_t checkpoint_size; /* of the one that waits in checkpoint_note */
+    struct buf checkpoint_note;
+    struct trail_sync sync;
+    struct err failure; /* code 0: none */
+};
+
+/* Makes and opens the file of a new segment and appends its first record. */
+MUST_CHECK int trail_new_segment(struct trail *t, struct err *e);
+/* Remembers the first failure and returns it. */
+int trail_fail(struct trail *t, struct err *e);
+/* Appends the JSON object in `payload` (begun by json_begin) as a record of auditd's own. */
+MUST_CHECK int trail_append_json(struct trail *t, uint8_t type,
+                                 const uint8_t session[RECORD_SESSION_ID], struct json_out *j,
+                                 struct err *e);
+
+/* The payload of a segment's first record: all that is needed to go on from there. */
+MUST_CHECK int segment_state_write(struct buf *out, const struct chain *c, const char *origin,
+                                   struct err *e);
+MUST_CHECK int segment_state_read(struct chain *c, const struct record *r, const void *payload,
+                                  struct err *e);
+
+/* Walks the log; leaves chain, fd and segment_bytes at its end. */
+MUST_CHECK int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoint *c,
+                             struct trail_report *report, struct err *e);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The synchronising thread. Runs in auditd. The thread touches only the job that was posted and the
+ * fields under the lock; it holds no secret (a checkpoint comes to it signed). A failure is
+ * reported once and never retried: after a failed fdatasync the kernel may have dropped the pages.
+ */
+#include "audit/trail_sync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit/checkpoint.h"
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* New file, fdatasync, rename, fsync of the directory: a reader sees the old or the new one. */
+static int write_checkpoint(const struct sync_job *job, struct err *e)
+{
+    const uint8_t *p = buf_head(&job->checkpoint);
+    size_t left = buf_len(&job->checkpoint);
+    int r = 0, fd = openat(job->dir, CHECKPOINT_FILE_NEW,
+                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return err_errno(e, "cannot make %s", CHECKPOINT_FILE_NEW);
+    while (left > 0) {
+        ssize_t n = write(fd, p, left);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            r = err_errno(e, "cannot write %s", CHECKPOINT_FILE_NEW);
+            goto out;
+        }
+        p += n;
+        left -= (size_t)n;
+    }
+    if (fdatasync(fd) < 0)
+        r = err_errno(e, "cannot synchronise %s", CHECKPOINT_FILE_NEW);
+    else if (renameat(job->dir, CHECKPOINT_FILE_NEW, job->dir, CHECKPOINT_FILE) < 0)
+        r = err_errno(e, "cannot rename %s", CHECKPOINT_FILE_NEW);
+    else if (fsync(job->dir) < 0)
+        r = err_errno(e, "cannot synchronise the trail's directory");
+out:
+    close(fd);
+    return r;
+}
+
+int sync_job_run(const struct sync_job *job, uint64_t *took_ns, struct err *e)
+{
+    uint64_t begun = now_ns();
+
+    if (fdatasync(job->fd) < 0)
+        return err_errno(e, "fdatasync of the trail failed");
+    *took_ns = now_ns() - begun;
+    return job->checkpoint_size ? write_checkpoint(job, e) : 0;
+}
+
+static void *sync_thread(void *arg)
+{
+    struct trail_sync *s = arg;
+    const uint64_t one = 1;
+
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        struct err error = ERR_INIT;
+        uint64_t took = 0;
+
+        while (!s->posted && !s->stop)
+            pthread_cond_wait(&s->wake, &s->lock);
+        if (!s->posted)
+            break;
+        pthread_mutex_unlock(&s->lock);
+        if (sync_job_run(&s->job, &took, &error) < 0)
+            INVARIANT(error.code < 0);
+        pthread_mutex_lock(&s->lock);
+        s->posted = false;
+        s->error = error;
+        s->took_ns = took;
+        INVARIANT(write(s->event, &one, sizeof one) == sizeof one);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+int trail_sync_start(struct trail_sync *s, struct err *e)
+{
+    int r;
+
+    s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->event < 0)
+        return err_errno(e, "eventfd");
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    r = pthread_create(&s->thread, NULL, sync_thread, s);
+    if (r != 0) {
+        errno = r;
+        r = err_errno(e, "cannot start the synchronising thread");
+        close(s->event);
+        return r;
+    }
+    s->running = true;
+    return 0;
+}
+
+void trail_sync_stop(struct trail_sync *s)
+{
+    if (!s->running)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    close(s->event);
+    s->running = false;
+}
+
+void trail_sync_post(struct trail_sync *s)
+{
+    INVARIANT(s->running && !s->busy);
+    s->busy = true;
+    pthread_mutex_lock(&s->lock);
+    s->posted = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+int trail_sync_collect(struct trail_sync *s, bool block)
+{
+    struct pollfd p = {.fd = s->event, .events = POLLIN};
+    uint64_t count;
+
+    if (!s->busy)
+        return 0;
+    while (read(s->event, &count, sizeof count) != sizeof count) {
+        if (errno != EAGAIN && errno != EINTR)
+            return err_errno(&s->error, "eventfd");
+        if (!block)
+            return 0;
+        (void)poll(&p, 1, -1);
+    }
+    s->busy = false;
+    return 1;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fdatasync in a thread of its own, so that auditd's loop goes on accepting meanwhile, and the
+ * atomic write of checkpoints behind it. One job at a time; the result is told by an eventfd. */
+#ifndef SALLYPORT_AUDIT_TRAIL_SYNC_H
+#define SALLYPORT_AUDIT_TRAIL_SYNC_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* What one synchronisation makes durable. */
+struct sync_job {
+    int fd;                   /* the segment */
+    int dir;                  /* of the checkpoint */
+    uint64_t upto;            /* records that are in the segment and the ones before it */
+    uint64_t checkpoint_size; /* 0: no checkpoint */
+    struct buf checkpoint;
+};
+
+struct trail_sync {
+    pthread_t thread;
+    bool running, stop, posted, busy;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    int event;
+    struct sync_job job;
+    uint64_t took_ns;
+    struct err error; /* of the job that ended */
+};
+
+/* Does a job here and now. */
+MUST_CHECK int sync_job_run(const struct sync_job *job, uint64_t *took_ns, struct err *e);
+
+/* On a zeroed struct whose job.checkpoint is set up; the job stays the caller's to clear. */
+MUST_CHECK int trail_sync_start(struct trail_sync *s, struct err *e);
+/* Waits for the job under way. Safe on a zeroed struct that never started. */
+void trail_sync_stop(struct trail_sync *s);
+/* Posts s->job (filled by the caller). Only while not busy. */
+void trail_sync_post(struct trail_sync *s);
+/* Waits for the job under way (block), or looks: 1: a job ended, its error is in s->error; 0: none.
+ */
+int trail_sync_collect(struct trail_sync *s, bool block);
+
+#endif
