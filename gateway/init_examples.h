@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration that `sallyport init` begins with. Pure text. */
+#ifndef SALLYPORT_GATEWAY_INIT_EXAMPLES_H
+#define SALLYPORT_GATEWAY_INIT_EXAMPLES_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct init_settings {
+    const char *gateway, *listen, *state, *runtime, *admin;
+    const char *users[5]; /* listener, frontend, backend, authd, auditd: a name or a number each */
+};
+
+MUST_CHECK int init_sallyport_yaml(const struct init_settings *s, struct buf *out);
+extern const char init_operators_yaml[], init_targets_yaml[], init_role_example[];
+
+#endif
