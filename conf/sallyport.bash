@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for sallyport(1); goes to /usr/share/bash-completion/completions
+
+_sallyport()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
+    case $COMP_CWORD in
+    1) words='init setup connect login whoami user target status audit help --help --version' ;;
+    2)
+        case $before in
+        user) words='add enroll list lock unlock forget' ;;
+        target) words='add key list' ;;
+        audit) words='verify list show play' ;;
+        help) words='init setup connect login whoami user target status audit' ;;
+        esac ;;
+    esac
+    case $before in
+    --key | --identity | -i) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --dir | --state | --runtime | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    esac
+    if [[ $word == -* || -z $words ]]; then
+        case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
+        init-*) words='--gateway --listen --reach --admin --state --runtime --users --help' ;;
+        setup-*) words='--hosts --user --identity --dir --help' ;;
+        login-*) words='--forget --dir --help' ;;
+        whoami-*) words='--dir --help' ;;
+        user-add) words='--key --name --group --help' ;;
+        user-lock) words='--reason --help' ;;
+        user-list | user-enroll) words='--json --help' ;;
+        target-add) words='--account --label --fingerprint --help' ;;
+        target-*) words='--json --help' ;;
+        status-*) words='--sessions --json --help' ;;
+        *) words='--help' ;;
+        esac
+        if [[ $word != -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+        fi
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -F _sallyport sallyport

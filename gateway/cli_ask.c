@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Questions to the person at the terminal. Where ssh would run an askpass program, so do we, with
+ * the same variables, so that desktop dialogues and scripted logins work for both. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "gateway/cli.h"
+
+/* Reads up to the first newline; the rest of the line is dropped. */
+static int read_line(int fd, char *out, size_t cap, struct err *e)
+{
+    size_t n = 0;
+    for (;;) {
+        char c;
+        ssize_t got = read(fd, &c, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0 && n == 0)
+            return err_set(e, ERR_CLOSED, "nobody answered");
+        if (got <= 0 || c == '\n')
+            break;
+        if (c != '\r' && n + 1 < cap)
+            out[n++] = c;
+    }
+    out[n] = '\0';
+    return 0;
+}
+
+static int ask_terminal(const char *prompt, bool hidden, char *out, size_t cap, struct err *e)
+{
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return err_set(e, ERR_CLOSED, "there is no terminal to ask \"%s\" on", prompt);
+    struct termios before, now;
+    bool changed = false;
+    if (hidden && tcgetattr(fd, &before) == 0) {
+        now = before;
+        now.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK);
+        now.c_lflag |= ECHONL;
+        changed = tcsetattr(fd, TCSAFLUSH, &now) == 0;
+    }
+    dprintf(fd, "%s", prompt);
+    int r = read_line(fd, out, cap, e);
+    if (changed)
+        tcsetattr(fd, TCSAFLUSH, &before);
+    close(fd);
+    return r;
+}
+
+static int ask_program(const char *program, const char *prompt, char *out, size_t cap,
+                       struct err *e)
+{
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0)
+        return err_errno(e, "pipe");
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (dup2(pipes[1], 1) == 1)
+            execlp(program, program, prompt, (char *)NULL);
+        _exit(127);
+    }
+    close(pipes[1]);
+    int r = pid < 0 ? err_errno(e, "cannot run %s", program) : read_line(pipes[0], out, cap, e);
+    close(pipes[0]);
+    int status = 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        r = err_set(e, ERR_CLOSED, "%s gave no answer", program);
+    return r;
+}
+
+int cli_ask(const char *prompt, bool hidden, char *out, size_t cap, struct err *e)
+{
+    const char *askpass = getenv("SSH_ASKPASS"), *require = getenv("SSH_ASKPASS_REQUIRE");
+    fflush(stdout);
+    if (askpass && askpass[0] && require && strcmp(require, "force") == 0)
+        return ask_program(askpass, prompt, out, cap, e);
+    return ask_terminal(prompt, hidden, out, cap, e);
+}
