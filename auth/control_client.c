@@ -41,7 +41,7 @@ char *control_path(const char *confdir, struct err *e)
         path = cli_printf("%s/control", runtime && runtime->kind == YAML_SCALAR ? runtime->text
                                                                                 : "/run/sallyport");
     }
-    yaml_free(doc);
+    yaml_doc_free(doc);
     free(file);
     return path;
 }

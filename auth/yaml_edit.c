@@ -170,8 +170,8 @@ int yaml_edit_add(const char *file, const struct buf *text, const char *section,
                       "%s is written in a way that this tool cannot add to; add the entry by hand",
                       file);
 out:
-    yaml_free(before);
-    yaml_free(after);
+    yaml_doc_free(before);
+    yaml_doc_free(after);
     free(bytes);
     if (r != 0)
         buf_clear(out);

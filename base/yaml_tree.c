@@ -393,13 +393,13 @@ out:
     yaml_parser_delete(&parser);
     free(b.stack);
     if (rc < 0) {
-        yaml_free(doc);
+        yaml_doc_free(doc);
         return NULL;
     }
     return doc;
 }
 
-void yaml_free(struct yaml_doc *doc)
+void yaml_doc_free(struct yaml_doc *doc)
 {
     if (!doc)
         return;

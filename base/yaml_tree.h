@@ -34,7 +34,8 @@ struct yaml_doc; /* owns all nodes */
 /* name is for messages. An empty document gives an empty map. NULL on error, e->text is
  * "NAME:LINE:COLUMN: found ..., expected ...". */
 struct yaml_doc *yaml_parse(const char *name, const void *bytes, size_t len, struct err *e);
-void yaml_free(struct yaml_doc *doc);
+/* Not yaml_free: libyaml exports and calls a function of that name. */
+void yaml_doc_free(struct yaml_doc *doc);
 const struct yaml_node *yaml_root(const struct yaml_doc *doc);
 const char *yaml_name(const struct yaml_doc *doc);
 

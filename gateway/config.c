@@ -190,7 +190,7 @@ static int parse_default(const struct config_key *k, struct config *c, struct er
     item = *yaml_root(doc)->items[0];
     item.line = item.column = 0; /* it stands nowhere in the file */
     rc = parse_key(doc, &item, k, c, e);
-    yaml_free(doc);
+    yaml_doc_free(doc);
     return rc;
 }
 
@@ -243,6 +243,6 @@ int config_parse(const char *name, const void *bytes, size_t len, struct config 
     }
     if (rc == 0)
         rc = check_whole(doc, out, e);
-    yaml_free(doc);
+    yaml_doc_free(doc);
     return rc;
 }
