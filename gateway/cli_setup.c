@@ -86,6 +86,10 @@ static int parse_setup(const char *path, char *text, struct setup *s, struct err
     long port = strtol(s->port, NULL, 10);
     if (!plain(s->port, "") || port < 1 || port > 65535)
         return err_set(e, ERR_SYNTAX, "%s: port= is missing or not a port", path);
+    char *comment =
+        strchr(s->host_key + strcspn(s->host_key, " ") + (strchr(s->host_key, ' ') != NULL), ' ');
+    if (comment)
+        *comment = '\0';
     if (strncmp(s->host_key, "ssh-", 4) != 0 || !plain(s->host_key, "+/= -"))
         return err_set(e, ERR_SYNTAX, "%s: ssh-host-key= is missing or not a key", path);
     return 0;
