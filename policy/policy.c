@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loading a whole set, all or nothing, and looking things up in it. The order is operators,
+ * targets, roles, because roles name the others; within roles.d it is the block's, which is sorted,
+ * so that the same set always gives the same paths in records. Used by authd (hostile block: it
+ * came through a descriptor) and by --check. Pure. */
+#include "policy/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/bundle.h"
+#include "policy/set.h"
+
+#define ROLES_PREFIX "roles.d/"
+
+static int load_file(struct policy *p, const struct bundle_file *file, struct buf *warnings,
+                     int (*load)(struct loading *), struct err *e)
+{
+    struct loading l = {.p = p, .warnings = warnings, .e = e};
+
+    l.doc = yaml_parse(file->name, file->bytes.p, file->bytes.len, e);
+    if (!l.doc)
+        return ERR_SYNTAX;
+    int rc = load(&l);
+    yaml_doc_free(l.doc);
+    return rc;
+}
+
+static int load_next_role(struct loading *l)
+{
+    struct role *role = &l->p->roles[l->p->role_count];
+
+    role->number = (uint32_t)l->p->role_count++;
+    return policy_load_role(l, role);
+}
+
+static bool is_role_file(const char *name)
+{
+    const size_t prefix = strlen(ROLES_PREFIX), len = strlen(name);
+
+    return len > prefix + 5 && memcmp(name, ROLES_PREFIX, prefix) == 0 &&
+           !strchr(name + prefix, '/') && strcmp(name + len - 5, ".yaml") == 0;
+}
+
+/* First pass: the block's shape, the two files that must be there, the number of roles. */
+static int survey(const void *bundle, size_t len, struct bundle_file *operators,
+                  struct bundle_file *targets, size_t *roles, struct err *e)
+{
+    char before[256] = "";
+    struct bundle_file file;
+    struct wire_reader r;
+    int rc;
+
+    wire_reader_init(&r, bundle, len);
+    while ((rc = bundle_next(&r, &file, e)) > 0) {
+        if (strcmp(before, file.name) >= 0)
+            return err_set(e, ERR_PROTOCOL, "the policy set's files are not in order");
+        memcpy(before, file.name, sizeof before);
+        if (strcmp(file.name, "operators.yaml") == 0)
+            *operators = file;
+        else if (strcmp(file.name, "targets.yaml") == 0)
+            *targets = file;
+        else if (is_role_file(file.name))
+            ++*roles;
+        else
+            return err_set(e, ERR_INPUT, "%s: not a file of a policy set", file.name);
+    }
+    if (rc == 0 && !operators->name[0])
+        rc = err_set(e, ERR_NOT_FOUND, "operators.yaml: not in the policy set");
+    if (rc == 0 && !targets->name[0])
+        rc = err_set(e, ERR_NOT_FOUND, "targets.yaml: not in the policy set");
+    return rc;
+}
+
+struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e)
+{
+    struct bundle_file operators = {0}, targets = {0}, file;
+    struct policy *p = calloc(1, sizeof *p);
+    struct wire_reader r;
+    size_t roles = 0;
+    int rc;
+
+    if (!p) {
+        err_set(e, ERR_MEMORY, "out of memory");
+        return NULL;
+    }
+    bundle_hash(bundle, len, p->hash);
+    rc = survey(bundle, len, &operators, &targets, &roles, e);
+    if (rc < 0)
+        goto out;
+    p->roles = calloc(roles ? roles : 1, sizeof *p->roles);
+    if (!p->roles) {
+        rc = err_set(e, ERR_MEMORY, "out of memory");
+        goto out;
+    }
+    rc = load_file(p, &operators, warnings, policy_load_operators, e);
+    if (rc == 0)
+        rc = load_file(p, &targets, warnings, policy_load_targets, e);
+    wire_reader_init(&r, bundle, len);
+    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
+        if (is_role_file(file.name))
+            rc = load_file(p, &file, warnings, load_next_role, e);
+    }
+out:
+    if (rc < 0) {
+        policy_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void policy_free(struct policy *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->operator_count; i++)
+        free(p->operators[i].roles.at);
+    for (size_t i = 0; i < p->group_count; i++)
+        free(p->groups[i].roles.at);
+    for (size_t i = 0; i < p->role_count; i++)
+        rule_set_free(p->roles[i].rules);
+    free(p->operators);
+    free(p->groups);
+    free(p->targets);
+    free(p->roles);
+    table_clear(&p->operator_by_name);
+    table_clear(&p->operator_by_key);
+    table_clear(&p->group_by_name);
+    table_clear(&p->target_by_name);
+    table_clear(&p->label_pairs);
+    table_clear(&p->role_by_name);
+    pool_clear(&p->pool);
+    free(p);
+}
+
+const uint8_t *policy_hash(const struct policy *p)
+{
+    return p->hash;
+}
+
+size_t policy_operator_count(const struct policy *p)
+{
+    return p->operator_count;
+}
+
+const struct policy_operator *policy_operator_at(const struct policy *p, size_t i)
+{
+    return i < p->operator_count ? &p->operators[i].pub : NULL;
+}
+
+const struct policy_operator *policy_operator_named(const struct policy *p, const char *name)
+{
+    uint32_t i;
+
+    return table_get(&p->operator_by_name, name, strlen(name), &i) ? &p->operators[i].pub : NULL;
+}
+
+const struct policy_operator *policy_operator_of_key(const struct policy *p, const void *blob,
+                                                     size_t len)
+{
+    uint32_t i;
+
+    return table_get(&p->operator_by_key, blob, len, &i) ? &p->operators[i].pub : NULL;
+}
+
+size_t policy_target_count(const struct policy *p)
+{
+    return p->target_count;
+}
+
+const struct policy_target *policy_target_at(const struct policy *p, uint32_t index)
+{
+    return index < p->target_count ? &p->targets[index].pub : NULL;
+}
+
+const struct policy_target *policy_target_named(const struct policy *p, const char *name)
+{
+    uint32_t i;
+
+    return table_get(&p->target_by_name, name, strlen(name), &i) ? &p->targets[i].pub : NULL;
+}
+
+size_t policy_role_count(const struct policy *p)
+{
+    return p->role_count;
+}

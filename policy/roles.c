@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * roles.d/NAME.yaml: whom a role is for. Members, targets, accounts, addresses and factors, each of
+ * which must be there or has a safe default; what the role permits is in policy/role_allow.c.
+ *
+ *     role: kvm-operator
+ *     members: [group:kvm-ops, alice]
+ *     targets: {env: prod, kind: [libvirt, qemu]}   # every label, any of its values
+ *     accounts: [root, libvirt]
+ *
+ * `targets: {all: true}` is every target and `{name: [hv1, hv2]}` are these; an empty selector is
+ * an error, so that a deleted line never widens a role. Used by authd's loader, after operators and
+ * targets. Pure. */
+#include "policy/set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The nearest name, "" or " (did you mean ...?)". at gives the i-th of count names. */
+static const char *did_you_mean(const char *text, const char **names, char out[300])
+{
+    const char *near = names ? nearest_word(text, names) : NULL;
+
+    out[0] = 0;
+    if (near) {
+        strcpy(out, " (did you mean \"");
+        strncat(out, near, 255);
+        strcat(out, "\"?)");
+    }
+    return out;
+}
+
+static int unknown_operator(struct loading *l, const struct yaml_node *n, const char *name)
+{
+    const struct policy *p = l->p;
+    const char **names = calloc(p->operator_count + 1, sizeof *names);
+    char near[300];
+
+    for (size_t i = 0; names && i < p->operator_count; i++)
+        names[i] = p->operators[i].pub.name;
+    yaml_error(l->doc, n, l->e,
+               "unknown operator \"%s\"%s, expected one of operators.yaml, or "
+               "group:NAME",
+               name, did_you_mean(name, names, near));
+    free(names);
+    return ERR_SYNTAX;
+}
+
+static void warn_group(struct loading *l, const struct yaml_node *n, const char *name)
+{
+    const struct policy *p = l->p;
+    const char **names = calloc(p->group_count + 1, sizeof *names);
+    char near[300];
+
+    for (size_t i = 0; names && i < p->group_count; i++)
+        names[i] = p->groups[i].name;
+    policy_warn(l, n, "no operator is in the group %s%s", name, did_you_mean(name, names, near));
+    free(names);
+}
+
+static int add_member(struct loading *l, const struct yaml_node *n, const struct role *role)
+{
+    struct policy *p = l->p;
+    struct numbers *roles;
+    struct yaml_node name = *n;
+    const char *text;
+    uint32_t index;
+    int rc;
+
+    if (n->kind == YAML_SCALAR && strncmp(n->text, "group:", 6) == 0) {
+        name.text += 6;
+        rc = policy_name(l, &name, NAME_GROUP, &text);
+        if (rc < 0)
+            return rc;
+        if (!table_get(&p->group_by_name, text, strlen(text), &index)) {
+            warn_group(l, n, text);
+            return 0;
+        }
+        roles = &p->groups[index].roles;
+    } else {
+        rc = policy_name(l, n, NAME_OPERATOR, &text);
+        if (rc < 0)
+            return rc;
+        if (!table_get(&p->operator_by_name, text, strlen(text), &index))
+            return unknown_operator(l, n, text);
+        roles = &p->operators[index].roles;
+    }
+    if (roles->count && roles->at[roles->count - 1] == role->number)
+        return yaml_error(l->doc, n, l->e, "found \"%s\" a second time, expected each member once",
+                          n->text);
+    return numbers_add(roles, role->number) < 0 ? policy_no_memory(l) : 0;
+}
+
+static int load_members(struct loading *l, const struct yaml_node *root, const struct role *role)
+{
+    const struct yaml_node *n;
+    struct yaml_node *const *items = NULL;
+    size_t count = 0;
+    int rc = yaml_require(l->doc, root, "members", &n, l->e);
+
+    if (rc == 0)
+        rc = policy_list(l, n, 1, LIST_MAX, "operators and group:NAME", &items, &count);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = add_member(l, items[i], role);
+    return rc;
+}
+
+/* One value, or a list of alternatives, as a list. */
+static int alternatives(struct loading *l, struct yaml_node *const *n, const char *expected,
+                        struct yaml_node *const **items, size_t *count)
+{
+    if ((*n)->kind == YAML_LIST)
+        return policy_list(l, *n, 1, LIST_MAX, expected, items, count);
+    *items = n;
+    *count = 1;
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int select_names(struct loading *l, struct yaml_node *const *n, struct selector *s)
+{
+    const struct policy *p = l->p;
+    struct yaml_node *const *items;
+    uint32_t *targets;
+    int rc = alternatives(l, n, "targets' names", &items, &s->count);
+
+    if (rc < 0)
+        return rc;
+    s->targets = targets = pool_alloc(&l->p->pool, s->count * sizeof *targets);
+    if (!targets)
+        return policy_no_memory(l);
+    for (size_t i = 0; i < s->count; i++) {
+        const char *name;
+        rc = policy_name(l, items[i], NAME_TARGET, &name);
+        if (rc < 0)
+            return rc;
+        if (!table_get(&p->target_by_name, name, strlen(name), &targets[i])) {
+            const char **names = calloc(p->target_count + 1, sizeof *names);
+            char near[300];
+            for (size_t k = 0; names && k < p->target_count; k++)
+                names[k] = p->targets[k].pub.name;
+            yaml_error(l->doc, items[i], l->e,
+                       "unknown target \"%s\"%s, expected one of targets.yaml", name,
+                       did_you_mean(name, names, near));
+            free(names);
+            return ERR_SYNTAX;
+        }
+    }
+    qsort(targets, s->count, sizeof *targets, by_number);
+    return 0;
+}
+
+static int select_label(struct loading *l, const struct yaml_node *key, struct yaml_node *const *n,
+                        struct selector *s)
+{
+    struct pool *pool = &l->p->pool;
+    struct yaml_node *const *items;
+    const char **values;
+    const char *text;
+    int rc = policy_name(l, key, NAME_LABEL, &text);
+
+    if (rc == 0)
+        rc = alternatives(l, n, "a label's values", &items, &s->count);
+    if (rc < 0)
+        return rc;
+    s->key = pool_intern(pool, text);
+    s->values = values = pool_alloc(pool, s->count * sizeof *values);
+    if (!s->key || !values)
+        return policy_no_memory(l);
+    for (size_t i = 0; i < s->count; i++) {
+        char pair[64 + 1 + 255 + 1];
+        uint32_t seen;
+        rc = yaml_text(l->doc, items[i], 255, "a label's value", &text, l->e);
+        if (rc < 0)
+            return rc;
+        if (strpbrk(text, "*?"))
+            return yaml_error(l->doc, items[i], l->e,
+                              "found \"%s\" (a pattern), which is not supported in this version, "
+                              "expected a label's exact value or a list of values",
+                              text);
+        values[i] = pool_intern(pool, text);
+        if (!values[i])
+            return policy_no_memory(l);
+        const size_t key_len = strlen(s->key), len = key_len + 1 + strlen(text);
+        memcpy(pair, s->key, key_len + 1);
+        memcpy(pair + key_len + 1, text, len - key_len);
+        if (!table_get(&l->p->label_pairs, pair, len, &seen))
+            policy_warn(l, items[i], "no target has the label %s: %s", s->key, text);
+    }
+    return 0;
+}
+
+static int load_selectors(struct loading *l, const struct yaml_node *root, struct role *role)
+{
+    const struct yaml_node *n, *all;
+    struct selector *selectors;
+    bool every = false;
+    int rc = yaml_require(l->doc, root, "targets", &n, l->e);
+
+    if (rc == 0)
+        rc = yaml_is(l->doc, n, YAML_MAP,
+                     "a map of labels, as in {env: prod}, {name: [hv1, hv2]} or {all: true}", l->e);
+    if (rc < 0)
+        return rc;
+    if (!n->count)
+        return yaml_error(l->doc, n, l->e,
+                          "found an empty selector, expected labels, name: or, for every target, "
+                          "{all: true}");
+    if (n->count > LABELS_MAX)
+        return yaml_error(l->doc, n, l->e, "found %zu labels, expected at most %d", n->count,
+                          LABELS_MAX);
+    all = yaml_get(n, "all");
+    if (all) {
+        rc = yaml_bool(l->doc, all, &every, l->e);
+        if (rc == 0 && (!every || n->count != 1))
+            rc = yaml_error(l->doc, all, l->e,
+                            every ? "found all beside other keys, expected it alone"
+                                  : "found all: false, expected all: true or labels");
+        return rc;
+    }
+    role->selectors = selectors = pool_alloc(&l->p->pool, n->count * sizeof *selectors);
+    if (!selectors)
+        return policy_no_memory(l);
+    for (size_t i = 0; i < n->count && rc == 0; i++) {
+        struct yaml_node *const *value = &n->items[i];
+        rc = strcmp(n->keys[i]->text, "name") == 0
+                 ? select_names(l, value, &selectors[i])
+                 : select_label(l, n->keys[i], value, &selectors[i]);
+        role->selector_count = i + 1;
+    }
+    return rc;
+}
+
+static int load_accounts(struct loading *l, const struct yaml_node *root, struct role *role)
+{
+    const struct yaml_node *n;
+    struct yaml_node *const *items;
+    const char **accounts;
+    size_t count;
+    int rc = yaml_require(l->doc, root, "accounts", &n, l->e);
+
+    if (rc == 0)
+        rc = policy_list(l, n, 1, 256, "accounts on the targets", &items, &count);
+    if (rc < 0)
+        return rc;
+    role->accounts = accounts = pool_alloc(&l->p->pool, count * sizeof *accounts);
+    if (!accounts)
+        return policy_no_memory(l);
+    for (size_t i = 0; i < count; i++) {
+        const char *name;
+        rc = policy_name(l, items[i], NAME_ACCOUNT, &name);
+        if (rc < 0)
+            return rc;
+        accounts[i] = pool_intern(&l->p->pool, name);
+        if (!accounts[i])
+            return policy_no_memory(l);
+        role->account_count = i + 1;
+    }
+    return 0;
+}
+
+static int load_from(struct loading *l, const struct yaml_node *root, struct role *role)
+{
+    const struct yaml_node *n = yaml_get(root, "from");
+    struct yaml_node *const *items;
+    struct prefix *from;
+    size_t count;
+
+    if (!n)
+        return 0;
+    int rc = policy_list(l, n, 1, 1024, "addresses and prefixes (without the key: from anywhere)",
+                         &items, &count);
+    if (rc < 0)
+        return rc;
+    role->from = from = pool_alloc(&l->p->pool, count * sizeof *from);
+    if (!from)
+        return policy_no_memory(l);
+    for (size_t i = 0; i < count; i++) {
+        struct err why = ERR_INIT;
+        const char *text;
+        rc = yaml_text(l->doc, items[i], ADDRESS_TEXT, "an address or prefix", &text, l->e);
+        if (rc < 0)
+            return rc;
+        if (prefix_parse(text, &from[i], &why) < 0)
+            return yaml_error(l->doc, items[i], l->e, "%s", why.text);
+        role->from_count = i + 1;
+    }
+    return 0;
+}
+
+/* In this version the only right value is the default, and a role that says less is refused: no
+ * configuration gives a login with one factor. */
+static int load_factors(struct loading *l, const struct yaml_node *root)
+{
+    static const char *const words[] = {"key", "totp", "password", NULL};
+    const struct yaml_node *n = yaml_get(root, "factors");
+    struct yaml_node *const *items;
+    size_t count, word, seen[3] = {0};
+
+    if (!n)
+        return 0;
+    int rc = policy_list(l, n, 1, 3, "factors: [key, totp]", &items, &count);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < count; i++) {
+        rc = yaml_word(l->doc, items[i], words, &word, l->e);
+        if (rc < 0)
+            return rc;
+        if (word == 2)
+            return yaml_error(l->doc, items[i], l->e,
+                              "found \"password\", which is not supported in this version, "
+                              "expected [key, totp]");
+        if (seen[word]++)
+            return yaml_error(l->doc, items[i], l->e,
+                              "found %s a second time, expected two different factors: [key, totp]",
+                              words[word]);
+    }
+    if (!seen[0] || !seen[1])
+        return yaml_error(l->doc, n, l->e,
+                          "found %s alone, expected two factors: [key, totp]; no login has one",
+                          seen[0] ? "key" : "totp");
+    return 0;
+}
+
+static int load_name(struct loading *l, const struct yaml_node *root, struct role *role)
+{
+    struct policy *p = l->p;
+    const struct yaml_node *n;
+    const char *text, *stem = strrchr(yaml_name(l->doc), '/');
+    uint32_t other;
+    int rc = yaml_require(l->doc, root, "role", &n, l->e);
+
+    if (rc == 0)
+        rc = policy_name(l, n, NAME_ROLE, &text);
+    if (rc < 0)
+        return rc;
+    if (table_get(&p->role_by_name, text, strlen(text), &other))
+        return yaml_error(l->doc, n, l->e,
+                          "found the role %s, which is also at %s:%u, expected each name once",
+                          text, p->roles[other].file, p->roles[other].line);
+    role->name = pool_text(&p->pool, text);
+    role->file = pool_text(&p->pool, yaml_name(l->doc));
+    role->line = n->line;
+    if (!role->name || !role->file ||
+        table_put(&p->role_by_name, role->name, strlen(role->name), role->number) < 0)
+        return policy_no_memory(l);
+    stem = stem ? stem + 1 : yaml_name(l->doc);
+    if (strncmp(stem, text, strlen(text)) != 0 || strcmp(stem + strlen(text), ".yaml") != 0)
+        policy_warn(l, n, "the role %s is in the file %s, expected %s.yaml", text, stem, text);
+    return 0;
+}
+
+static int load_description(struct loading *l, const struct yaml_node *root)
+{
+    const struct yaml_node *n = yaml_get(root, "description");
+    int rc = n ? yaml_is(l->doc, n, YAML_SCALAR, "a text", l->e) : 0;
+
+    if (rc == 0 && n && strlen(n->text) > DESCRIPTION_MAX)
+        rc = yaml_error(l->doc, n, l->e, "found %zu bytes, expected at most %d", strlen(n->text),
+                        DESCRIPTION_MAX);
+    return rc;
+}
+
+int policy_load_role(struct loading *l, struct role *role)
+{
+    static const char *const known[] = {
+        "role",     "description", "members",  "targets",  "accounts", "from", "factors",
+        "remember", "allow",       "programs", "commands", "session",  NULL};
+    static const struct later_key later[] = {
+        {"when", "time windows"}, {"deny", "deny rules"}, {"approvers", "approval"}, {NULL, NULL}};
+    const struct yaml_node *root = yaml_root(l->doc), *n;
+    uint64_t ms;
+    int rc = policy_check_keys(l, root, known, later);
+
+    if (rc == 0)
+        rc = load_name(l, root, role);
+    if (rc == 0)
+        rc = load_description(l, root);
+    if (rc == 0)
+        rc = load_members(l, root, role);
+    if (rc == 0)
+        rc = load_selectors(l, root, role);
+    if (rc == 0)
+        rc = load_accounts(l, root, role);
+    if (rc == 0)
+        rc = load_from(l, root, role);
+    if (rc == 0)
+        rc = load_factors(l, root);
+    if (rc == 0 && (n = yaml_get(root, "remember"))) {
+        rc = yaml_duration(l->doc, n, 1000, UINT64_C(30) * 86400000, &ms, l->e);
+        if (rc == 0)
+            role->remember_s = ms / 1000;
+    }
+    return rc == 0 ? policy_load_role_allow(l, root, role) : rc;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of a policy set, shared by its loaders and the decision. Everything is built once by
+ * policy_load and only read afterwards. Texts of labels, groups and accounts are interned in the
+ * pool, so they are compared as pointers. Used by authd (all of it) and the supervisor (targets'
+ * addresses). */
+#ifndef SALLYPORT_POLICY_SET_H
+#define SALLYPORT_POLICY_SET_H
+
+#include "base/buf.h"
+#include "base/yaml_tree.h"
+#include "policy/policy.h"
+#include "policy/pool.h"
+
+/* Numbers that keep a decision short and a set's memory bounded; far above what people write. */
+#define KEYS_MAX        64  /* of one operator or target */
+#define GROUPS_MAX      128 /* of one operator */
+#define LABELS_MAX      64  /* of one target or selector */
+#define ALIASES_MAX     64
+#define COMMANDS_MAX    256 /* rules of one role */
+#define LIST_MAX        65536
+#define DESCRIPTION_MAX 4096
+#define ROLE_NAME_MAX   64
+
+struct operator_entry {
+    struct policy_operator pub; /* pub.groups are interned */
+    uint32_t *group_index;      /* into policy.groups, as many as pub.groups */
+    struct numbers roles;       /* that name the operator, ascending */
+};
+
+struct group {
+    const char *name;
+    struct numbers roles; /* that name the group, ascending */
+};
+
+struct label {
+    const char *key, *value; /* interned */
+};
+
+struct target_entry {
+    struct policy_target pub;
+    const struct label *labels;
+    size_t label_count;
+};
+
+/* One key of a selector: the target's label must be one of the values. For the key `name` the
+ * values are inventory indices instead. */
+struct selector {
+    const char *key;           /* interned; NULL: the target's name */
+    const char *const *values; /* interned */
+    const uint32_t *targets;   /* ascending */
+    size_t count;
+};
+
+struct role {
+    const char *name, *file;
+    unsigned line;
+    uint32_t number;
+    const struct selector *selectors; /* none: all targets */
+    size_t selector_count;
+    const char *const *accounts; /* interned */
+    size_t account_count;
+    const struct prefix *from; /* none: anywhere */
+    size_t from_count;
+    uint64_t remember_s, idle_s, max_s; /* 0: not remembered, no limit */
+    bool shell, exec;
+    enum record_mode record;
+    struct rule_set *rules; /* NULL: exec of anything */
+};
+
+struct policy {
+    uint8_t hash[32];
+    struct pool pool;
+
+    struct operator_entry *operators;
+    size_t operator_count;
+    struct table operator_by_name, operator_by_key;
+    struct group *groups; /* malloc'ed */
+    size_t group_count, group_cap;
+    struct table group_by_name;
+
+    struct target_entry *targets;
+    size_t target_count;
+    struct table target_by_name; /* names and aliases */
+    struct table label_pairs;    /* "key\0value" of all targets */
+
+    struct role *roles;
+    size_t role_count;
+    struct table role_by_name;
+};
+
+/* One file being loaded. */
+struct loading {
+    struct policy *p;
+    struct yaml_doc *doc;
+    struct buf *warnings; /* may be NULL */
+    struct err *e;
+};
+
+int policy_load_operators(struct loading *l);
+int policy_load_targets(struct loading *l);
+/* role->number is set and its texts go to the pool. */
+int policy_load_role(struct loading *l, struct role *role);
+/* The parts of a role that say what it permits: allow, programs, commands, session
+ * (policy/role_allow.c). */
+int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
+
+/* Appends "FILE:LINE:COLUMN: warning: ..." when the caller wants warnings. */
+void policy_warn(struct loading *l, const struct yaml_node *at, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+int policy_no_memory(struct loading *l);
+
+/* A key of the design that this version does not have, and what it is. */
+struct later_key {
+    const char *key, *what;
+};
+/* All keys of map are known ones; those of later (ended by a NULL key) are refused by name. */
+int policy_check_keys(struct loading *l, const struct yaml_node *map, const char *const *known,
+                      const struct later_key *later);
+
+/* Names: 1 to max bytes, first one of [a-z_] (lower) or [A-Za-z_], then also digits, ".", "_" and
+ * "-". */
+enum name_kind { NAME_OPERATOR, NAME_ACCOUNT, NAME_GROUP, NAME_ROLE, NAME_TARGET, NAME_LABEL };
+/* Checks a scalar; *out belongs to the document. */
+int policy_name(struct loading *l, const struct yaml_node *n, enum name_kind kind,
+                const char **out);
+
+/* A list of min to max items: *items, *count. */
+int policy_list(struct loading *l, const struct yaml_node *n, size_t min, size_t max,
+                const char *expected, struct yaml_node *const **items, size_t *count);
+
+#endif
