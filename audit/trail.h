@@ -60,6 +60,8 @@ struct sessions *trail_sessions(struct trail *t);
 /* Signs a checkpoint of all that is accepted; it is written by the next synchronisation, after the
  * records that it covers. Does nothing when the log has not grown since the last. */
 MUST_CHECK int trail_want_checkpoint(struct trail *t, struct err *e);
+/* One is signed and not written yet. */
+bool trail_checkpoint_waits(const struct trail *t);
 
 /* In this thread, now. */
 MUST_CHECK int trail_sync_now(struct trail *t, struct err *e);

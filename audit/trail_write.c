@@ -213,6 +213,11 @@ int trail_want_checkpoint(struct trail *t, struct err *e)
     return 0;
 }
 
+bool trail_checkpoint_waits(const struct trail *t)
+{
+    return t->checkpoint_size != 0;
+}
+
 /* Moves what is to be synchronised now, with the checkpoint that waits, into the job. */
 static int fill_job(struct trail *t, struct sync_job *job, struct err *e)
 {

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of the recorder, shared by auditd.c, auditd_producers.c and auditd_settle.c alone. */
+#ifndef SALLYPORT_AUDIT_AUDITD_STATE_H
+#define SALLYPORT_AUDIT_AUDITD_STATE_H
+
+#include <event2/event.h>
+#include <sys/queue.h>
+
+#include "audit/auditd.h"
+#include "audit/trail.h"
+#include "gateway/messages.h"
+
+/* Twice the connections that a gateway can be configured for (a frontend and a backend each), and
+ * the supervisor and authd. */
+#define PRODUCERS_MAX 4096u
+/* A producer's turn: eight full records, about 1 ms of SHA-256. */
+#define TURN_BYTES  (256u * 1024u)
+#define TURN_FRAMES 64u
+/* An ack is 18 bytes. A producer that leaves 3,000 of them unread does not listen. */
+#define PRODUCER_QUEUE 65536u
+
+struct producer {
+    TAILQ_ENTRY(producer) all;
+    TAILQ_ENTRY(producer) active; /* while it waits for anything */
+    struct auditd *auditd;
+    struct link *link;
+    struct event *readable, *writable;
+    enum trail_producer kind;
+    uint64_t conn;
+    uint8_t session[RECORD_SESSION_ID];
+    struct session_state *state; /* held; NULL for the gateway's own session */
+    bool started, ended;         /* a backend's session record was taken */
+    bool is_active;
+    uint64_t received;                    /* records taken from it */
+    uint64_t settling;                    /* of those, in the synchronisation under way */
+    uint64_t durable;                     /* of those, synchronised */
+    uint64_t want_accepted, want_durable; /* the newest record that it waits for */
+    uint64_t told_accepted, told_durable;
+};
+
+TAILQ_HEAD(producer_list, producer);
+
+struct auditd {
+    struct event_base *base;
+    struct link *supervisor;
+    struct event *supervisor_readable;
+    struct event *sync_ended;  /* the synchronising thread's eventfd */
+    struct event *soon;        /* bounds how long accepted records stay without fdatasync */
+    struct event *checkpoints; /* every CHECKPOINT_S */
+    bool soon_armed;
+    bool checkpoint_due;
+    struct trail *trail;
+    struct producer_list producers, active;
+    unsigned producer_count;
+    unsigned turns; /* producers that sent something in this round of the loop */
+    bool failing;   /* the trail cannot be written any more */
+    bool done;
+    int status; /* exit status, once done */
+    char failure[501];
+};
+
+/* auditd.c */
+/* The trail failed: stop all producers, tell the supervisor, take nothing more. */
+void auditd_fail(struct auditd *a, const struct err *e);
+
+/* auditd_producers.c */
+/* Owns fd. A negative code when the supervisor asked for nonsense. */
+MUST_CHECK int producer_add(struct auditd *a, int fd, const struct auditd_producer *m,
+                            struct err *e);
+MUST_CHECK int producer_bind(struct auditd *a, const struct auditd_bind *m, struct err *e);
+/* Ends the link; a backend's open session gets its end record. */
+void producer_end(struct producer *p, const char *reason, const char *text);
+/* Tells the producer that the trail failed. */
+void producer_stop(struct producer *p, const char *text);
+/* Takes everything that producers have sent until now, then ends them all. */
+void producers_drain(struct auditd *a);
+/* Sends counts when it waits for them. May end the producer. */
+void producer_tell(struct producer *p);
+
+/* auditd_settle.c */
+/* After each round of the loop: write, synchronise, tell. */
+void auditd_settle(struct auditd *a);
+void auditd_sync_ended(evutil_socket_t fd, short what, void *arg);
+void auditd_soon(evutil_socket_t fd, short what, void *arg);
+void auditd_activate(struct producer *p);
+
+#endif
