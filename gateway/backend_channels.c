@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Channels from open to close. A number is used once; a place is free again when the target's channel
+ * is closed, the frontend said that it closed, and we said so to it. The target's close is passed on
+ * after all output; the operator's close is passed on after all input that was recorded.
+ * Runs in the backend; frontend and target are hostile. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/backend_session.h"
+
+/* How long input that was recorded may still go out after the operator closed the channel. */
+#define CLOSE_DRAIN_MS 10000u
+
+/* A channel that we closed and the target has not: what it still sends is dropped. libssh frees it
+ * when the target's close comes. */
+static int drop_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int is_stderr,
+                     void *user)
+{
+    (void)ssh, (void)c, (void)data, (void)is_stderr, (void)user;
+    return (int)len;
+}
+
+static struct ssh_channel_callbacks_struct dropping = {
+    .size = sizeof(struct ssh_channel_callbacks_struct),
+    .channel_data_function = drop_data,
+};
+
+struct channel *channel_find(struct backend *b, uint32_t id)
+{
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        if (b->channels[i].state != CHANNEL_FREE && b->channels[i].id == id)
+            return &b->channels[i];
+    return NULL;
+}
+
+static void answer_open(struct backend *b, uint32_t id, const char *text, uint8_t status)
+{
+    struct relay_opened m = {.channel = id, .ok = text == NULL, .status = status};
+    struct err e = ERR_INIT;
+
+    if (b->relay == NULL)
+        return;
+    if (text != NULL)
+        escape_text(m.text, sizeof m.text, text, strlen(text));
+    int rc = relay_opened_send(b->relay, &m, NULL, &e);
+    if (rc != 0)
+        relay_failed(b, rc);
+}
+
+static void release(struct channel *ch)
+{
+    struct backend *b = ch->owner;
+
+    requests_clear(ch);
+    segments_clear(&ch->input);
+    segments_clear(&ch->output);
+    b->bytes_in += ch->bytes_in;
+    b->forwarded += ch->forwarded;
+    b->bytes_out += ch->bytes_out;
+    b->delivered += ch->delivered;
+    b->trim = true;
+    *ch = (struct channel){.owner = b};
+}
+
+void channel_open(struct backend *b, const struct relay_open *m)
+{
+    struct channel *ch = NULL;
+
+    if (b->phase != PHASE_READY)
+        return;
+    if (m->channel != b->next_channel) {
+        relay_violation(b, "channel %u opened, expected %u", m->channel, b->next_channel);
+        return;
+    }
+    b->next_channel++;
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX && ch == NULL; i++)
+        if (b->channels[i].state == CHANNEL_FREE)
+            ch = &b->channels[i];
+    if (ch == NULL) {
+        answer_open(b, m->channel, "too many channels on one connection", EXIT_TRY_AGAIN);
+        return;
+    }
+    if (b->grant == NULL) {
+        answer_open(b, m->channel, "the login service restarted; please connect again",
+                    EXIT_TRY_AGAIN);
+        return;
+    }
+    *ch = (struct channel){
+        .owner = b,
+        .id = m->channel,
+        .state = CHANNEL_OPENING,
+        .ssh = ssh_channel_new(b->ssh),
+        .input_credit = RELAY_WINDOW,
+        .output_credit = RELAY_WINDOW,
+    };
+    if (ch->ssh == NULL) {
+        ch->state = CHANNEL_FREE;
+        answer_open(b, m->channel, "the gateway is out of memory", EXIT_TRY_AGAIN);
+        return;
+    }
+    flow_callbacks(ch);
+    b->opened++;
+    b->active_ms = b->now_ms;
+}
+
+static void open_step(struct channel *ch)
+{
+    struct backend *b = ch->owner;
+    char text[400];
+
+    int rc = ssh_channel_open_session(ch->ssh);
+    if (rc == SSH_AGAIN || !target_alive(b))
+        return;
+    if (rc == SSH_OK) {
+        ch->state = ch->start_asked ? CHANNEL_STARTING : CHANNEL_OPEN;
+        answer_open(b, ch->id, NULL, 0);
+        return;
+    }
+    snprintf(text, sizeof text, "%s refused another session", b->granted.target);
+    log_info("open-refused", "%s", ssh_get_error(b->ssh));
+    answer_open(b, ch->id, text, EXIT_TARGET_DOWN);
+    ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
+    ssh_channel_free(ch->ssh);
+    release(ch);
+}
+
+void channel_start_failed(struct channel *ch, const char *text, uint8_t status)
+{
+    struct backend *b = ch->owner;
+    struct relay_started m = {.channel = ch->id, .ok = 0, .status = status};
+    struct err e = ERR_INIT;
+
+    ch->state = ch->state == CHANNEL_OPENING ? CHANNEL_OPENING : CHANNEL_REFUSED;
+    ch->refused = true;
+    ch->target_closing = true;
+    if (b->relay == NULL)
+        return;
+    snprintf(m.text, sizeof m.text, "%s", text);
+    int rc = relay_started_send(b->relay, &m, NULL, &e);
+    if (rc != 0)
+        relay_failed(b, rc);
+}
+
+void channel_close_down(struct channel *ch)
+{
+    ch->operator_closed = true;
+    ch->close_deadline_ms = ch->owner->now_ms + CLOSE_DRAIN_MS;
+}
+
+void channel_record_close(struct channel *ch, const char *by)
+{
+    struct json_record r;
+
+    if (ch->close_recorded)
+        return;
+    ch->close_recorded = true;
+    record_begin(&r);
+    json_str(&r.json, "event", "close");
+    json_str(&r.json, "by", by);
+    json_u64(&r.json, "bytes_in", ch->bytes_in);
+    json_u64(&r.json, "forwarded", ch->forwarded);
+    if (ch->flushed < ch->forwarded) {
+        json_u64(&r.json, "unknown_from", ch->flushed);
+        json_u64(&r.json, "unknown_to", ch->forwarded);
+    }
+    json_u64(&r.json, "bytes_out", ch->bytes_out);
+    json_u64(&r.json, "delivered", ch->delivered);
+    if (record_end(ch->owner, &r, RECORD_EXEC, ch->id, WANT_DURABLE, &ch->close_record) != 0)
+        ch->close_record = ch->owner->trail.sent;
+}
+
+static void tell_closed(struct channel *ch)
+{
+    struct backend *b = ch->owner;
+    struct relay_close_up m = {.channel = ch->id};
+    struct err e = ERR_INIT;
+
+    ch->up_closed = true;
+    if (b->relay == NULL)
+        return;
+    int rc = relay_close_up_send(b->relay, &m, NULL, &e);
+    if (rc != 0)
+        relay_failed(b, rc);
+}
+
+/* The operator closed: input that is recorded, or about to be, still goes; not for ever. */
+static bool input_done(const struct channel *ch)
+{
+    return ch->input.head == NULL || ch->target_closed || ch->state != CHANNEL_RUNNING ||
+           ch->owner->now_ms >= ch->close_deadline_ms;
+}
+
+/* Closes the target's side when it is time. */
+static void close_target(struct channel *ch)
+{
+    struct backend *b = ch->owner;
+
+    if (ch->ssh == NULL || ch->state == CHANNEL_OPENING)
+        return;
+    if (ch->operator_closed && !ch->target_closing && input_done(ch)) {
+        channel_record_close(ch, ch->target_closed ? "target" : "operator");
+        ch->target_closing = true;
+    }
+    if (!ch->target_closing)
+        return;
+    if (ch->close_recorded && !record_settled(b, ch->close_record, WANT_DURABLE))
+        return;
+    /* SSH_AGAIN until the end of file and the close are both out. */
+    if (target_alive(b) && (target_unsent(b) || ssh_channel_close(ch->ssh) == SSH_AGAIN))
+        return;
+    requests_clear(ch);
+    segments_clear(&ch->input);
+    ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
+    if (target_alive(b)) {
+        if (!ch->target_closed)
+            ssh_add_channel_callbacks(ch->ssh, &dropping);
+        ssh_channel_free(ch->ssh);
+    }
+    ch->ssh = NULL;
+}
+
+static void channel_step(struct channel *ch)
+{
+    if (ch->state == CHANNEL_OPENING && target_alive(ch->owner))
+        open_step(ch);
+    if (ch->state == CHANNEL_FREE)
+        return;
+    if (ch->refused && ch->state == CHANNEL_OPEN)
+        ch->state = CHANNEL_REFUSED;
+    requests_step(ch);
+    /* The target closed before it answered the start. */
+    if (ch->target_closed && (ch->state == CHANNEL_STARTING || ch->state == CHANNEL_OPEN)) {
+        char text[400];
+        snprintf(text, sizeof text, "%s closed the channel", ch->owner->granted.target);
+        if (ch->start_asked)
+            channel_start_failed(ch, text, EXIT_TARGET_DOWN);
+        ch->state = CHANNEL_REFUSED;
+        ch->target_closing = true;
+    }
+    close_target(ch);
+    if (ch->ssh == NULL && !ch->up_closed && (ch->refused || ch->operator_closed))
+        tell_closed(ch);
+    if (ch->ssh == NULL && ch->up_closed && ch->operator_closed)
+        release(ch);
+}
+
+void channel_delivered_close(struct channel *ch)
+{
+    ch->target_closing = true;
+    if (!ch->operator_closed)
+        tell_closed(ch);
+}
+
+void channels_step(struct backend *b)
+{
+    if (b->phase != PHASE_READY && b->phase != PHASE_DRAIN)
+        return;
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        if (b->channels[i].state != CHANNEL_FREE)
+            channel_step(&b->channels[i]);
+}
+
+void channels_clear(struct backend *b)
+{
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        struct channel *ch = &b->channels[i];
+        if (ch->state == CHANNEL_FREE)
+            continue;
+        if (ch->ssh != NULL)
+            ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
+        release(ch);
+    }
+}
+
+uint64_t channels_next_ms(const struct backend *b)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        const struct channel *ch = &b->channels[i];
+        if (ch->state != CHANNEL_FREE && ch->operator_closed && !ch->target_closing &&
+            ch->close_deadline_ms < next)
+            next = ch->close_deadline_ms;
+    }
+    return next;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The grant: authd's decision, received once, kept for the session's life, and written down as the
+ * session's first record before the target gets a byte. Without authd the session goes on, but opens
+ * nothing new (docs: "When a process dies"). Runs in the backend; trusts authd. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/backend_session.h"
+
+static int own(struct bytes *view)
+{
+    uint8_t *copy = malloc(view->len > 0 ? view->len : 1);
+    if (copy == NULL) {
+        *view = (struct bytes){0};
+        return ERR_MEMORY;
+    }
+    memcpy(copy, view->p, view->len);
+    view->p = copy;
+    return 0;
+}
+
+void grant_clear(struct backend *b)
+{
+    free((void *)(uintptr_t)b->granted.host_keys.p);
+    free((void *)(uintptr_t)b->granted.identity.p);
+    b->granted.host_keys = b->granted.identity = (struct bytes){0};
+    rule_set_free(b->rules);
+    b->rules = NULL;
+}
+
+static void ability_names(uint32_t abilities, struct json_out *j)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } names[] = {
+        {ABILITY_SHELL, "shell"}, {ABILITY_EXEC, "exec"},       {ABILITY_PTY, "pty"},
+        {ABILITY_SFTP, "sftp"},   {ABILITY_FORWARD, "forward"},
+    };
+    json_open_array(j, "abilities");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (abilities & names[i].bit)
+            json_str(j, NULL, names[i].name);
+    json_close(j);
+}
+
+static void record_start(struct backend *b)
+{
+    const struct grant_grant *g = &b->granted;
+    struct json_record r;
+    char print[64];
+
+    record_begin(&r);
+    json_str(&r.json, "operator", g->operator_name);
+    json_str(&r.json, "source", g->address);
+    json_u64(&r.json, "port", g->port);
+    json_str(&r.json, "target", g->target);
+    json_str(&r.json, "target_address", g->target_address);
+    json_u64(&r.json, "target_port", g->target_port);
+    json_str(&r.json, "account", g->account);
+    json_str(&r.json, "factors", g->factors);
+    json_str(&r.json, "path", g->path);
+    json_hex(&r.json, "policy", g->policy_hash, sizeof g->policy_hash);
+    json_str(&r.json, "record", g->record == RECORD_SYNC_ALL ? "sync-all" : "strict");
+    ability_names(g->abilities, &r.json);
+    json_bool(&r.json, "command_rules", b->rules != NULL && rule_set_restricts(b->rules));
+    json_u64(&r.json, "idle_s", g->idle_s);
+    json_u64(&r.json, "max_s", g->max_s);
+    fingerprint(g->identity.p, g->identity.len, print);
+    json_str(&r.json, "target_key", print);
+    json_u64(&r.json, "connection", b->conn);
+    /* 1000 bytes of path, each six at most when escaped, fit a record ten times over. */
+    int rc = record_end(b, &r, RECORD_SESSION_START, 0, WANT_DURABLE, &b->start_record);
+    if (rc == 0)
+        b->phase = PHASE_START;
+    else
+        end_begin(b, "trail", EXIT_TRAIL, "the trail cannot be written: the session did not start");
+}
+
+static int take_grant(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct grant_grant *g = &b->granted;
+    int rc = grant_grant_decode(f, g, e);
+    if (rc != 0) {
+        g->host_keys = g->identity = (struct bytes){0};
+        return rc;
+    }
+    struct bytes rules = g->rules;
+    rc = own(&g->host_keys);
+    if (own(&g->identity) != 0)
+        rc = ERR_MEMORY;
+    g->rules = g->files = (struct bytes){0};
+    if (rc != 0)
+        return err_set(e, ERR_MEMORY, "the grant");
+    if (g->record > RECORD_SYNC_ALL)
+        return err_set(e, ERR_PROTOCOL, "recording mode %u", g->record);
+    if (rules.len > 0) {
+        b->rules = rule_set_decode(rules.p, rules.len, e);
+        if (b->rules == NULL)
+            return err_wrap(e, "command rules");
+    }
+    b->output_want = g->record == RECORD_SYNC_ALL ? WANT_DURABLE : WANT_ACCEPTED;
+    b->started_ms = b->active_ms = b->now_ms;
+    link_enter(b->grant, grant_STATE_GRANTED);
+    record_start(b);
+    return 0;
+}
+
+static void lost(struct backend *b)
+{
+    link_free(b->grant);
+    b->grant = NULL;
+    if (b->phase == PHASE_GRANT)
+        end_begin(b, "no-grant", EXIT_TRY_AGAIN,
+                  "the login service restarted; please connect again");
+}
+
+void grant_step(struct backend *b)
+{
+    struct err e = ERR_INIT;
+    struct frame f;
+    int rc = 0;
+
+    while (b->grant != NULL && (rc = link_recv(b->grant, &f, &e)) == 1) {
+        if (f.spec->number == grant_grant_NUMBER) {
+            rc = take_grant(b, &f, &e);
+        } else {
+            struct grant_end m;
+            rc = grant_end_decode(&f, &m, &e);
+            if (rc == 0)
+                end_begin(b, m.token, EXIT_REFUSED, "%s", m.text);
+        }
+        if (rc != 0)
+            break;
+    }
+    if (rc < 0) {
+        if (rc != ERR_CLOSED)
+            log_error("grant", "%s", e.text);
+        lost(b);
+    }
+    if (b->grant != NULL && link_pending(b->grant) > 0 && link_flush(b->grant, &e) != 0)
+        lost(b);
+}
+
+void grant_started(struct backend *b)
+{
+    if (b->phase == PHASE_START && record_settled(b, b->start_record, WANT_DURABLE))
+        target_begin(b);
+}
+
+void grant_tell(struct backend *b, enum backend_state state, const char *text)
+{
+    struct grant_state m = {.state = (uint8_t)state};
+    struct err e = ERR_INIT;
+
+    if (b->grant == NULL || link_state(b->grant) != grant_STATE_GRANTED)
+        return;
+    snprintf(m.text, sizeof m.text, "%s", text);
+    if (grant_state_send(b->grant, &m, NULL, &e) != 0)
+        lost(b);
+}

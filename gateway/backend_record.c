@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The backend's end of the link to auditd: records go out numbered, answers come back as counts, and
+ * whatever waits for a record asks record_settled. When the trail stops, the session ends and nothing
+ * more is forwarded. Runs in the backend; trusts auditd. */
+#include "base/log.h"
+#include "gateway/backend_session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PAYLOAD_MAX 65536u
+
+static void trail_failed(struct backend *b, const char *reason)
+{
+    if (b->trail.stopped)
+        return;
+    b->trail.stopped = true;
+    snprintf(b->trail.reason, sizeof b->trail.reason, "%s", reason);
+    end_begin(b, "trail", EXIT_TRAIL,
+              "the trail cannot be written: %s; nothing more was forwarded", reason);
+}
+
+static int send_record(struct backend *b, enum record_type type, uint32_t channel,
+                       enum trail_want want, const void *bytes, size_t len, uint64_t *number)
+{
+    struct trail_record m = {
+        .type = (uint8_t)type,
+        .channel = channel,
+        .want = (uint8_t)want,
+        .payload = {bytes, len},
+    };
+    struct err e = ERR_INIT;
+
+    if (b->trail.stopped || b->trail.link == NULL)
+        return ERR_TRAIL;
+    int rc = trail_record_send(b->trail.link, &m, NULL, &e);
+    if (rc != 0) {
+        trail_failed(b, rc == ERR_CLOSED ? "the recorder stopped" : "the recorder does not answer");
+        return ERR_TRAIL;
+    }
+    b->trail.sent++;
+    if (number != NULL)
+        *number = b->trail.sent;
+    return 0;
+}
+
+int record_bytes(struct backend *b, enum record_type type, uint32_t channel, enum trail_want want,
+                 const void *bytes, size_t len, uint64_t *number)
+{
+    return send_record(b, type, channel, want, bytes, len, number);
+}
+
+void record_begin(struct json_record *r)
+{
+    buf_init(&r->text, PAYLOAD_MAX);
+    json_begin(&r->json, &r->text);
+}
+
+int record_end(struct backend *b, struct json_record *r, enum record_type type, uint32_t channel,
+               enum trail_want want, uint64_t *number)
+{
+    int rc = json_end(&r->json);
+    if (rc == 0)
+        rc = send_record(b, type, channel, want, buf_head(&r->text), buf_len(&r->text), number);
+    buf_clear(&r->text);
+    return rc;
+}
+
+void record_refusal(struct backend *b, uint32_t channel, const char *what, const void *detail,
+                    size_t detail_len, const char *text)
+{
+    struct json_record r;
+
+    if (++b->refusals > REFUSALS_MAX) {
+        relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
+        return;
+    }
+    record_begin(&r);
+    json_bool(&r.json, "allowed", false);
+    json_str(&r.json, "what", what);
+    if (detail != NULL)
+        json_bytes(&r.json, "detail", detail, detail_len > 4096 ? 4096 : detail_len);
+    json_str(&r.json, "text", text);
+    if (record_end(b, &r, RECORD_DECISION, channel, WANT_DURABLE, NULL) == ERR_FULL)
+        trail_failed(b, "a record is too long");
+}
+
+void record_alarm(struct backend *b, const char *token, const char *text)
+{
+    struct json_record r;
+
+    record_begin(&r);
+    json_str(&r.json, "alarm", token);
+    json_bytes(&r.json, "text", text, strlen(text));
+    if (record_end(b, &r, RECORD_ALARM, 0, WANT_DURABLE, NULL) == ERR_FULL)
+        trail_failed(b, "a record is too long");
+}
+
+bool record_settled(const struct backend *b, uint64_t number, enum trail_want want)
+{
+    if (b->trail.stopped)
+        return false;
+    switch (want) {
+    case WANT_NOTHING:
+        return true;
+    case WANT_ACCEPTED:
+        return number <= b->trail.accepted;
+    case WANT_DURABLE:
+        return number <= b->trail.durable;
+    }
+    return false;
+}
+
+bool record_busy(const struct backend *b)
+{
+    return b->trail.stopped || b->trail.link == NULL || link_pending(b->trail.link) > 0;
+}
+
+static int take_ack(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct trail_ack m;
+    int rc = trail_ack_decode(f, &m, e);
+    if (rc != 0)
+        return rc;
+    /* Counts only grow and never pass what was sent; anything else would release unrecorded bytes. */
+    if (m.accepted > b->trail.sent || m.durable > m.accepted || m.accepted < b->trail.accepted ||
+        m.durable < b->trail.durable)
+        return err_set(e, ERR_PROTOCOL, "counts of records that were not sent");
+    b->trail.accepted = m.accepted;
+    b->trail.durable = m.durable;
+    return 0;
+}
+
+void record_step(struct backend *b)
+{
+    struct err e = ERR_INIT;
+    struct frame f;
+    int rc;
+
+    if (b->trail.link == NULL || b->trail.stopped)
+        return;
+    rc = link_flush(b->trail.link, &e);
+    if (rc != 0) {
+        trail_failed(b, "the recorder stopped");
+        return;
+    }
+    while ((rc = link_recv(b->trail.link, &f, &e)) == 1) {
+        if (f.spec->number == trail_stop_NUMBER) {
+            struct trail_stop m;
+            trail_failed(b, trail_stop_decode(&f, &m, &e) == 0 ? m.text : "the recorder stopped");
+            return;
+        }
+        rc = take_ack(b, &f, &e);
+        if (rc != 0)
+            break;
+    }
+    if (rc < 0) {
+        log_warn("trail", "%s", e.text);
+        trail_failed(b, "the recorder stopped");
+    }
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the modules of one backend share: the session, its channels, and the steps that
+ * gateway/backend.c calls in turn. Only backend*.c include this.
+ *
+ * A step does what can be done now and returns; it never waits. A failure that ends the session is
+ * told to end_begin, and every step looks at the phase. */
+#ifndef SALLYPORT_GATEWAY_BACKEND_SESSION_H
+#define SALLYPORT_GATEWAY_BACKEND_SESSION_H
+
+#include <libssh/libssh.h>
+#include <libssh/callbacks.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/record.h"
+#include "base/json_out.h"
+#include "gateway/backend_queue.h"
+#include "gateway/messages.h"
+#include "policy/policy.h"
+
+/* Output of one channel that is held here before the target is left waiting. With what libssh itself
+ * holds back (1.28 MB at most, docs: libssh's WINDOWBASE) a stalled channel stays below 2 MiB. */
+#define OUTPUT_HELD_MAX (512u * 1024u)
+/* Below this, what libssh held back is fetched, in full. */
+#define OUTPUT_HELD_LOW (128u * 1024u)
+/* A target that ignores its window is no longer read from here on: for each channel, and once. */
+#define SESSION_HELD_MAX (3u * 1024u * 1024u)
+/* Records of one queue that may wait for an answer before small ones are gathered into larger ones. */
+#define RECORDS_WAITING_MAX 64u
+/* Variables of one channel: LANG and the twelve LC_ of POSIX and glibc, and as many again. */
+#define ENV_MAX 26u
+/* Resizes are merged; so many signals wait for a target that does not answer a request. */
+#define REQUESTS_MAX 64u
+/* Refusals that a session may write to the trail before it is taken for an attack. */
+#define REFUSALS_MAX 10000u
+
+enum phase {
+    PHASE_GRANT,    /* waits for the grant */
+    PHASE_START,    /* waits until the record of the session's start is durable */
+    PHASE_CONNECT,  /* key exchange with the target */
+    PHASE_LOGIN,    /* logs in to it */
+    PHASE_READY,    /* serves */
+    PHASE_DRAIN,    /* ends: lets bytes that are on their way arrive */
+    PHASE_FINISH,   /* ends: waits until the end record is durable */
+    PHASE_FLUSH,    /* ends: lets the frontend take the last messages */
+    PHASE_DONE,
+};
+
+enum request_kind { REQUEST_PTY, REQUEST_ENV, REQUEST_START, REQUEST_RESIZE, REQUEST_SIGNAL };
+
+/* One request to the target; libssh permits one at a time for each channel. */
+struct request {
+    struct request *next;
+    uint64_t record; /* goes out when this is durable */
+    enum request_kind kind;
+    enum start_kind start;
+    uint32_t columns, rows;
+    char *name;  /* terminal, variable or signal */
+    char *value; /* variable's value or command */
+};
+
+enum channel_state {
+    CHANNEL_FREE,
+    CHANNEL_OPENING,  /* asked for at the target */
+    CHANNEL_OPEN,     /* nothing started on it */
+    CHANNEL_STARTING, /* shell or command asked for */
+    CHANNEL_RUNNING,
+    CHANNEL_REFUSED, /* the start was refused; waits for the frontend's close */
+};
+
+struct backend;
+
+struct channel {
+    struct backend *owner;
+    enum channel_state state;
+    uint32_t id; /* the frontend's number */
+    ssh_channel ssh;
+    struct ssh_channel_callbacks_struct callbacks;
+
+    /* What the operator asked for before the start. */
+    bool pty;
+    char term[65];
+    char notice[200]; /* goes with the start's answer */
+    uint32_t columns, rows, width_px, height_px;
+    struct relay_env *env; /* ENV_MAX of them, allocated at the first */
+    unsigned env_count;
+    struct request *requests;
+    unsigned request_count;
+    bool start_asked;
+
+    struct segment_queue input, output;
+    uint32_t input_credit;  /* what the frontend may still send */
+    uint32_t input_passed;  /* forwarded, credit not given back yet */
+    uint32_t output_credit; /* what the frontend would take */
+    size_t held[2];         /* bytes that libssh holds back: output, stderr */
+
+    bool input_eof;      /* the operator's end of input came */
+    bool input_eof_sent; /* its mark is queued */
+    bool target_eof, target_eof_sent;
+    bool target_exit, target_exit_sent;
+    bool target_closed, target_close_sent; /* ..._sent: the mark is queued */
+    uint32_t exit_status;
+    char exit_signal[33], exit_text[201]; /* exit_signal not empty: died of a signal */
+    bool exit_core;
+
+    bool operator_closed; /* the frontend closed: no more output to it */
+    uint64_t close_deadline_ms; /* input that waits may go out until then */
+    bool refused;               /* the start failed: close the target's side */
+    bool target_closing;        /* our close of the target's channel is due */
+    bool close_recorded;
+    uint64_t close_record; /* the target is told when this is durable */
+    bool up_closed;        /* we told the frontend that it is closed */
+
+    uint64_t bytes_in, forwarded, flushed; /* flushed: left libssh's buffer too */
+    uint64_t bytes_out, delivered, lost;
+};
+
+/* Our end of the link `trail`. */
+struct recorder {
+    struct link *link;
+    uint64_t sent, accepted, durable;
+    bool stopped;
+    char reason[501];
+};
+
+struct backend_end {
+    char text[1001], token[33];
+    uint8_t status;
+    bool drain_output, drain_input;
+    uint64_t record; /* SESSION_END's number */
+    uint64_t deadline_ms, progress;
+};
+
+struct backend {
+    uint64_t conn;
+    enum phase phase;
+    uint64_t now_ms; /* of this turn */
+    struct backend_end end;
+
+    struct link *relay, *grant;
+    struct recorder trail;
+
+    struct grant_grant granted; /* its DATA members point to memory of ours */
+    struct rule_set *rules;
+    enum trail_want output_want;
+    uint64_t start_record;
+
+    int target_fd, agent_fd;
+    ssh_session ssh;
+    ssh_event event;
+    bool connecting; /* ssh_connect was called */
+    uint32_t connect_ms;
+    uint64_t connect_deadline_ms;
+    unsigned target_opens; /* channels that the target tried to open */
+
+    struct channel channels[RELAY_CHANNELS_MAX];
+    uint32_t next_channel; /* the number that the frontend's next open must have */
+    uint32_t newest_channel;
+    unsigned turn; /* rotates who is served first */
+    unsigned refusals;
+
+    uint64_t started_ms, active_ms; /* limits: start, last byte in either direction */
+    bool max_told;
+    uint32_t opened;
+    uint64_t bytes_in, forwarded, bytes_out, delivered; /* of closed channels */
+    bool trim; /* memory was used that can go back */
+};
+
+/* backend_record.c: records. Every sender ends the session by itself when the trail fails, and
+ * returns ERR_TRAIL. */
+struct json_record {
+    struct buf text;
+    struct json_out json;
+};
+void record_begin(struct json_record *r);
+/* Sends it and frees it. number may be NULL. ERR_FULL: too long for a record; nothing was sent. */
+MUST_CHECK int record_end(struct backend *b, struct json_record *r, enum record_type type,
+                          uint32_t channel, enum trail_want want, uint64_t *number);
+MUST_CHECK int record_bytes(struct backend *b, enum record_type type, uint32_t channel,
+                            enum trail_want want, const void *bytes, size_t len, uint64_t *number);
+/* A refused request: for the trail, with what was asked and the text the operator got. */
+void record_refusal(struct backend *b, uint32_t channel, const char *what, const void *detail,
+                    size_t detail_len, const char *text);
+void record_alarm(struct backend *b, const char *token, const char *text);
+/* auditd answered for this record what `want` asked for. */
+bool record_settled(const struct backend *b, uint64_t number, enum trail_want want);
+/* The way to auditd is full: nothing is taken in. */
+bool record_busy(const struct backend *b);
+void record_step(struct backend *b);
+
+/* backend_grant.c */
+void grant_step(struct backend *b);  /* receives */
+void grant_started(struct backend *b); /* PHASE_START: is the start durable? */
+void grant_tell(struct backend *b, enum backend_state state, const char *text);
+void grant_clear(struct backend *b);
+
+/* backend_target.c: the SSH session with the target. */
+void target_begin(struct backend *b); /* PHASE_CONNECT starts */
+void target_step(struct backend *b);  /* key exchange and login */
+void target_pump(struct backend *b);  /* PHASE_READY: packets, into channel callbacks */
+short target_events(const struct backend *b);
+bool target_alive(const struct backend *b);
+bool target_unsent(const struct backend *b); /* bytes wait in libssh's buffer */
+void target_close(struct backend *b);
+
+/* backend_hostkey.c: pinned host keys. */
+/* Algorithm names for SSH_OPTIONS_HOSTKEYS, of the pinned keys' types. ERR_INPUT: none usable. */
+MUST_CHECK int hostkey_algorithms(struct bytes pinned, struct buf *out, struct err *e);
+/* The target's key is one of the pinned. found gets its fingerprint, or "". */
+bool hostkey_pinned(ssh_session ssh, struct bytes pinned, char found[64]);
+/* "SHA256:..., SHA256:..." of the pinned keys. */
+void hostkey_fingerprints(struct bytes pinned, char *out, size_t cap);
+void fingerprint(const void *blob, size_t len, char out[64]);
+
+/* backend_relay.c: what the frontend says. */
+void relay_step(struct backend *b);
+void relay_violation(struct backend *b, const char *format, ...) PRINTF_LIKE(2, 3);
+/* After a failed send: the frontend is gone, or does not read. */
+void relay_failed(struct backend *b, int code);
+void relay_notice_text(struct backend *b, const char *text);
+
+/* backend_judge.c: the grant applied. Each returns true when it is permitted; else the refusal is
+ * recorded and text holds what the operator is told (room for 1001 bytes). */
+bool judge_env(struct backend *b, const struct relay_env *m);
+bool judge_signal(struct backend *b, const struct relay_signal *m);
+/* rule: which command rule matched ("" without rules). forward: what goes to the target. */
+bool judge_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
+                 char rule[128], struct buf *forward, char *text);
+/* A terminal for this start; ch->notice says why not. */
+bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind);
+/* The terminal's name, or "dumb" for one that is no name. */
+const char *judge_term(const char *term);
+
+/* backend_channels.c: channels from open to close. */
+struct channel *channel_find(struct backend *b, uint32_t id);
+void channel_open(struct backend *b, const struct relay_open *m);
+void channel_close_down(struct channel *ch);
+void channels_step(struct backend *b);
+/* All output and the target's close were passed on. */
+void channel_delivered_close(struct channel *ch);
+/* The record of its end, once; its number is in ch->close_record. */
+void channel_record_close(struct channel *ch, const char *by);
+/* Milliseconds until a channel has to be looked at, UINT64_MAX: none. */
+uint64_t channels_next_ms(const struct backend *b);
+/* Ends the start without a session on it: text and status for the operator. */
+void channel_start_failed(struct channel *ch, const char *text, uint8_t status);
+void channels_clear(struct backend *b);
+
+/* backend_requests.c: pty, env, start, resize, signal. */
+void request_pty(struct channel *ch, const struct relay_pty *m);
+void request_env(struct channel *ch, const struct relay_env *m);
+void request_start(struct channel *ch, const struct relay_start *m);
+void request_resize(struct channel *ch, const struct relay_resize *m);
+void request_signal(struct channel *ch, const struct relay_signal *m);
+void requests_step(struct channel *ch);
+void requests_clear(struct channel *ch);
+
+/* backend_flow.c: bytes. */
+void flow_callbacks(struct channel *ch);
+void flow_input(struct channel *ch, struct bytes bytes);
+void flow_credit(struct channel *ch, uint32_t bytes);
+void flow_record(struct backend *b);  /* queued bytes become records */
+void flow_record_full(struct backend *b); /* only whole segments, between two reads */
+void flow_forward(struct backend *b); /* durable input goes to the target */
+void flow_deliver(struct backend *b); /* settled output goes to the frontend */
+void flow_fetch(struct backend *b);   /* what libssh held back */
+bool flow_stopped(const struct backend *b); /* do not read from the target now */
+
+/* backend_limits.c */
+void limits_step(struct backend *b);
+uint64_t limits_next_ms(const struct backend *b); /* UINT64_MAX: none */
+
+/* backend_end.c */
+/* The first call wins. token: for SESSION_END. drain flags are in b->end afterwards. */
+void end_begin(struct backend *b, const char *token, uint8_t status, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+void end_draining(struct backend *b, bool output, bool input);
+void end_step(struct backend *b);
+uint64_t end_next_ms(const struct backend *b);
+
+/* backend_watchdog.c: limits on what libssh may do to us. */
+MUST_CHECK int watchdog_start(struct err *e);
+void watchdog_turn(void); /* the loop goes round */
+/* While the agent is asked, which libssh waits for without a limit: after ms its descriptor is
+ * closed under it. 0: no longer. */
+void watchdog_agent(int fd, uint32_t ms);
+
+#endif
