@@ -2,7 +2,8 @@
  *
  * From the text of sallyport.yaml to struct config, by the table gateway/config.def. A key that is
  * not there is read from its default, which is YAML too, so that both go the same way. Pure.
- * Run by the supervisor and by administrators' commands; the text is root's, its mistakes get help. */
+ * Run by the supervisor and by administrators' commands; the text is root's, its mistakes get help.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 
 const struct config_key config_keys[] = {
 #define CONFIG(section, key, type, field, default_yaml, min, max, unit, help)                      \
-    {section,     key, CONFIG_TYPE_##type, offsetof(struct config, field), default_yaml, min, max, \
-     unit,        help},
+    {section, key, CONFIG_TYPE_##type, offsetof(struct config, field), default_yaml, min, max,     \
+     unit,    help},
 #include "gateway/config.def"
 #undef CONFIG
 };
@@ -206,8 +207,7 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
     return 0;
 }
 
-int config_parse(const char *name, const void *bytes, size_t len, struct config *out,
-                 struct err *e)
+int config_parse(const char *name, const void *bytes, size_t len, struct config *out, struct err *e)
 {
     const char *words[64];
     struct yaml_doc *doc;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sallyport.yaml, read once at start by the supervisor and by the administrator's commands. The keys
- * stand in gateway/config.def. Trusts only a file that root (or who runs this) owns and nobody else
- * may write. Does I/O only in config_load and config_users. */
+ * sallyport.yaml, read once at start by the supervisor and by the administrator's commands. The
+ * keys stand in gateway/config.def. Trusts only a file that root (or who runs this) owns and nobody
+ * else may write. Does I/O only in config_load and config_users. */
 #ifndef SALLYPORT_GATEWAY_CONFIG_H
 #define SALLYPORT_GATEWAY_CONFIG_H
 
@@ -57,7 +57,7 @@ struct config {
         struct config_endpoint at[CONFIG_LISTEN_MAX];
     } listen;
     char state[CONFIG_PATH_MAX + 1];
-    char runtime[CONFIG_PATH_MAX + 1];
+    char runtime[CONFIG_RUNTIME_MAX + 1];
     struct {
         size_t count;
         struct config_user at[CONFIG_ADMINS_MAX];
@@ -78,8 +78,8 @@ MUST_CHECK int config_parse(const char *name, const void *bytes, size_t len, str
                             struct err *e);
 /* Reads and parses path (CONFDIR/sallyport.yaml). Does not look up users. */
 MUST_CHECK int config_load(const char *path, struct config *out, struct err *e);
-/* Looks up the user names of `users` and `admins` in the system's databases, and checks that the users are five
- * different ones and not root. */
+/* Looks up the user names of `users` and `admins` in the system's databases, and checks that the
+ * users are five different ones and not root. */
 MUST_CHECK int config_users(struct config *c, struct err *e);
 /* The directory of sallyport.yaml when no -c is given. */
 const char *config_default_dir(void);

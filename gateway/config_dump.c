@@ -103,8 +103,8 @@ int config_document(struct buf *out)
 
     for (size_t i = 0; rc == 0 && i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
-        rc = buf_printf(out, ".It Cm %s%s%s\n%s\n(%s", k->section, k->section[0] ? "." : "",
-                        k->key, k->help, k->unit);
+        rc = buf_printf(out, ".It Cm %s%s%s\n%s\n(%s", k->section, k->section[0] ? "." : "", k->key,
+                        k->help, k->unit);
         if (rc == 0)
             rc = k->default_yaml ? buf_printf(out, "; default: %s)\n",
                                               k->default_yaml[0] ? k->default_yaml : "none")

@@ -122,8 +122,9 @@ int config_users(struct config *c, struct err *e)
         if (rc < 0)
             return rc;
         if (u->uid == 0 || u->gid == 0)
-            return err_set(e, ERR_DENIED, "%s:%u:%u: found root for %s, expected a user without rights",
-                           c->file, u->line, u->column, keys[i]);
+            return err_set(e, ERR_DENIED,
+                           "%s:%u:%u: found root for %s, expected a user without rights", c->file,
+                           u->line, u->column, keys[i]);
         for (size_t j = 0; j < i; j++) {
             if (c->users[j].uid == u->uid)
                 return err_set(e, ERR_INPUT,

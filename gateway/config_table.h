@@ -22,8 +22,8 @@ enum config_type {
 struct config_key {
     const char *section, *key;
     enum config_type type;
-    size_t offset;              /* of the field in struct config */
-    const char *default_yaml;   /* NULL: required */
+    size_t offset;            /* of the field in struct config */
+    const char *default_yaml; /* NULL: required */
     uint64_t min, max;
     const char *unit, *help;
 };

@@ -171,9 +171,8 @@ static int reap(struct forkserver *s, struct err *e)
         for (size_t i = 0; i < s->count; i++) {
             if (s->children[i].pid != pid)
                 continue;
-            const struct forks_ended m = {.conn = s->children[i].conn,
-                                          .pid = (uint32_t)pid,
-                                          .wait_status = (uint32_t)status};
+            const struct forks_ended m = {
+                .conn = s->children[i].conn, .pid = (uint32_t)pid, .wait_status = (uint32_t)status};
             s->children[i] = s->children[--s->count];
             rc = forks_ended_send(s->link, &m, NULL, e);
             break;

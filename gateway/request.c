@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The CONNECT parser (gateway/request.h). Run by the listener on a stranger's bytes. It looks at the whole prefix
- * again whenever more came: at most 4 KiB, and no state that could be wrong. */
+ * The CONNECT parser (gateway/request.h). Run by the listener on a stranger's bytes. It looks at
+ * the whole prefix again whenever more came: at most 4 KiB, and no state that could be wrong. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "gateway/request.h"
 
 #define METHOD_MAX 16 /* longer than any registered method that a browser or scanner sends */
-#define HOST_MAX  253
+#define HOST_MAX   253
 
 static enum request_kind refuse(struct request *r, unsigned status, const char *why)
 {
@@ -150,17 +150,18 @@ enum request_kind request_parse(const void *bytes, size_t len, struct request *o
 
 size_t request_refusal(const struct request *r, char *out, size_t cap)
 {
-    static const char help[] = "This port is a Sallyport gateway. Reach a target through it with ssh "
-                               "and `sallyport connect NAME:22` as its ProxyCommand.\n";
+    static const char help[] =
+        "This port is a Sallyport gateway. Reach a target through it with ssh "
+        "and `sallyport connect NAME:22` as its ProxyCommand.\n";
     const char *phrase = r->status == 405   ? "Method Not Allowed"
                          : r->status == 431 ? "Request Header Fields Too Large"
                                             : "Bad Request";
-    int n = snprintf(out, cap,
-                     "HTTP/1.1 %u %s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"
-                     "Content-Length: %zu\r\nConnection: close\r\n\r\n%s: %s.\n%s",
-                     r->status, phrase, r->status == 405 ? "Allow: CONNECT\r\n" : "",
-                     strlen(phrase) + 2 + strlen(r->why) + 2 + sizeof help - 1, phrase, r->why,
-                     help);
+    int n =
+        snprintf(out, cap,
+                 "HTTP/1.1 %u %s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Length: %zu\r\nConnection: close\r\n\r\n%s: %s.\n%s",
+                 r->status, phrase, r->status == 405 ? "Allow: CONNECT\r\n" : "",
+                 strlen(phrase) + 2 + strlen(r->why) + 2 + sizeof help - 1, phrase, r->why, help);
 
     return n < 0 || (size_t)n >= cap ? 0 : (size_t)n;
 }

@@ -9,8 +9,9 @@
  *     port    = 1*5DIGIT                    ; 1 to 65535, no leading zero
  *     field   = 1*tchar ":" *( SP / HTAB / VCHAR / obs-text )     ; RFC 9110 5.1, 5.5
  *
- * stricter than RFC 9112: no bare LF or CR, no folding, at most REQUEST_MAX bytes in all, and neither
- * Content-Length nor Transfer-Encoding, so that nobody can disagree about where SSH begins. */
+ * stricter than RFC 9112: no bare LF or CR, no folding, at most REQUEST_MAX bytes in all, and
+ * neither Content-Length nor Transfer-Encoding, so that nobody can disagree about where SSH begins.
+ */
 #ifndef SALLYPORT_GATEWAY_REQUEST_H
 #define SALLYPORT_GATEWAY_REQUEST_H
 

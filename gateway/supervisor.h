@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the supervisor share. The supervisor runs as root, accepts, starts the other
+ * programs, makes the sockets between them and passes descriptors on; it never reads a byte that
+ * came from the network. One thread, one event loop; everything hangs on one struct supervisor.
+ *
+ * supervisor.c              options, start, the loop, signals, the order of the end
+ * supervisor_sockets.c      listening sockets, accept(), the control socket, the instance's lock
+ * supervisor_accept.c       who may come in (pure)
+ * supervisor_programs.c     start, death, backoff, renewal of programs
+ * supervisor_spawn.c        fork and exec of one program
+ * supervisor_links.c        what programs say, and the first words to each
+ * supervisor_connections.c  the connection table: who serves it, when it is gone
+ * supervisor_begin.c        socketpairs and forks for a connection's frontend and backend
+ * supervisor_target.c       connect() to a target
+ * supervisor_policy.c       policy sets: read, hand to authd, keep the addresses
+ * supervisor_records.c      the supervisor's records in the trail
+ * supervisor_stats.c        the answer to authd.stats_ask */
+#ifndef SALLYPORT_GATEWAY_SUPERVISOR_H
+#define SALLYPORT_GATEWAY_SUPERVISOR_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "base/json_out.h"
+#include "gateway/config.h"
+#include "gateway/messages.h"
+#include "gateway/supervisor_accept.h"
+#include "policy/policy.h"
+
+struct supervisor;
+
+/* --- programs */
+
+enum program_kind {
+    PROGRAM_AUDITD,
+    PROGRAM_AUTHD,
+    PROGRAM_FRONTEND,
+    PROGRAM_BACKEND,
+    PROGRAM_LISTENER,
+    PROGRAM_KINDS
+};
+
+enum program_state {
+    PROGRAM_STARTING,
+    PROGRAM_RUNNING,
+    PROGRAM_RETIRED, /* a fork server that forks no more, or any program told to end */
+};
+
+/* A process that runs. */
+struct program {
+    TAILQ_ENTRY(program) entry;
+    struct supervisor *s;
+    struct slot *slot;
+    enum program_state state;
+    pid_t pid;
+    uint64_t generation; /* of its slot: 1 for the first */
+    uint64_t started_ms, started_real_ns;
+    struct link *link;
+    bool broken; /* nothing is read from or sent on the link any more: its death is on the way */
+    uint64_t broken_ms; /* when the tick last saw the link whole */
+    struct event *readable, *writable;
+    unsigned forks;       /* fork servers */
+    unsigned connections; /* listeners */
+};
+
+/* A place that is to be filled as long as the gateway runs. */
+struct slot {
+    struct supervisor *s;
+    enum program_kind kind;
+    unsigned index; /* listeners */
+    struct program *running, *starting;
+    uint64_t generation;   /* programs started so far */
+    uint64_t deaths;       /* of those that nobody told to end */
+    unsigned quick_deaths; /* in a row, within 10 s of their start */
+    struct event *restart;
+};
+
+#define SLOTS_MAX (PROGRAM_LISTENER + CONFIG_LISTENERS_MAX)
+
+/* --- connections */
+
+enum side_state {
+    SIDE_NONE,
+    SIDE_WAITING,    /* for a program that is being restarted */
+    SIDE_CONNECTING, /* backend only: connect() to the target */
+    SIDE_FORKING,
+    SIDE_RUNNING,
+    SIDE_GONE,
+};
+
+struct side {
+    enum side_state state;
+    struct program *server; /* FORKING, RUNNING */
+    pid_t pid;              /* RUNNING */
+    bool killed;            /* by our word: its end is no crash */
+};
+
+struct connection {
+    TAILQ_ENTRY(connection) entry, bucket;
+    struct supervisor *s;
+    uint64_t number;
+    struct address address;
+    char address_text[ADDRESS_TEXT];
+    uint16_t port;
+    uint64_t accepted_ms, accepted_real_ns, ready_ms;
+    struct program *listener; /* NULL: it has let go of it, or died */
+    bool ready;               /* TLS and CONNECT are done */
+    bool dropped;             /* the listener was told to drop it */
+    bool known_to_authd;      /* authd.connection was sent: authd.gone has to follow */
+    bool penalised;           /* one crash per connection counts */
+    uint64_t ending_ms;       /* since when only part of it is left; 0: it is whole */
+    struct side frontend, backend;
+    struct listener_ready *request; /* frontend WAITING: what the listener said */
+    uint8_t *certificate;           /* request's certificate_der points here */
+    /* The backend, from authd.start_backend on */
+    uint8_t session[16];
+    char operator_name[OPERATOR_NAME_MAX + 1];
+    char target_name[TARGET_NAME_MAX + 1];
+    int target_fd; /* CONNECTING and WAITING, else -1 */
+    struct event *target_event;
+};
+TAILQ_HEAD(connections, connection);
+#define CONNECTION_BUCKETS 1024u
+
+/* --- policy */
+
+struct policy_set {
+    uint64_t generation; /* 0: none */
+    int memfd;
+    uint8_t hash[32];
+    struct policy_target_address *targets;
+    size_t target_count;
+};
+
+struct supervisor {
+    struct event_base *base;
+    struct config config;
+    const char *confdir, *libexecdir;
+    int ready_fd, lock_fd, control_fd;
+    bool started; /* was ready once: from then on a dying program is restarted, not a reason to give
+                     up */
+    bool accepting;
+    int exit_status;
+
+    struct event *listening[CONFIG_LISTEN_MAX];
+    struct event *signals[4], *tick, *progress;
+    struct acceptance *acceptance;
+    uint64_t authd_introduced,
+        authd_trail; /* generations of authd and auditd that know each other */
+
+    struct slot slots[SLOTS_MAX];
+    size_t slot_count;
+    TAILQ_HEAD(, program) programs;
+
+    struct connections connections, buckets[CONNECTION_BUCKETS];
+    uint64_t connections_ever;
+
+    struct policy_set current, previous, loading;
+    uint64_t policy_generation; /* the last number given */
+    bool reload_again;
+    bool authd_has_policy; /* the present authd said `loaded` */
+
+    struct records *records;
+    char trail_failing[512]; /* what auditd said; empty: it writes */
+
+    enum { RUNNING, ENDING_SESSIONS, ENDING_PROGRAMS, ENDING_TRAIL } phase;
+    uint64_t phase_until_ms;
+};
+
+/* supervisor.c */
+int supervisor_run(int argc, char **argv);
+/* A program became ready, died, or a connection is gone: go on with the start, or the end. Later in
+ * the loop, so that nothing vanishes under who calls it. */
+void supervisor_progress(struct supervisor *s);
+/* Before the gateway was ready once: prints the text and ends. Later: logs it. */
+void supervisor_fatal(struct supervisor *s, const char *what, const char *text);
+
+/* supervisor_sockets.c */
+MUST_CHECK int sockets_lock(struct supervisor *s, struct err *e);
+MUST_CHECK int sockets_open(struct supervisor *s, struct err *e);
+void sockets_accepting(struct supervisor *s, bool on);
+void sockets_close(struct supervisor *s);
+void sockets_notify(struct supervisor *s, const char *state);
+
+/* supervisor_programs.c */
+void programs_init(struct supervisor *s);
+/* 0 or, the program could not even be started, an error. */
+MUST_CHECK int program_start(struct supervisor *s, struct slot *slot, struct err *e);
+/* The program said `started`: it takes its slot, the one before retires. */
+void program_running(struct program *p);
+/* After a send to p: asks for POLLOUT while bytes wait; a queue that is full or a broken link ends
+ * the program. rc is what the send returned. Returns rc. */
+int program_sent(struct program *p, int rc, const struct err *e);
+/* It broke the protocol, or does not read: kills it and says why in an alarm. */
+void program_violated(struct program *p, const char *text);
+/* Puts a fresh fork server in the slot; at_once: the present one forks no more from now on. */
+void slot_renew(struct slot *slot, bool at_once);
+/* SIGCHLD: collects all that died. */
+void programs_reap(struct supervisor *s);
+/* Ends what is sent to every program of this kind: it ends by that. */
+void programs_dismiss(struct supervisor *s, enum program_kind kind);
+void programs_kill_all(struct supervisor *s);
+bool programs_any(const struct supervisor *s, enum program_kind kind);
+/* Kills programs that do not get ready in time. */
+void programs_tick(struct supervisor *s, uint64_t now_ms);
+struct program *program_of(struct supervisor *s, enum program_kind kind);
+/* The running listener with the fewest connections, NULL: none. */
+struct program *program_listener(struct supervisor *s);
+const char *program_name(enum program_kind kind);
+
+/* supervisor_spawn.c: fork and exec; *link_fd is our end of its link. */
+MUST_CHECK int spawn_program(const struct supervisor *s, enum program_kind kind, pid_t *pid,
+                             int *link_fd, struct err *e);
+MUST_CHECK int spawn_check(const struct supervisor *s, struct err *e);
+
+/* supervisor_links.c */
+/* The first message to a new program. */
+MUST_CHECK int link_start(struct program *p, struct err *e);
+/* Takes what a program said: some, or (it is dead, there is no next turn) all. ERR_CLOSED,
+ * ERR_PROTOCOL. */
+MUST_CHECK int link_drain(struct program *p, bool all, struct err *e);
+
+/* supervisor_connections.c */
+void connections_init(struct supervisor *s);
+struct connection *connection_find(struct supervisor *s, uint64_t number);
+/* A new socket from the port; takes fd over. */
+void connection_accepted(struct supervisor *s, int fd, const struct address *address,
+                         uint16_t port);
+/* Ends it in order: the listener closes it, and what serves it follows. */
+void connection_drop(struct connection *c);
+/* As connection_drop, and kills its processes. */
+void connection_kill(struct connection *c);
+/* Frees it when nobody serves it any more. Returns true then. */
+bool connection_check_gone(struct connection *c);
+/* A side has ended, or never began; tells the other parts. */
+void connection_side_gone(struct connection *c, struct side *side);
+void connections_program_died(struct program *p);
+/* What waits too long, and processes that outlive their connection. */
+void connections_tick(struct supervisor *s, uint64_t now_ms);
+/* "tls", "waiting", "login", "connecting", "session", "ending" */
+const char *connection_state(const struct connection *c);
+MUST_CHECK int on_listener_ready(struct program *p, struct frame *f, struct err *e);
+MUST_CHECK int on_listener_failed(struct program *p, struct frame *f, struct err *e);
+MUST_CHECK int on_listener_closed(struct program *p, struct frame *f, struct err *e);
+MUST_CHECK int on_forked(struct program *p, struct frame *f, struct err *e);
+MUST_CHECK int on_ended(struct program *p, struct frame *f, struct err *e);
+
+/* supervisor_begin.c */
+void begin_frontend(struct connection *c);
+/* c->target_fd is connected. */
+void begin_backend(struct connection *c);
+void begin_waiting(struct supervisor *s);
+void backend_failed(struct connection *c, const char *reason);
+MUST_CHECK int on_start_backend(struct program *authd, struct frame *f, struct err *e);
+
+/* supervisor_target.c: ends in begin_backend or backend_failed. */
+void target_connect(struct connection *c, const struct address *address, uint16_t port);
+void target_cancel(struct connection *c);
+
+/* supervisor_policy.c */
+/* Reads the set from the disk and gives it to authd. why: "start", "SIGHUP", "admin". */
+void policy_reload(struct supervisor *s, const char *why);
+/* To a fresh authd: the set in force, or the first one. */
+void policy_give(struct supervisor *s);
+MUST_CHECK int on_loaded(struct program *authd, struct frame *f, struct err *e);
+MUST_CHECK int on_load_refused(struct program *authd, struct frame *f, struct err *e);
+const struct policy_target_address *policy_target(const struct supervisor *s, uint64_t generation,
+                                                  uint32_t index);
+void policy_authd_died(struct supervisor *s);
+/* sallyportd --check */
+MUST_CHECK int policy_check(const struct supervisor *s, struct err *e);
+
+/* supervisor_records.c */
+MUST_CHECK int records_init(struct supervisor *s);
+/* A fresh auditd: a new link for our own records. */
+void records_attach(struct supervisor *s);
+void records_detach(struct supervisor *s);
+/* Starts the payload of an ACCESS or ALARM record with its `event`; records_end sends it, at once
+ * or when auditd is back. */
+struct json_out *records_begin(struct supervisor *s, const char *event);
+void records_end(struct supervisor *s, uint8_t type);
+/* Counts towards the minute's record of this source and reason. detail may be NULL. */
+void records_count(struct supervisor *s, const struct address *address, const char *reason,
+                   const char *detail);
+/* Writes the minute's counts when it is over, or now. */
+void records_flush(struct supervisor *s, uint64_t now_ms, bool now);
+
+/* supervisor_stats.c */
+MUST_CHECK int stats_write(struct supervisor *s, struct buf *out);
+
+#endif

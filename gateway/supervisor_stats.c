@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What `sallyport status` shows of the supervisor: one JSON object of at most 16 KiB. Run by the
+ * supervisor. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gateway/supervisor.h"
+
+static void put_slot(struct json_out *j, const struct slot *slot)
+{
+    const struct program *p = slot->running ? slot->running : slot->starting;
+    char iso[CLOCK_TEXT];
+
+    json_open_object(j, NULL);
+    json_str(j, "program", program_name(slot->kind));
+    json_u64(j, "index", slot->index);
+    json_str(j, "state", slot->running ? "running" : slot->starting ? "starting" : "waiting");
+    json_u64(j, "generation", slot->generation);
+    json_u64(j, "restarts", slot->generation ? slot->generation - 1 : 0);
+    json_u64(j, "deaths", slot->deaths);
+    if (p) {
+        json_i64(j, "pid", p->pid);
+        json_str(j, "started", clock_iso_seconds(iso, p->started_real_ns));
+        if (slot->kind == PROGRAM_LISTENER)
+            json_u64(j, "connections", p->connections);
+        if (slot->kind == PROGRAM_FRONTEND || slot->kind == PROGRAM_BACKEND)
+            json_u64(j, "forks", p->forks);
+    }
+    json_close(j);
+}
+
+static void put_connections(struct json_out *j, const struct supervisor *s)
+{
+    static const char *const states[] = {"tls",        "waiting", "login",
+                                         "connecting", "session", "ending"};
+    enum { STATES = sizeof states / sizeof *states };
+    uint64_t counts[STATES] = {0}, total = 0;
+    const struct connection *c;
+
+    TAILQ_FOREACH(c, &s->connections, entry)
+    {
+        const char *state = connection_state(c);
+        for (size_t i = 0; i < STATES; i++)
+            counts[i] += strcmp(states[i], state) == 0;
+        total++;
+    }
+    json_open_object(j, "connections");
+    json_u64(j, "now", total);
+    json_u64(j, "ever", s->connections_ever);
+    json_u64(j, "max", s->config.connections);
+    json_u64(j, "sources", acceptance_sources(s->acceptance));
+    for (size_t i = 0; i < STATES; i++)
+        json_u64(j, states[i], counts[i]);
+    json_close(j);
+}
+
+int stats_write(struct supervisor *s, struct buf *out)
+{
+    struct json_out j;
+    const struct program *p;
+    uint64_t retired = 0;
+
+    TAILQ_FOREACH(p, &s->programs, entry)
+    retired += p->state == PROGRAM_RETIRED;
+    json_begin(&j, out);
+    json_i64(&j, "pid", getpid());
+    json_bool(&j, "accepting", s->accepting);
+    if (s->trail_failing[0])
+        json_str(&j, "trail_failing", s->trail_failing);
+    json_open_array(&j, "processes");
+    for (size_t i = 0; i < s->slot_count; i++)
+        put_slot(&j, &s->slots[i]);
+    json_close(&j);
+    json_u64(&j, "retired", retired);
+    put_connections(&j, s);
+    json_open_object(&j, "policy");
+    json_u64(&j, "generation", s->current.generation);
+    json_hex(&j, "hash", s->current.hash, sizeof s->current.hash);
+    json_u64(&j, "targets", s->current.target_count);
+    json_close(&j);
+    return json_end(&j);
+}
