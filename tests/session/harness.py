@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the session tests share. Each module has a lab of its own:
+
+    setUpModule, tearDownModule = harness.lab_for_module(globals())
+    class Thing(harness.SessionTest): ...          # self.lab, self.ssh(...), self.records(...)
+
+Everything is told by two witnesses: what the operator sees, and what the trail says."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
+
+import lablib  # noqa: E402
+import trail  # noqa: E402
+
+# A machine with two busy cores is slow; nothing here takes longer than this unless it hangs.
+TIMEOUT = 60
+
+
+def lab_for_module(namespace, **options):
+    """Returns setUpModule and tearDownModule; the lab is namespace["lab"]."""
+    def up():
+        base = os.environ.get("SALLYPORT_TEST_DIR", tempfile.gettempdir())
+        name = namespace["__name__"].removeprefix("test_").replace("__", "")
+        lab = lablib.Lab(tempfile.mkdtemp(prefix=f"sallyport-{name}-", dir=base))
+        namespace["lab"] = lab
+        lab.up(**options)
+
+    def down():
+        lab = namespace["lab"]
+        keep = os.environ.get("SALLYPORT_TEST_KEEP_LOGS")
+        if keep and os.path.exists(lab.logfile):
+            os.makedirs(keep, exist_ok=True)
+            shutil.copy(lab.logfile, os.path.join(keep, namespace["__name__"] + ".log"))
+        lab.down()
+
+    return up, down
+
+
+def wait_until(what, condition, seconds=15):
+    """Polls; the last value of condition() when it is true, else an AssertionError that says what."""
+    deadline = time.time() + seconds
+    while not (value := condition()):
+        if time.time() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+    return value
+
+
+class SessionTest(unittest.TestCase):
+    maxDiff = 2000
+
+    @property
+    def lab(self):
+        return sys.modules[type(self).__module__].lab
+
+    def setUp(self):
+        self.first_record = len(trail.read(self.lab.path("state", "trail")))
+        with open(self.lab.logfile, "rb") as f:
+            self.first_log_byte = f.seek(0, os.SEEK_END)
+
+    def tearDown(self):
+        # Whatever a test does: no program may hit its sandbox.
+        self.assertNotIn("seccomp-denied", self.log(), "a sandbox denied a system call")
+
+    # --- the operator's side
+
+    def ssh_words(self, operator, host, *command, options=(), fresh=False):
+        config = self.lab.path("as", operator, "fresh_ssh_config" if fresh else "ssh_config")
+        return ["ssh", "-F", config, *options, host, *command]
+
+    def ssh(self, operator, host, *command, options=(), fresh=False, env=None, stdin=b"", timeout=TIMEOUT, **more):
+        """Runs ssh to its end; stdout and stderr are bytes. stdin: bytes, or a file object."""
+        how = {"stdin": stdin} if hasattr(stdin, "fileno") else {"input": stdin}
+        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how, **more}
+        return subprocess.run(self.ssh_words(operator, host, *command, options=options, fresh=fresh),
+                              env={**self.lab.operator_env(operator), **(env or {})}, timeout=timeout, check=False,
+                              start_new_session=True, **more)
+
+    def start_ssh(self, operator, host, *command, options=(), fresh=False, env=None, **more):
+        """Starts ssh with pipes; it is ended with the test at the latest."""
+        more = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        child = subprocess.Popen(self.ssh_words(operator, host, *command, options=options, fresh=fresh),
+                                 env={**self.lab.operator_env(operator), **(env or {})}, start_new_session=True, **more)
+        self.addCleanup(self.end_child, child)
+        return child
+
+    @staticmethod
+    def end_child(child):
+        if child.poll() is None:
+            child.kill()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe:
+                pipe.close()
+        child.wait()
+
+    def live(self, operator="alice", host="hv1", **more):
+        """A session that runs `cat` and has echoed a line, so that it is there with all its processes."""
+        child = self.start_ssh(operator, host, "cat", **more)
+        child.stdin.write(b"are you there\n")
+        child.stdin.flush()
+        line = child.stdout.readline()
+        if line != b"are you there\n":
+            self.fail(f"no session: {line!r} {child.stderr.read() if child.poll() is not None else ''!r}")
+        return child
+
+    def answering(self, *answers):
+        """Environment in which ssh is given these answers, one a prompt; the last one again and again."""
+        directory = tempfile.mkdtemp(dir=self.lab.dir)
+        script = os.path.join(directory, "askpass")
+        for i, answer in enumerate(answers):
+            with open(os.path.join(directory, str(i)), "w", encoding="ascii") as f:
+                f.write(answer + "\n")
+        with open(script, "w", encoding="ascii") as f:
+            f.write(f"#!/bin/sh\ncd {directory}\nfor i in $(seq 0 {len(answers) - 2}); do\n"
+                    f"  [ -e $i ] && cat $i && mv $i $i.done && exit\ndone\ncat {len(answers) - 1}\n")
+        os.chmod(script, 0o755)
+        return {"SSH_ASKPASS": script}
+
+    def code(self, operator):
+        """A code that the operator could type now, which counts as used for later logins of the lab."""
+        return subprocess.run([self.lab.path("askpass")], env=self.lab.operator_env(operator), text=True,
+                              stdout=subprocess.PIPE, check=True).stdout.strip()
+
+    def shows(self, done, text, status=None):
+        """The operator saw text on stderr (and got the exit status)."""
+        said = done.stderr.decode("utf-8", "replace")
+        self.assertIn(text, said)
+        if status is not None:
+            self.assertEqual(done.returncode, status, said)
+
+    # --- the gateway's side
+
+    def admin(self, *words, check=True):
+        done = subprocess.run([os.path.join(self.lab.build, "sallyport"), *words], env=self.lab.operator_env("admin"),
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                              timeout=TIMEOUT, check=False)
+        if check:
+            self.assertEqual(done.returncode, 0, f"sallyport {' '.join(words)}: {done.stderr}")
+        return done
+
+    def log(self):
+        with open(self.lab.logfile, "rb") as f:
+            f.seek(self.first_log_byte)
+            return f.read().decode("utf-8", "replace")
+
+    def records(self, kind=None, session=None, **fields):
+        """The records since the test began, of one type, whose JSON has these members."""
+        found = []
+        for r in trail.read(self.lab.path("state", "trail"))[self.first_record:]:
+            if (kind and r.type != kind) or (session and r.session != session):
+                continue
+            if fields:
+                payload = r.json
+                if any(payload.get(k) != v for k, v in fields.items()):
+                    continue
+            found.append(r)
+        return found
+
+    def record(self, kind, containing="", seconds=5, **fields):
+        """Waits for a record of this type whose payload contains the text (any case), and returns its last one."""
+        def look():
+            return [r for r in self.records(kind, **fields) if re.search(containing, r.text(), re.I)]
+        try:
+            return wait_until(f"a record {kind} with {containing or fields}", look, seconds)[-1]
+        except AssertionError as e:
+            raise AssertionError(f"{e}; there were {self.records()[-12:]}") from None
+
+    def bytes_of(self, kind, session):
+        return b"".join(r.payload for r in self.records(kind, session=session))
+
+    def reload(self):
+        """SIGHUP, and the log's answer."""
+        with open(self.lab.logfile, "rb") as f:
+            before = f.seek(0, os.SEEK_END)
+        lablib.Lab.kill(self.lab.gateway_pid(), 1)
+
+        def answer():
+            with open(self.lab.logfile, "rb") as f:
+                f.seek(before)
+                text = f.read().decode("utf-8", "replace")
+            return text if re.search(r"policy[-_ ]?(loaded|refused)|load[-_]refused", text) else None
+        return wait_until("an answer to SIGHUP in the log", answer)
+
+    def gateway_processes(self):
+        """Program name to pids, of the gateway's processes."""
+        found = {}
+        for pid in [self.lab.gateway_pid(), *lablib.descendants(self.lab.gateway_pid())]:
+            try:
+                name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+            except OSError:
+                continue
+            found.setdefault(name, []).append(pid)
+        return found
+
+    def servers_and_children(self, program):
+        """(the program that the supervisor started, its forked children)"""
+        pids = self.gateway_processes().get(program, [])
+        supervisor = self.lab.gateway_pid()
+        servers = [p for p in pids if parent(p) == supervisor]
+        return servers, [p for p in pids if parent(p) in servers]
+
+
+def parent(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError):
+        return None
+
+
+def proc_status(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)

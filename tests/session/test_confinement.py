@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each process as /proc shows it: its uid, no_new_privs, seccomp, root directory, capabilities, descriptors."""
+import os
+
+import harness
+
+setUpModule, tearDownModule = harness.lab_for_module(globals())
+
+PROGRAMS = ("sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd", "sallyport-auditd")
+
+
+class Confinement(harness.SessionTest):
+    def setUp(self):
+        super().setUp()
+        self.child = self.live()
+        self.processes = self.gateway_processes()
+
+    def each(self):
+        for program in PROGRAMS:
+            self.assertIn(program, self.processes)
+            for pid in self.processes[program]:
+                with self.subTest(program=program, pid=pid):
+                    yield program, pid, harness.proc_status(pid)
+
+    def test_every_program_has_a_uid_of_its_own(self):
+        uids = {}
+        for program, _, status in self.each():
+            self.assertEqual(len(set(status["Uid"].split())), 1)
+            uids.setdefault(status["Uid"].split()[0], set()).add(program)
+            self.assertEqual(status.get("Groups", "").strip(), "")
+        self.assertEqual(len(uids), len(PROGRAMS))
+        self.assertNotIn("0", uids)
+
+    def test_no_new_privileges_and_seccomp(self):
+        for _, _, status in self.each():
+            self.assertEqual(status["NoNewPrivs"], "1")
+            self.assertEqual(status["Seccomp"], "2")
+
+    def test_supervisor_is_filtered_too(self):
+        status = harness.proc_status(self.lab.gateway_pid())
+        self.assertEqual(status["Seccomp"], "2")
+
+    def test_no_capabilities(self):
+        for _, _, status in self.each():
+            for which in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                self.assertEqual(int(status[which], 16), 0, which)
+
+    def test_no_core_and_not_dumpable(self):
+        for _, pid, _ in self.each():
+            with open(f"/proc/{pid}/limits", encoding="utf-8") as f:
+                core = next(line for line in f if line.startswith("Max core file size"))
+            self.assertEqual(core.split()[4], "0", core)
+            self.assertEqual(os.stat(f"/proc/{pid}/environ").st_uid, 0, "dumpable")
+
+    def test_root_directories_hold_nothing(self):
+        for program, pid, _ in self.each():
+            root = os.readlink(f"/proc/{pid}/root")
+            own = {"sallyport-authd": "auth", "sallyport-auditd": "trail"}.get(program, "empty")
+            self.assertEqual(root, self.lab.path("state", own))
+        self.assertEqual(os.listdir(self.lab.path("state", "empty")), [])
+
+    def test_descriptor_tables_are_clean(self):
+        for program, pid, _ in self.each():
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                except FileNotFoundError:
+                    continue
+                if int(fd) <= 1:
+                    self.assertEqual(target, "/dev/null")
+                elif int(fd) == 2:
+                    self.assertEqual(target, self.lab.logfile)
+                elif program in ("sallyport-listener", "sallyport-frontend", "sallyport-backend"):
+                    self.assertRegex(target, r"^(socket:|anon_inode:)", f"descriptor {fd}")
+
+    def test_the_frontend_has_no_network_socket(self):
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            tcp = {line.split()[9] for line in f}
+        for pid in self.processes["sallyport-frontend"] + self.processes["sallyport-authd"]:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if target.startswith("socket:["):
+                    self.assertNotIn(target[8:-1], tcp)
+
+    def test_one_child_for_one_connection(self):
+        servers, children = self.servers_and_children("sallyport-backend")
+        self.assertEqual((len(servers), len(children)), (1, 1))
+        servers, children = self.servers_and_children("sallyport-frontend")
+        self.assertEqual((len(servers), len(children)), (1, 1))
+
+    def test_keys_are_root_s_alone(self):
+        keys = self.lab.path("state", "keys")
+        self.assertEqual(os.stat(keys).st_mode & 0o7777, 0o700)
+        self.assertEqual(os.stat(keys).st_uid, 0)
+        for name in ("auth", "trail"):
+            self.assertEqual(os.stat(self.lab.path("state", name)).st_mode & 0o7777, 0o700)

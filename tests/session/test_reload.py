@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration and policy: bad files keep the old set in force and are named; locks end live sessions."""
+import os
+import subprocess
+
+import harness
+
+setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
+
+BAD_ROLE = """role: broken
+memebers: [alice]
+targets: {env: lab}
+accounts: [root]
+allow: {shell: true}
+"""
+
+
+class Reload(harness.SessionTest):
+    def tearDown(self):
+        for name in ("broken.yaml", "extra.yaml"):
+            path = self.lab.path("conf", "roles.d", name)
+            if os.path.exists(path):
+                os.unlink(path)
+        self.reload()
+        super().tearDown()
+
+    def test_a_bad_role_file_keeps_the_old_set(self):
+        child = self.live()
+        self.lab.write_conf("roles.d/broken.yaml", BAD_ROLE)
+        said = self.reload()
+        self.assertIn("roles.d/broken.yaml:2:1", said)
+        self.assertIn("memebers", said)
+        self.assertIn("members", said)
+        self.record("policy-loaded", "broken.yaml")
+        child.stdin.write(b"still\n")
+        child.stdin.flush()
+        self.assertEqual(child.stdout.readline(), b"still\n")
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+
+    def test_other_mistakes_are_named_with_their_place(self):
+        for text, expected in (("role: broken\nmembers: alice\n", "broken.yaml:2:"),
+                               ("role: broken\nmembers: [alice]\nallow: {shell: perhaps}\n", "broken.yaml:3:"),
+                               ("role: broken\n  x: [\n", "broken.yaml:"),
+                               ("role: a\nrole: b\n", "broken.yaml:2:1")):
+            with self.subTest(text=text):
+                self.lab.write_conf("roles.d/broken.yaml", text)
+                said = self.reload()
+                self.assertIn(expected, said)
+                self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+
+    def test_a_file_that_others_can_write_is_refused(self):
+        self.lab.write_conf("roles.d/extra.yaml", BAD_ROLE.replace("memebers", "members"))
+        os.chmod(self.lab.path("conf", "roles.d", "extra.yaml"), 0o666)
+        self.assertIn("extra.yaml", self.reload())
+
+    def test_a_symlink_is_refused(self):
+        self.lab.write_conf("aside", BAD_ROLE.replace("memebers", "members"))
+        os.symlink("../aside", self.lab.path("conf", "roles.d", "extra.yaml"))
+        self.assertIn("extra.yaml", self.reload())
+
+    def test_a_good_set_comes_into_force(self):
+        self.assertEqual(self.ssh("carol", "hv1", "true", fresh=True).returncode, 77)
+        self.lab.write_conf("roles.d/extra.yaml", "role: extra\nmembers: [carol]\ntargets: {env: lab}\naccounts: [root]\n"
+                            "factors: [key, totp]\nallow: {shell: false, exec: true}\n")
+        self.reload()
+        self.record("policy-loaded", "hash")
+        self.assertEqual(self.ssh("carol", "hv1", "true", fresh=True).returncode, 0)
+
+
+class Start(harness.SessionTest):
+    """The daemon refuses to start with a file that is not right, and says where."""
+
+    def start_with(self, name, text):
+        directory = self.lab.path("conf-bad")
+        subprocess.run(["rm", "-rf", directory], check=True)
+        subprocess.run(["cp", "-a", self.lab.conf, directory], check=True)
+        with open(os.path.join(directory, name), "a" if name == "sallyport.yaml" else "w", encoding="utf-8") as f:
+            f.write(text)
+        return subprocess.run([os.path.join(self.lab.build, "sallyportd"), "-c", directory, "--libexec", self.lab.build,
+                               "--check"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=harness.TIMEOUT, check=False)
+
+    def test_configuration(self):
+        lines = sum(1 for _ in open(self.lab.path("conf", "sallyport.yaml"), encoding="utf-8"))
+        for text, expected in (("lissten: []\n", f"sallyport.yaml:{lines + 1}:1"),
+                               ("deadlines: {login: soon}\n", f"sallyport.yaml:{lines + 1}:20")):
+            done = self.start_with("sallyport.yaml", text)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn(expected, done.stdout)
+
+    def test_role(self):
+        done = self.start_with("roles.d/broken.yaml", BAD_ROLE)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("roles.d/broken.yaml:2:1", done.stdout)
+
+    def test_operators(self):
+        done = self.start_with("operators.yaml", "operators:\n  alice:\n    keys: [\"ssh-ed25519 AAAA\"]\n")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("operators.yaml:3:", done.stdout)
+
+    def test_right_files_pass(self):
+        done = self.start_with("roles.d/fine.yaml", BAD_ROLE.replace("memebers", "members"))
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class Locks(harness.SessionTest):
+    def test_a_lock_ends_live_sessions(self):
+        child = self.live("op1")
+        other = self.live("op2")
+        self.admin("user", "lock", "op1", "--reason", "left the company")
+        child.stdin.close()
+        child.stdin = None
+        _, err = child.communicate(timeout=harness.TIMEOUT)
+        self.assertNotEqual(child.returncode, 0)
+        self.assertIn(b"lock", err)
+        self.record("admin-act", "left the company")
+        self.record("session-end", "lock")
+        other.stdin.write(b"me not\n")
+        other.stdin.flush()
+        self.assertEqual(other.stdout.readline(), b"me not\n")
+        self.shows(self.ssh("op1", "hv1", "true", fresh=True), "locked", 77)
+        self.admin("user", "unlock", "op1")
+        self.assertEqual(self.ssh("op1", "hv1", "true", fresh=True).returncode, 0)
