@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `sallyport audit VERB`: finds the verb and the trail. */
+#include "audit/cli_audit.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/cli.h"
+#include "gateway/config.h"
+
+static const char help[] =
+    "usage: sallyport audit VERB [OPTION]...\n\n"
+    "Reads the trail: what happened on the gateway, and whether that can be believed.\n\n"
+    "  verify            check every link, payload and signature of the whole trail\n"
+    "  list              the sessions\n"
+    "  show SESSION      a session's records, one by one\n"
+    "  play SESSION      a session's terminal as the operator saw it\n\n"
+    "SESSION is the beginning of a session's id, or `last`; for `show` also `gateway`, which is "
+    "what\n"
+    "belongs to no session. `list`, `show` and `play` read; only `verify` proves.\n"
+    "`sallyport audit VERB --help` tells more about each.\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"verify", audit_verify},
+    {"list", audit_list},
+    {"show", audit_show},
+    {"play", audit_play},
+};
+
+int cli_audit(int argc, char **argv)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(help, stdout);
+        return CLI_DONE;
+    }
+    if (argc < 2) {
+        fputs(help, stderr);
+        return CLI_USAGE;
+    }
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    return cli_usage("audit", "there is no verb \"%s\"", argv[1]);
+}
+
+void audit_source_init(struct audit_source *s)
+{
+    memset(s, 0, sizeof *s);
+    s->dir = -1;
+}
+
+bool audit_source_option(struct audit_source *s, int c, const char *value)
+{
+    switch (c) {
+    case OPT_TRAIL:
+        s->trail = value;
+        return true;
+    case OPT_STATE:
+        s->state = value;
+        return true;
+    case OPT_LOG_KEY:
+        s->log_key = value;
+        return true;
+    case OPT_ANCHOR:
+        s->anchor_key = value;
+        return true;
+    case 'c':
+        s->confdir = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The state directory: as given, or as the configuration says. NULL with --trail alone. */
+static char *state_path(const struct audit_source *s, struct err *e)
+{
+    struct config *c;
+    char *path, *state = NULL;
+
+    if (s->state)
+        return cli_printf("%s", s->state);
+    path = cli_printf("%s/" CONFIG_FILE, cli_confdir(s->confdir));
+    c = malloc(sizeof *c);
+    if (!c)
+        err_set(e, ERR_MEMORY, "no memory for the configuration");
+    else if (config_load(path, c, e) == 0)
+        state = cli_printf("%s", c->state);
+    free(c);
+    free(path);
+    return state;
+}
+
+/* A key as text or in a file. */
+static int read_key(struct vkey *v, const char *given, struct err *e)
+{
+    if (strchr(given, '+') && access(given, F_OK) != 0)
+        return vkey_parse(v, given, e);
+    return vkey_read(v, AT_FDCWD, given, e);
+}
+
+static int state_key(struct vkey *v, bool *has, const char *state, const char *name, struct err *e)
+{
+    char *path = cli_printf("%s/public/%s", state, name);
+    int r = vkey_read(v, AT_FDCWD, path, e);
+
+    free(path);
+    *has = r == 0;
+    return r;
+}
+
+int audit_source_open(struct audit_source *s, bool keys, struct err *e)
+{
+    char *state = NULL, *trail = NULL;
+    int r = 0;
+
+    if (!s->trail) {
+        state = state_path(s, e);
+        if (!state)
+            return e->code < 0 ? e->code : ERR_INPUT;
+    }
+    trail = s->trail ? cli_printf("%s", s->trail) : cli_printf("%s/trail", state);
+    s->dir = open(trail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir < 0)
+        r = err_errno(e, "cannot open the trail %s", trail);
+    if (r == 0 && keys && s->log_key) {
+        r = read_key(&s->log, s->log_key, e);
+        s->has_log = r == 0;
+    } else if (r == 0 && keys && state) {
+        r = state_key(&s->log, &s->has_log, state, "log.pub", e);
+    }
+    if (r == 0 && keys && s->anchor_key) {
+        r = read_key(&s->anchor, s->anchor_key, e);
+        s->has_anchor = r == 0;
+    } else if (r == 0 && keys && state) {
+        r = state_key(&s->anchor, &s->has_anchor, state, "anchor.pub", e);
+    }
+    free(trail);
+    free(state);
+    return r;
+}
+
+void audit_source_close(struct audit_source *s)
+{
+    if (s->dir >= 0)
+        close(s->dir);
+    s->dir = -1;
+}
+
+const char *size_text(char out[SIZE_TEXT], uint64_t bytes)
+{
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB"};
+    double value = (double)bytes / 1000;
+    size_t unit = 0;
+
+    if (bytes < 1000) {
+        snprintf(out, SIZE_TEXT, "%" PRIu64 " B", bytes);
+        return out;
+    }
+    while (value >= 1000 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(out, SIZE_TEXT, "%.1f %s", value, units[unit]);
+    return out;
+}
+
+const char *duration_text(char out[DURATION_TEXT], uint64_t ns)
+{
+    uint64_t s = ns / 1000000000u;
+
+    if (s >= 3600)
+        snprintf(out, DURATION_TEXT, "%" PRIu64 "h %02um %02us", s / 3600, (unsigned)(s / 60 % 60),
+                 (unsigned)(s % 60));
+    else if (s >= 60)
+        snprintf(out, DURATION_TEXT, "%um %02us", (unsigned)(s / 60), (unsigned)(s % 60));
+    else
+        snprintf(out, DURATION_TEXT, "%u.%us", (unsigned)s, (unsigned)(ns / 100000000u % 10));
+    return out;
+}
+
+const char *text_member(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "";
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `sallyport audit VERB`: what its verbs share. It runs as whoever may read the trail's directory
+ * and writes nothing; every byte of the trail is hostile to it, and to the terminal behind it. */
+#ifndef SALLYPORT_AUDIT_CLI_AUDIT_H
+#define SALLYPORT_AUDIT_CLI_AUDIT_H
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include "audit/checkpoint.h"
+#include "audit/session_scan.h"
+
+/* Where the trail is, and the keys that it is checked with. */
+struct audit_source {
+    const char *trail, *state, *confdir, *log_key, *anchor_key; /* options as given */
+    int dir;                                                    /* the trail's directory */
+    struct vkey log, anchor;
+    bool has_log, has_anchor;
+};
+
+/* The options that every verb has, for its table; audit_source_option takes them. */
+enum { OPT_TRAIL = 256, OPT_STATE, OPT_LOG_KEY, OPT_ANCHOR, OPT_FIRST_OWN };
+#define AUDIT_SOURCE_OPTIONS                                                                       \
+    {"trail", required_argument, NULL, OPT_TRAIL}, {"state", required_argument, NULL, OPT_STATE},  \
+        {"config", required_argument, NULL, 'c'},                                                  \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+#define AUDIT_SOURCE_HELP                                                                          \
+    "  -c DIR          the configuration directory, which names the state directory\n"             \
+    "                  (default: $SALLYPORT_CONF, else " SALLYPORT_CONFDIR ")\n"                   \
+    "  --state DIR     the gateway's state directory\n"                                            \
+    "  --trail DIR     the trail itself, or a copy of it\n"
+
+void audit_source_init(struct audit_source *s);
+/* Whether c is one of the common options; it is taken then. */
+bool audit_source_option(struct audit_source *s, int c, const char *value);
+/* Opens the directory; with keys: reads those too. */
+MUST_CHECK int audit_source_open(struct audit_source *s, bool keys, struct err *e);
+void audit_source_close(struct audit_source *s);
+
+/* Each gets its own name as argv[0]. */
+int audit_verify(int argc, char **argv);
+int audit_list(int argc, char **argv);
+int audit_show(int argc, char **argv);
+int audit_play(int argc, char **argv);
+
+/* "1.4 MB" */
+#define SIZE_TEXT 24
+const char *size_text(char out[SIZE_TEXT], uint64_t bytes);
+/* "1h 02m 03s" */
+#define DURATION_TEXT 24
+const char *duration_text(char out[DURATION_TEXT], uint64_t ns);
+/* A JSON string value, "" for anything else. */
+const char *text_member(const struct json_t *object, const char *name);
+
+#endif
