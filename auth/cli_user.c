@@ -159,9 +159,12 @@ static int user_add(int argc, char **argv)
                  : err_set(&e, ERR_MEMORY, "no memory");
     if (r == 0) {
         printf("Added to %s/operators.yaml:\n\n%s\n", a.confdir, text);
-        puts(running ? "It is in force. Next: `sallyport user enroll NAME` gives the token for the "
-                       "second factor."
-                     : "sallyportd does not run; it will read this when it starts.");
+        if (running)
+            printf("It is in force. Next: `sallyport user enroll %s` gives the token for the "
+                   "second factor.\n",
+                   a.name);
+        else
+            puts("sallyportd does not run; it will read this when it starts.");
     }
     free(text);
     buf_clear(&entry);

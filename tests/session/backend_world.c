@@ -142,8 +142,8 @@ static void take_record(struct world *w, const struct frame *f)
         w->records = realloc(w->records, (w->record_count + 1024) * sizeof *w->records);
         CHECK(w->records != NULL);
     }
-    struct record *r = &w->records[w->record_count++];
-    *r = (struct record){.type = m.type, .want = m.want, .channel = m.channel};
+    struct kept_record *r = &w->records[w->record_count++];
+    *r = (struct kept_record){.type = m.type, .want = m.want, .channel = m.channel};
     r->at_ms = clock_mono_ms();
     if (m.type == RECORD_INPUT || m.type == RECORD_OUTPUT || m.type == RECORD_STDERR) {
         CHECK(m.channel < RELAY_CHANNELS_MAX + 6 && m.payload.len > 0);
@@ -400,7 +400,7 @@ void world_close(struct world *w, uint32_t number)
         CHECK(relay_close_down_send(w->relay, &m, NULL, &e) == 0);
 }
 
-const struct record *world_record(const struct world *w, enum record_type type, const char *text,
+const struct kept_record *world_record(const struct world *w, enum record_type type, const char *text,
                                   unsigned n)
 {
     for (size_t i = 0; i < w->record_count; i++)

@@ -40,7 +40,7 @@ struct channel {
     struct stream out[2], recorded[3]; /* recorded: input, output, stderr */
 };
 
-struct record {
+struct kept_record {
     uint8_t type, want;
     uint32_t channel;
     char *text; /* JSON of the structured ones */
@@ -65,7 +65,7 @@ struct world {
     uint8_t state;
     struct channel *channels; /* RELAY_CHANNELS_MAX + 6 */
     uint32_t opened;
-    struct record *records;
+    struct kept_record *records;
     size_t record_count;
     uint64_t told;
 };
@@ -100,7 +100,7 @@ size_t world_input(struct world *w, uint32_t number, const void *bytes, size_t l
 void world_eof(struct world *w, uint32_t number);
 void world_close(struct world *w, uint32_t number);
 /* The n-th record (from 0) of a type that holds text; NULL: none. */
-const struct record *world_record(const struct world *w, enum record_type type, const char *text,
+const struct kept_record *world_record(const struct world *w, enum record_type type, const char *text,
                                   unsigned n);
 void stream_add(struct stream *s, const void *bytes, size_t len);
 /* The digest so far, in hex. */

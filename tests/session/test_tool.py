@@ -132,9 +132,8 @@ class Reading(harness.SessionTest):
     def test_verify_list_show_play(self):
         self.ssh("alice", "hv1", "echo for the record")
         session = self.record("session-end").session
-        directory = self.lab.path("state", "trail")
-        done = self.admin("audit", "verify", directory)
+        done = self.admin("audit", "verify", "--anchor", self.lab.path("state", "public", "anchor.pub"))
         self.assertIn("verified", done.stdout)
-        self.assertIn(session[:8], self.admin("audit", "list", directory).stdout)
-        self.assertIn("echo for the record", self.admin("audit", "show", directory, session).stdout)
-        self.assertIn("for the record", self.admin("audit", "play", directory, session).stdout)
+        self.assertIn(session[:8], self.admin("audit", "list").stdout)
+        self.assertIn("echo for the record", self.admin("audit", "show", session).stdout)
+        self.assertIn("for the record", self.admin("audit", "play", session).stdout)
