@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading a set from disk: only plain files that root alone can write, in order, once; and the
+ * block's decoder against malformed blocks. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policy/bundle.h"
+#include "tests/unit/policy_fixture.h"
+
+static char dir[64];
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void put(const char *name, const char *text, mode_t mode)
+{
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    fputs(text, f);
+    fclose(f);
+    cr_assert_eq(chmod(path, mode), 0);
+}
+
+static void setup(void)
+{
+    char path[300];
+
+    strcpy(dir, "/tmp/sallyport-bundle-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/roles.d", dir);
+    cr_assert_eq(mkdir(path, 0755), 0);
+    put("operators.yaml", "o", 0644);
+    put("targets.yaml", "t", 0600);
+    put("roles.d/b.yaml", "b", 0644);
+    put("roles.d/a.yaml", "a", 0644);
+    put("roles.d/.hidden.yaml", "x", 0666);
+    put("roles.d/a.yaml.example", "x", 0666);
+    put("roles.d/.yaml", "x", 0666);
+    put("sallyport.yaml", "x", 0644);
+}
+
+static void teardown(void)
+{
+    nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static int read_set(struct buf *out, struct err *e)
+{
+    int fd = open(dir, O_DIRECTORY | O_CLOEXEC);
+
+    buf_init(out, BUNDLE_MAX);
+    int rc = bundle_read(fd, getuid(), out, e);
+    close(fd);
+    return rc;
+}
+
+Test(policy_bundle, read, .init = setup, .fini = teardown)
+{
+    static const char *const names[] = {"operators.yaml", "roles.d/a.yaml", "roles.d/b.yaml",
+                                        "targets.yaml"};
+    struct err e = ERR_INIT;
+    struct bundle_file file;
+    struct wire_reader r;
+    struct buf block;
+
+    cr_assert_eq(read_set(&block, &e), 0, "%s", e.text);
+    wire_reader_init(&r, buf_head(&block), buf_len(&block));
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(bundle_next(&r, &file, &e), 1, "%s", e.text);
+        cr_expect_str_eq(file.name, names[i]);
+        cr_expect_eq(file.bytes.len, 1);
+    }
+    cr_expect_eq(bundle_next(&r, &file, &e), 0);
+
+    int fd = bundle_memfd(&block, &e);
+    cr_assert_geq(fd, 0, "%s", e.text);
+    cr_expect_eq(lseek(fd, 0, SEEK_END), (off_t)buf_len(&block));
+    cr_expect_lt(pwrite(fd, "x", 1, 0), 0);
+    cr_expect_lt(ftruncate(fd, 0), 0);
+    close(fd);
+    buf_clear(&block);
+}
+
+static void link_to(const char *target, const char *name)
+{
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    unlink(path);
+    cr_assert_eq(symlink(target, path), 0);
+}
+
+Test(policy_bundle, refused, .init = setup, .fini = teardown)
+{
+    struct err e = ERR_INIT;
+    struct buf block;
+    char path[300];
+
+    put("roles.d/a.yaml", "a", 0664);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    cr_expect(strstr(e.text, "roles.d/a.yaml: found mode 0664"), "%s", e.text);
+    buf_clear(&block);
+
+    put("roles.d/a.yaml", "a", 0646);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    buf_clear(&block);
+
+    link_to("b.yaml", "roles.d/a.yaml");
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    cr_expect(strstr(e.text, "roles.d/a.yaml: found a symbolic link"), "%s", e.text);
+    buf_clear(&block);
+
+    snprintf(path, sizeof path, "%s/roles.d/a.yaml", dir);
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT); /* and does not wait for a writer */
+    cr_expect(strstr(e.text, "expected a regular file"), "%s", e.text);
+    buf_clear(&block);
+    unlink(path);
+
+    snprintf(path, sizeof path, "%s/roles.d", dir);
+    cr_assert_eq(chmod(path, 0777), 0);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    cr_expect(strstr(e.text, "roles.d: found mode"), "%s", e.text);
+    buf_clear(&block);
+    cr_assert_eq(chmod(path, 0755), 0);
+
+    cr_assert_eq(chmod(dir, 0777), 0);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    buf_clear(&block);
+    cr_assert_eq(chmod(dir, 0755), 0);
+
+    cr_expect_eq(read_set(&block, &e), 0, "%s", e.text);
+    buf_clear(&block);
+    link_to("sallyport.yaml", "targets.yaml");
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    buf_clear(&block);
+    snprintf(path, sizeof path, "%s/targets.yaml", dir);
+    unlink(path);
+    cr_expect_eq(read_set(&block, &e), ERR_SYSTEM);
+    cr_expect(strstr(e.text, "targets.yaml: cannot be opened"), "%s", e.text);
+    buf_clear(&block);
+}
+
+Test(policy_bundle, owner, .init = setup, .fini = teardown)
+{
+    struct err e = ERR_INIT;
+    struct buf block;
+    char path[300];
+
+    if (getuid() != 0)
+        cr_skip_test("only root can give files away");
+    snprintf(path, sizeof path, "%s/roles.d/a.yaml", dir);
+    cr_assert_eq(chown(path, 12345, 0), 0);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    cr_expect(strstr(e.text, "roles.d/a.yaml: found owner 12345, expected 0"), "%s", e.text);
+    buf_clear(&block);
+}
+
+Test(policy_bundle, malformed_blocks)
+{
+    struct err e = ERR_INIT;
+    struct buf block;
+    size_t good = 0;
+
+    buf_init(&block, 1 << 16);
+    fixture_put(&block,
+                (struct fixture_file[]){{"operators.yaml", "operators: {}"},
+                                        {"targets.yaml", "targets: {}"}},
+                2);
+    for (size_t len = 0; len <= buf_len(&block); len++) {
+        struct policy *p = policy_load(buf_head(&block), len, NULL, &e);
+        good += p != NULL;
+        policy_free(p);
+    }
+    cr_expect_eq(good, 1);
+    buf_clear(&block);
+
+    static const struct fixture_file sets[][3] = {
+        {{"operators.yaml", "operators: {}"},
+         {"operators.yaml", "operators: {}"},
+         {"targets.yaml", "targets: {}"}},
+        {{"operators.yaml", "operators: {}"},
+         {"targets.yaml", "targets: {}"},
+         {"roles.d/x.yaml", "x"}},
+        {{"operators.yaml", "operators: {}"}, {"other.yaml", ""}, {"targets.yaml", "targets: {}"}},
+        {{"operators.yaml", "operators: {}"},
+         {"roles.d/../x.yaml", ""},
+         {"targets.yaml", "targets: {}"}},
+    };
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        buf_init(&block, 1 << 16);
+        fixture_put(&block, sets[i], 3);
+        cr_expect_null(policy_load(buf_head(&block), buf_len(&block), NULL, &e), "%zu", i);
+        buf_clear(&block);
+    }
+}
+
+Test(policy_bundle, target_addresses)
+{
+    struct err e = ERR_INIT;
+    struct buf block;
+    size_t count;
+    char text[ADDRESS_TEXT];
+
+    buf_init(&block, 1 << 16);
+    fixture_put(
+        &block,
+        (struct fixture_file[]){{"operators.yaml", "broken: ["}, {"targets.yaml", fixture_targets}},
+        2);
+    struct policy_target_address *t =
+        policy_target_addresses(buf_head(&block), buf_len(&block), &count, &e);
+    cr_assert_not_null(t, "%s", e.text);
+    cr_assert_eq(count, 3);
+    cr_expect_str_eq(t[1].name, "hv2");
+    cr_expect_eq(t[1].port, 2222);
+    cr_expect_str_eq(address_text(&t[2].address, text), "2001:db8::1");
+    free(t);
+    buf_clear(&block);
+}

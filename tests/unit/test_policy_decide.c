@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Decisions: who gets what by which roles, what the narrowest limits are, and what a refused
+ * operator is told. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "policy/policy.h"
+#include "tests/unit/policy_fixture.h"
+
+static const char *const roles[] = {
+    /* 1 */ "role: base\nmembers: [group:ops]\ntargets: {env: lab, kind: [libvirt, "
+            "kvm]}\naccounts: [root, libvirt]\n"
+            "remember: 8h\nallow: {exec: true}\nprograms: {virsh: /usr/bin/virsh}\n"
+            "commands: [{allow: virsh list}]\nsession: {idle: 15m, max: 8h}\n",
+    /* 2 */
+    "role: shell\nmembers: [alice]\ntargets: {name: hv1}\naccounts: [root]\nremember: 1h\n"
+    "allow: {shell: true}\nsession: {idle: 10m, max: 12h, record: sync-all}\n",
+    /* 3 */
+    "role: two\nmembers: [bob, group:net]\ntargets: {name: [hv2, sw1]}\naccounts: [root]\n"
+    "from: [10.1.0.0/16, \"2001:db8:9::/48\"]\nallow: {exec: true}\n",
+    /* 4 */
+    "role: more\nmembers: [bob, group:ops]\ntargets: {env: lab, kind: libvirt}\naccounts: "
+    "[root]\nremember: 2h\n"
+    "allow: {exec: true}\ncommands: [{allow: /usr/bin/uptime}]\n",
+    /* 5 */ "role: none\nmembers: [carol]\ntargets: {all: true}\naccounts: [backup]\nallow: {}\n",
+};
+
+static struct policy *load(void)
+{
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(roles, sizeof roles / sizeof *roles, &e);
+
+    cr_assert_not_null(p, "%s", e.text);
+    return p;
+}
+
+static struct policy_request request(const char *who, const char *target, const char *account,
+                                     const char *from)
+{
+    struct policy_request r = {.operator_name = who,
+                               .target = target,
+                               .account = account,
+                               .factors = FACTOR_KEY | FACTOR_TOTP};
+
+    cr_assert_eq(address_parse(from, &r.source, NULL), 0);
+    return r;
+}
+
+Test(policy_decide, table)
+{
+    static const struct {
+        const char *who, *target, *account, *from;
+        uint32_t abilities; /* of an allowed one */
+        const char *token;  /* of a denied one */
+        const char *says;   /* in path or reason */
+    } cases[] = {
+        {"bob", "hv1", "root", "10.0.0.9", ABILITY_EXEC, NULL,
+         "role base (roles.d/1.yaml:1): group:ops, target, account match; "
+         "role more (roles.d/4.yaml:1): members, target, account match"},
+        {"bob", "hv1", "libvirt", "10.0.0.9", ABILITY_EXEC, NULL, "role base (roles.d/1.yaml:1)"},
+        {"alice", "hv1", "root", "10.0.0.9", ABILITY_EXEC | ABILITY_SHELL | ABILITY_PTY, NULL,
+         "role shell"},
+        {"alice", "hv1.lan", "root", "10.0.0.9", ABILITY_EXEC | ABILITY_SHELL | ABILITY_PTY, NULL,
+         ""},
+        {"alice", "hv1", "libvirt", "10.0.0.9", ABILITY_EXEC, NULL, "role base"},
+        {"bob", "hv2", "root", "10.1.2.3", ABILITY_EXEC | ABILITY_PTY, NULL, "account, from match"},
+        {"bob", "hv2", "root", "::ffff:10.1.2.3", ABILITY_EXEC | ABILITY_PTY, NULL, "role two"},
+        {"alice", "sw1", "root", "2001:db8:9::1", ABILITY_EXEC | ABILITY_PTY, NULL, "group:net"},
+        {"carol", "sw1", "backup", "10.0.0.9", 0, NULL, "role none"},
+
+        {"bob", "hv2", "root", "10.2.0.1", 0, "address",
+         "Your role two does not permit logins to hv2 from 10.2.0.1; ask your policy "
+         "administrators"},
+        {"bob", "sw1", "root", "2001:db8:8::1", 0, "address", "from 2001:db8:8::1"},
+        {"bob", "hv1", "admin", "10.0.0.9", 0, "account",
+         "None of your roles permits the account admin on hv1 (permitted: root, libvirt); ask your "
+         "policy "
+         "administrators"},
+        {"bob", "hv1", "ROOT", "10.0.0.9", 0, "account", "the account ROOT on hv1"},
+        {"bob", "hv1", "root ", "10.0.0.9", 0, "account", ""},
+        {"bob", "hv1", "x\x1b[2J", "10.0.0.9", 0, "account", "x\\x1b[2J"},
+        {"alice", "hv2", "backup", "10.1.0.1", 0, "account", "(permitted: root)"},
+        {"carol", "hv1", "root", "10.0.0.9", 0, "account", "(permitted: backup)"},
+        {"dave", "hv1", "root", "10.0.0.9", 0, "unknown-operator", "has no operator dave"},
+        {"", "hv1", "root", "10.0.0.9", 0, "unknown-operator", ""},
+        {"bob", "hv9", "root", "10.0.0.9", 0, "unknown-target", "There is no target named hv9"},
+        {"bob", "HV1", "root", "10.0.0.9", 0, "unknown-target", ""},
+        {"bob", "hv1.", "root", "10.0.0.9", 0, "unknown-target", ""},
+        {"bob", "", "root", "10.0.0.9", 0, "unknown-target", ""},
+        {"bob", "gateway", "root", "10.0.0.9", 0, "unknown-target", ""},
+    };
+    struct policy *p = load();
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy_request r =
+            request(cases[i].who, cases[i].target, cases[i].account, cases[i].from);
+        struct policy_decision d;
+        struct err e = ERR_INIT;
+        cr_assert_eq(policy_decide(p, &r, &d, &e), 0, "%s", e.text);
+        cr_expect_eq(d.allowed, cases[i].token == NULL, "case %zu: %s", i, d.reason);
+        if (cases[i].token) {
+            cr_expect_str_eq(d.token, cases[i].token);
+            cr_expect_eq(d.abilities, 0);
+            cr_expect_null(d.rules);
+            cr_expect(strstr(d.reason, cases[i].says), "case %zu: %s", i, d.reason);
+        } else {
+            cr_expect_eq(d.abilities, cases[i].abilities, "case %zu: %u", i, d.abilities);
+            cr_expect(strstr(d.path, cases[i].says), "case %zu: %s", i, d.path);
+        }
+        policy_decision_clear(&d);
+    }
+    policy_free(p);
+}
+
+Test(policy_decide, limits_are_the_narrowest)
+{
+    struct policy *p = load();
+    struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
+    struct policy_decision d;
+
+    cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+    cr_expect_eq(d.idle_s, 600);
+    cr_expect_eq(d.max_s, 8 * 3600);
+    cr_expect_eq(d.record, RECORD_SYNC_ALL);
+    policy_decision_clear(&d);
+    r = request("bob", "hv2", "root", "10.1.0.1");
+    cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+    cr_expect_eq(d.idle_s, 0);
+    cr_expect_eq(d.max_s, 0);
+    cr_expect_eq(d.record, RECORD_STRICT);
+    policy_decision_clear(&d);
+    policy_free(p);
+}
+
+static int apply(const struct rule_set *set, const char *command)
+{
+    struct buf forward;
+    char name[128];
+
+    buf_init(&forward, 4096);
+    int rc = rule_set_apply(set, command, strlen(command), name, &forward, NULL);
+    buf_clear(&forward);
+    return rc;
+}
+
+Test(policy_decide, rules_add_up)
+{
+    struct policy *p = load();
+    struct policy_request r = request("bob", "hv1", "root", "10.0.0.9");
+    struct policy_decision d;
+
+    cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+    cr_assert_not_null(d.rules);
+    cr_expect_eq(apply(d.rules, "virsh list"), 0);
+    cr_expect_eq(apply(d.rules, "/usr/bin/uptime"), 0);
+    cr_expect_eq(apply(d.rules, "uptime"), ERR_DENIED);
+    cr_expect_eq(apply(d.rules, "id"), ERR_DENIED);
+    policy_decision_clear(&d);
+    policy_decision_clear(NULL);
+    policy_free(p);
+}
+
+/* A role whose exec has no rules frees exec, but only where it matches. */
+Test(policy_decide, exec_without_rules_wins)
+{
+    static const char *const both[] = {
+        "role: 1\nmembers: [alice]\ntargets: {env: lab}\naccounts: [root]\nallow: {exec: true}\n"
+        "commands: [{allow: /bin/true}]\n",
+        "role: 2\nmembers: [alice]\ntargets: {kind: xen}\naccounts: [root]\nallow: {exec: true}\n"};
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(both, 2, &e);
+    struct policy_decision d;
+    cr_assert_not_null(p, "%s", e.text);
+
+    struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
+    cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+    cr_expect_not_null(d.rules);
+    cr_expect_eq(d.abilities, ABILITY_EXEC);
+    policy_decision_clear(&d);
+    r.target = "hv2";
+    cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+    cr_expect_null(d.rules);
+    cr_expect_eq(d.abilities, ABILITY_EXEC | ABILITY_PTY);
+    policy_decision_clear(&d);
+    policy_free(p);
+}
+
+Test(policy_decide, factors)
+{
+    static const struct {
+        const char *who, *target;
+        uint32_t factors;
+        uint64_t age_s;
+        const char *token; /* NULL: allowed */
+    } cases[] = {
+        {"bob", "hv1", FACTOR_KEY | FACTOR_TOTP, 0, NULL},
+        {"bob", "hv1", FACTOR_KEY | FACTOR_REMEMBERED, 0, NULL},
+        {"bob", "hv1", FACTOR_KEY | FACTOR_REMEMBERED, 7199, NULL},
+        {"bob", "hv1", FACTOR_KEY | FACTOR_REMEMBERED, 7200,
+         "remembered-too-old"}, /* more: 2h, base: 8h */
+        {"alice", "hv1", FACTOR_KEY | FACTOR_REMEMBERED, 3600,
+         "remembered-too-old"}, /* shell: 1h */
+        {"alice", "hv1", FACTOR_KEY | FACTOR_REMEMBERED, 3599, NULL},
+        {"alice", "hv1", FACTOR_KEY | FACTOR_REMEMBERED | FACTOR_TOTP, 999999, NULL},
+        {"bob", "hv2", FACTOR_KEY | FACTOR_REMEMBERED, 0, "remembered-too-old"}, /* two: none */
+        {"bob", "hv1", FACTOR_KEY, 0, "factors"},
+        {"bob", "hv1", FACTOR_TOTP, 0, "factors"},
+        {"bob", "hv1", FACTOR_REMEMBERED, 0, "factors"},
+        {"bob", "hv1", 0, 0, "factors"},
+    };
+    struct policy *p = load();
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy_request r = request(cases[i].who, cases[i].target, "root", "10.1.0.9");
+        struct policy_decision d;
+        r.factors = cases[i].factors;
+        r.remembered_age_s = cases[i].age_s;
+        cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+        cr_expect_eq(d.allowed, cases[i].token == NULL, "case %zu: %s", i, d.reason);
+        cr_expect_str_eq(d.token, cases[i].token ? cases[i].token : "");
+        cr_expect(d.allowed || !d.rules);
+        policy_decision_clear(&d);
+    }
+    cr_expect_eq(policy_remember_s(p, "bob"), 8 * 3600);
+    cr_expect_eq(policy_remember_s(p, "carol"), 0);
+    cr_expect_eq(policy_remember_s(p, "nobody"), 0);
+    policy_free(p);
+}
+
+Test(policy_decide, no_role)
+{
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(NULL, 0, &e);
+    struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
+    struct policy_decision d;
+
+    cr_assert_eq(policy_decide(p, &r, &d, &e), 0);
+    cr_expect(!d.allowed);
+    cr_expect_str_eq(d.token, "no-role");
+    cr_expect_str_eq(d.reason,
+                     "None of your roles permits the target hv1; ask your policy administrators");
+    policy_free(p);
+}
+
+/* Rules of many roles that do not fit into one grant deny, they are not cut. */
+Test(policy_decide, too_many_rules)
+{
+    const char *texts[4];
+    char *made[4];
+    struct err e = ERR_INIT;
+    struct policy_decision d;
+
+    for (int i = 0; i < 4; i++) {
+        size_t at = 0;
+        made[i] = malloc(70000);
+        at += (size_t)sprintf(made[i],
+                              "role: r%d\nmembers: [alice]\ntargets: {env: lab}\naccounts: [root]\n"
+                              "allow: {exec: true}\ncommands:\n",
+                              i);
+        for (int k = 0; k < 40; k++)
+            at += (size_t)sprintf(made[i] + at, "  - allow: \"/bin/x %01000d\"\n", k);
+        texts[i] = made[i];
+    }
+    struct policy *p = fixture_load(texts, 4, &e);
+    cr_assert_not_null(p, "%s", e.text);
+    struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
+    cr_expect_eq(policy_decide(p, &r, &d, &e), ERR_FULL);
+    cr_expect(!d.allowed);
+    cr_expect_str_eq(d.token, "rules");
+    cr_expect_null(d.rules);
+    policy_decision_clear(&d);
+    policy_free(p);
+    for (int i = 0; i < 4; i++)
+        free(made[i]);
+}
