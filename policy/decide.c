@@ -121,6 +121,8 @@ static void append(char *text, size_t cap, const char *format, ...)
     const size_t at = strlen(text);
     va_list args;
 
+    if (at + 1 >= cap)
+        return;
     va_start(args, format);
     const int n = vsnprintf(text + at, cap - at, format, args);
     va_end(args);
