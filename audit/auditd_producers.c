@@ -132,7 +132,6 @@ static int check_record(struct producer *p, const struct trail_record *m, const 
     if (record_is_json(m->type) &&
         (m->payload.len < 2 || m->payload.p[0] != '{' || m->payload.p[m->payload.len - 1] != '}'))
         return err_set(e, ERR_PROTOCOL, "a %s record is not a JSON object", record_token(m->type));
-    *session = p->session;
     if (named && p->kind == PRODUCER_AUTHD)
         *session = m->session;
     else if (named && memcmp(m->session, p->session, sizeof p->session) != 0)
@@ -155,7 +154,7 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
 {
     struct auditd *a = p->auditd;
     struct sessions *sessions = trail_sessions(a->trail);
-    const uint8_t *session;
+    const uint8_t *session = p->session;
     struct trail_record m;
     int r = trail_record_decode(f, &m, e);
 

@@ -106,7 +106,7 @@ struct log_keys {
 static int make_keys(struct log_keys *keys, const char *origin, struct anchor *a,
                      struct vkey *anchor_vkey, struct err *e)
 {
-    char name[NOTE_NAME_MAX + 1];
+    char name[NOTE_NAME_MAX + 16];
     struct vkey log, epoch;
     int r;
 
@@ -210,7 +210,7 @@ int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
     if (strlen(gateway) + strlen(TRAIL_ORIGIN_SUFFIX) > ORIGIN_MAX)
         return err_set(e, ERR_INPUT, "the gateway's name is over %zu characters",
                        ORIGIN_MAX - strlen(TRAIL_ORIGIN_SUFFIX));
-    snprintf(origin, sizeof origin, "%s" TRAIL_ORIGIN_SUFFIX, gateway);
+    snprintf(origin, sizeof origin, "%.*s" TRAIL_ORIGIN_SUFFIX, ORIGIN_MAX, gateway);
     r = make_keys(&keys, origin, &a, &anchor_vkey, e);
     if (r < 0)
         goto out;
