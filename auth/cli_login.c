@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,23 +40,47 @@ struct conversation {
     FILE *to, *from;
 };
 
-/* Runs `ssh -F DIR/ssh_config gateway COMMAND` with pipes on its stdin and stdout. fresh: without
- * this device's certificate, so that a code is asked for. */
+/* ssh's ProxyCommand that leaves this device's certificate out, so that a code is asked for. NULL
+ * when the paths cannot stand in it: ssh hands it to a shell, after it has replaced what begins
+ * with %. */
+static char *proxy_without_certificate(const char *dir, struct err *e)
+{
+    char self[PATH_MAX], absolute[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    if (n <= 0 || !realpath(dir, absolute)) {
+        err_errno(e, "%s", dir);
+        return NULL;
+    }
+    if (strpbrk(self, "'%\n\\") || strpbrk(absolute, "'%\n\\")) {
+        err_set(e, ERR_INPUT, "%s has characters that ssh's configuration cannot hold", dir);
+        return NULL;
+    }
+    return cli_printf("ProxyCommand='%s' connect --no-certificate --dir '%s' %%h:%%p", self,
+                      absolute);
+}
+
+/* Runs `ssh -F DIR/ssh_config gateway COMMAND` with pipes on its stdin and stdout. */
 static int start_ssh(const char *dir, const char *command, struct conversation *c, struct err *e)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1};
-    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+    char *proxy = proxy_without_certificate(dir, e);
+    if (!proxy)
+        return e->code;
+    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
+        free(proxy);
         return err_errno(e, "pipe");
+    }
     char *config = cli_printf("%s/ssh_config", dir);
     c->pid = fork();
     if (c->pid == 0) {
-        setenv("SALLYPORT_FRESH", "1", 1);
         if (dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1)
-            execlp("ssh", "ssh", "-T", "-F", config, "gateway", command, (char *)NULL);
+            execlp("ssh", "ssh", "-T", "-F", config, "-o", proxy, "gateway", command, (char *)NULL);
         fprintf(stderr, "sallyport: cannot run ssh: %s\n", strerror(errno));
         _exit(127);
     }
     free(config);
+    free(proxy);
     close(in[0]);
     close(out[1]);
     c->to = fdopen(in[1], "w");
