@@ -224,7 +224,8 @@ int rule_set_apply(const struct rule_set *set, const void *command, size_t len, 
     struct words argv;
     struct wire_reader r;
     struct rule rule;
-    char shown[600], allowed[900];
+    /* All of a refusal fits the 1000 bytes that messages carry to the operator. */
+    char shown[330], allowed[400];
 
     name[0] = 0;
     if (!set)
@@ -236,14 +237,17 @@ int rule_set_apply(const struct rule_set *set, const void *command, size_t len, 
                    ? err_set(e, rc == ERR_MEMORY ? ERR_MEMORY : ERR_FULL, "the command is too long")
                    : 0;
     }
-    escape_text(shown, sizeof shown, command, len < 200 ? len : 200);
+    const size_t show = len < 80 ? len : 80;
+    escape_text(shown, sizeof shown, command, show);
+    if (show < len)
+        strcat(shown, "...");
     struct err why = ERR_INIT;
     int rc = words_split(command, len, &argv, &why);
     if (rc < 0) {
         if (rc != ERR_SYNTAX)
             return err_set(e, (enum err_code)rc, "%s", why.text);
         return err_set(e, ERR_DENIED,
-                       "your roles allow single commands only, and \"%s\" is none (%.500s); "
+                       "your roles allow single commands only, and \"%s\" is none (%.400s); "
                        "ask your policy administrators",
                        shown, why.text);
     }

@@ -162,6 +162,15 @@ Test(policy_rules, the_operator_is_told)
     cr_expect(
         strstr(e.text, "virsh -c test:///default list; /usr/bin/virsh dominfo 'my vm'; uptime"),
         "%s", e.text);
+    /* Whatever was sent, the end of the text is not cut: messages carry 1000 bytes. */
+    static char command[5000];
+    memset(command, 0x1b, sizeof command);
+    cr_expect_eq(rule_set_apply(set, command, sizeof command, name, &forward, &e), ERR_DENIED);
+    cr_expect_leq(strlen(e.text), 1000);
+    cr_expect(strstr(e.text, "...\" is none"), "%s", e.text);
+    memset(command, 'a', sizeof command);
+    cr_expect_eq(rule_set_apply(set, command, sizeof command, name, &forward, &e), ERR_DENIED);
+    cr_expect_leq(strlen(e.text), 1000);
     buf_clear(&forward);
     rule_set_free(set);
 }
