@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See auth/connection.h: the table, and link `login` until the login is complete. While an answer
+ * waits for its record the link is not read, so a frontend cannot get ahead of it. */
+#include "auth/connection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "auth/gateway_commands.h"
+#include "auth/session.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* command_output of 8 KiB frames to a slow frontend; a grant's descriptor message is small. */
+#define FRONTEND_QUEUE_MAX (512u * 1024)
+/* A reply to a record's durability, and the longest operator's answer, both far below. */
+#define GATEWAY_IDLE_MS (10u * 60 * 1000)
+
+static struct connection **bucket(struct authd *a, uint64_t conn)
+{
+    return &a->bucket[conn % AUTHD_BUCKETS];
+}
+
+struct connection *connection_find(struct authd *a, uint64_t conn)
+{
+    struct connection *c = *bucket(a, conn);
+    while (c && c->conn != conn)
+        c = c->next;
+    return c;
+}
+
+static struct connection *add(struct authd *a, uint64_t conn)
+{
+    struct connection *c;
+    if (connection_find(a, conn) || a->connections >= AUTHD_CONNECTIONS_MAX ||
+        !(c = calloc(1, sizeof *c)))
+        return NULL;
+    c->a = a;
+    c->conn = conn;
+    c->next = *bucket(a, conn);
+    *bucket(a, conn) = c;
+    a->connections++;
+    return c;
+}
+
+void connection_forget(struct connection *c)
+{
+    struct connection **p = bucket(c->a, c->conn);
+    while (*p != c)
+        p = &(*p)->next;
+    *p = c->next;
+    c->a->connections--;
+    session_free(c->session);
+    gateway_free(c->gateway);
+    watch_free(c->frontend);
+    login_clear(&c->login);
+    free(c);
+}
+
+void connection_each(struct authd *a, void (*each)(struct connection *c, void *arg), void *arg)
+{
+    for (size_t i = 0; i < AUTHD_BUCKETS; i++)
+        for (struct connection *c = a->bucket[i], *next; c; c = next) {
+            next = c->next;
+            each(c, arg);
+        }
+}
+
+void connection_enter(struct connection *c, uint32_t state)
+{
+    if (c->frontend)
+        link_enter(watch_link(c->frontend), state);
+    if (state == login_STATE_SESSION)
+        c->deadline_ms = 0;
+    else if (state == login_STATE_GATEWAY)
+        c->deadline_ms = clock_mono_ms() + GATEWAY_IDLE_MS;
+}
+
+void connection_end_login(struct connection *c, const char *text)
+{
+    struct login_end m;
+    struct err e = ERR_INIT;
+    if (!c->frontend)
+        return;
+    snprintf(m.text, sizeof m.text, "%s", text);
+    watch_sent(c->frontend, login_end_send(watch_link(c->frontend), &m, NULL, &e), &e);
+    connection_enter(c, 0);
+    c->login.phase = LOGIN_OVER;
+}
+
+void connection_breach(struct connection *c, const char *who, const char *text)
+{
+    log_error("protocol", "conn=%llu peer=%s text=\"%s\"", (unsigned long long)c->conn, who, text);
+    authd_alarm(c->a, c->conn, *c->login.operator_name ? c->login.operator_name : NULL,
+                "protocol-broken", text);
+    authd_end_connection(c->a, c->conn, "a process broke the protocol");
+}
+
+/* Somebody unknown, or somebody who left before a code. */
+static void note_refusal(struct connection *c, const char *reason)
+{
+    struct buf payload;
+    buf_init(&payload, TRAIL_PAYLOAD_MAX);
+    if (refusals_note(c->a->refusals, &c->login, reason, clock_mono_ms(), &payload)) {
+        if (authd_record(c->a, RECORD_AUTHENTICATION, &payload, NULL, 0) < 0)
+            log_warn("refusal-not-recorded", "conn=%llu", (unsigned long long)c->conn);
+    } else {
+        buf_clear(&payload);
+    }
+    authd_tick_soon(c->a);
+}
+
+static void send_answer(struct connection *c, int verdict, const char *text)
+{
+    struct login_answer m = {.verdict = (uint8_t)verdict};
+    struct err e = ERR_INIT;
+    snprintf(m.text, sizeof m.text, "%s", text);
+    watch_sent(c->frontend, login_answer_send(watch_link(c->frontend), &m, NULL, &e), &e);
+    switch (c->login.phase) {
+    case LOGIN_WANTS_KEY:
+        connection_enter(c, login_STATE_KEY);
+        break;
+    case LOGIN_WANTS_CODE:
+        connection_enter(c, login_STATE_CODE);
+        break;
+    case LOGIN_DONE:
+        connection_enter(c, login_STATE_LOGGED_IN);
+        break;
+    case LOGIN_OVER:
+        /* Further attempts are answered "failed" as well, until the deadline. */
+        connection_enter(c, *c->login.operator_name ? login_STATE_CODE : login_STATE_KEY);
+        break;
+    }
+}
+
+static const char recorder_missing[] =
+    "The recorder is not available, so nobody can log in; please try again.";
+
+static void answer_recorded(void *arg, uint64_t conn, int rc)
+{
+    struct connection *c = connection_find(arg, conn);
+    if (!c || !c->frontend)
+        return;
+    if (rc < 0) {
+        c->login.phase = LOGIN_OVER;
+        send_answer(c, LOGIN_FAILED, recorder_missing);
+    } else {
+        send_answer(c, (int)c->reply.verdict, c->reply.text);
+    }
+    watch_hold(c->frontend, false);
+}
+
+/* Record, then answer. */
+static void answer(struct connection *c)
+{
+    struct buf payload;
+    if (c->reply.summed)
+        note_refusal(c, c->reply.reason);
+    if (!c->reply.record) {
+        send_answer(c, (int)c->reply.verdict, c->reply.text);
+        return;
+    }
+    buf_init(&payload, TRAIL_PAYLOAD_MAX);
+    int rc = login_record(&c->login, &c->reply, &payload);
+    watch_hold(c->frontend, true);
+    if (rc == 0)
+        rc = authd_record(c->a, RECORD_AUTHENTICATION, &payload, answer_recorded, c->conn);
+    else
+        buf_clear(&payload);
+    if (rc < 0)
+        answer_recorded(c->a, c->conn, ERR_TRAIL);
+}
+
+static bool refuse_without_recorder(struct connection *c)
+{
+    if (trail_client_open(c->a->trail))
+        return false;
+    send_answer(c, LOGIN_FAILED, recorder_missing);
+    return true;
+}
+
+static int on_probe(struct connection *c, const struct frame *f, struct err *e)
+{
+    struct login_probe m;
+    int rc = login_probe_decode(f, &m, e);
+    if (rc < 0)
+        return rc;
+    struct login_probed reply = {.known = login_probe(&c->login, &c->a->world, m.key)};
+    struct err send = ERR_INIT;
+    watch_sent(c->frontend, login_probed_send(watch_link(c->frontend), &reply, NULL, &send), &send);
+    return 0;
+}
+
+static int on_claim(struct connection *c, const struct frame *f, struct err *e)
+{
+    struct login_claim m;
+    int rc = login_claim_decode(f, &m, e);
+    if (rc < 0)
+        return rc;
+    if (refuse_without_recorder(c))
+        return 0;
+    login_claim(&c->login, &c->a->world, m.user, m.key, authd_now_s(c->a), &c->reply);
+    answer(c);
+    return 0;
+}
+
+static int on_code(struct connection *c, const struct frame *f, struct err *e)
+{
+    struct login_code m;
+    int rc = login_code_decode(f, &m, e);
+    wipe((void *)(uintptr_t)f->fields.p, f->fields.len);
+    if (rc == 0 && !refuse_without_recorder(c)) {
+        login_code(&c->login, &c->a->world, m.answer, authd_now_s(c->a), &c->reply);
+        answer(c);
+    }
+    wipe(&m, sizeof m);
+    return rc;
+}
+
+static int on_frame(void *arg, struct frame *f, struct err *e)
+{
+    struct connection *c = arg;
+    switch (f->spec->number) {
+    case login_probe_NUMBER:
+        return on_probe(c, f, e);
+    case login_claim_NUMBER:
+        return on_claim(c, f, e);
+    case login_code_NUMBER:
+        return on_code(c, f, e);
+    case login_open_NUMBER:
+        connection_enter(c, 0);
+        return session_open(c, f, e);
+    default:
+        if (c->gateway && link_state(watch_link(c->frontend)) == login_STATE_GATEWAY) {
+            connection_enter(c, login_STATE_GATEWAY);
+            return gateway_frame(c->gateway, f, e);
+        }
+        return err_set(e, ERR_PROTOCOL, "link login: unexpected message");
+    }
+}
+
+static void on_ended(void *arg, int code, const struct err *e)
+{
+    struct connection *c = arg;
+    if (code != ERR_CLOSED)
+        connection_breach(c, "frontend", e->text);
+    if (c->login.phase == LOGIN_WANTS_KEY && c->login.unknown_probes > 0)
+        note_refusal(c, "unknown-key");
+    else if (c->login.phase == LOGIN_WANTS_CODE && c->login.codes == 0)
+        note_refusal(c, "left-before-code");
+    watch_free(c->frontend);
+    c->frontend = NULL;
+    /* A session goes on until its backend has ended: it sees the same for itself. */
+    if (!c->session || !session_has_backend(c->session))
+        connection_forget(c);
+}
+
+void connection_begin(struct authd *a, const struct authd_connection *m, int fd)
+{
+    static const struct watch_handler handler = {on_frame, on_ended};
+    struct err e = ERR_INIT;
+    struct connection *c = add(a, m->conn);
+
+    if (!c) {
+        close(fd);
+        authd_end_connection(a, m->conn, "too many connections");
+        return;
+    }
+    int rc = login_init(&c->login, m, &e);
+    if (rc < 0)
+        close(fd);
+    else if (!(c->frontend = watch_new(a->base, fd, &link_login, LINK_SECOND, FRONTEND_QUEUE_MAX,
+                                       &handler, c)))
+        rc = err_set(&e, ERR_MEMORY, "link to a frontend");
+    if (rc < 0) {
+        log_error("connection", "conn=%llu text=\"%s\"", (unsigned long long)m->conn, e.text);
+        connection_forget(c);
+        authd_end_connection(a, m->conn, "authd cannot serve it");
+        return;
+    }
+    c->deadline_ms = clock_mono_ms() + a->login_ms;
+    connection_enter(c, login_STATE_KEY);
+    if (a->stopping)
+        connection_end_login(c, a->stop_reason);
+    authd_tick_soon(a);
+}
+
+void connection_live(struct authd *a, const struct authd_live *m)
+{
+    struct connection *c = add(a, m->conn);
+    if (!c)
+        return;
+    c->login.phase = LOGIN_DONE;
+    c->login.conn = m->conn;
+    snprintf(c->login.source_text, sizeof c->login.source_text, "%s", m->address);
+    snprintf(c->login.operator_name, sizeof c->login.operator_name, "%s", m->operator_name);
+    if (session_inherit(c, m) < 0) {
+        connection_forget(c);
+        authd_end_connection(a, m->conn, "authd cannot watch it");
+        return;
+    }
+    /* The set that is being loaded looks at it itself. */
+    if (a->world.policy && !policy_operator_named(a->world.policy, m->operator_name))
+        session_end(c, "Your login ended: you are not an operator of this gateway any more.",
+                    "no-operator");
+}
+
+struct tick {
+    uint64_t now_ms;
+    bool more;
+};
+
+static void tick_one(struct connection *c, void *arg)
+{
+    struct tick *t = arg;
+    if (c->deadline_ms && t->now_ms >= c->deadline_ms) {
+        c->deadline_ms = 0;
+        log_info("deadline", "conn=%llu", (unsigned long long)c->conn);
+        authd_end_connection(c->a, c->conn, c->gateway ? "idle for too long" : "login deadline");
+    }
+    bool session = c->session && session_tick(c, t->now_ms);
+    t->more = t->more || c->deadline_ms || session;
+}
+
+bool connection_tick_all(struct authd *a, uint64_t now_ms)
+{
+    struct tick t = {now_ms, false};
+    connection_each(a, tick_one, &t);
+    return t.more;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What happens to all connections of an operator at once: a lock, a changed policy set, shutdown.
+ */
+#ifndef SALLYPORT_AUTH_SESSIONS_H
+#define SALLYPORT_AUTH_SESSIONS_H
+
+#include "auth/authd_state.h"
+
+/* Ends the live sessions and complete logins of one operator; returns how many. Incomplete logins
+ * go on: locks are told after both factors. */
+unsigned sessions_end_operator(struct authd *a, const char *operator_name, const char *text,
+                               const char *token);
+/* Ends those whose operator, or whose key, is not in the policy set that is in force now. */
+unsigned sessions_sweep(struct authd *a);
+void sessions_end_all(struct authd *a, const char *text, const char *token);
+
+#endif
