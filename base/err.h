@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK              __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 
 enum err_code {
@@ -27,7 +27,9 @@ struct err {
     char text[ERR_TEXT_MAX];
 };
 
+/* clang-format off */
 #define ERR_INIT {0, {0}}
+/* clang-format on */
 
 /* Sets code and text (what is too long is cut, always NUL-terminated). Returns code, so that
  * `return err_set(e, ERR_INPUT, ...)` reads well. e may be NULL. */

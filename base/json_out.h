@@ -20,14 +20,15 @@ struct json_out {
     unsigned depth;
     bool first[JSON_OUT_DEPTH];   /* per depth: nothing written yet */
     char closing[JSON_OUT_DEPTH]; /* per depth: '}' or ']' */
-    bool failed;    /* sticks; checked by json_end */
+    bool failed;                  /* sticks; checked by json_end */
 };
 
 /* Starts with an open object `{`. */
 void json_begin(struct json_out *j, struct buf *out);
 /* name NULL inside arrays (there, invalid UTF-8 has no sibling). */
 void json_str(struct json_out *j, const char *name, const char *value); /* NULL value: null */
-void json_bytes(struct json_out *j, const char *name, const void *p, size_t len); /* text a peer sent */
+void json_bytes(struct json_out *j, const char *name, const void *p,
+                size_t len); /* text a peer sent */
 void json_hex(struct json_out *j, const char *name, const void *p, size_t len);
 void json_u64(struct json_out *j, const char *name, uint64_t value);
 void json_i64(struct json_out *j, const char *name, int64_t value);

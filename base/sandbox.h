@@ -2,8 +2,8 @@
  *
  * What each program may do, in one table (base/sandbox.def): limits, system calls. A program enters
  * in two steps. sandbox_enter, the first call of its main: root directory, uid, capabilities,
- * no_new_privs, limits, a clean descriptor table. sandbox_seal, when it has opened what it needs and
- * before it reads a byte from a peer: seccomp. A failure of either is fatal; nothing runs half
+ * no_new_privs, limits, a clean descriptor table. sandbox_seal, when it has opened what it needs
+ * and before it reads a byte from a peer: seccomp. A failure of either is fatal; nothing runs half
  * confined. Only sanitizer builds leave seccomp out. */
 #ifndef SALLYPORT_BASE_SANDBOX_H
 #define SALLYPORT_BASE_SANDBOX_H
@@ -27,14 +27,14 @@ enum sandbox_program {
 
 /* Parses `--uid N --gid N --root DIR` (the supervisor's only arguments to a program), then: umask
  * 077, chdir and chroot to DIR, drops every capability, groups, gid, uid, sets no_new_privs,
- * not dumpable, no core, the table's rlimits, closes every descriptor but 0, 1, 2 and SANDBOX_LINK_FD.
- * Refuses to run as uid 0 afterwards. */
+ * not dumpable, no core, the table's rlimits, closes every descriptor but 0, 1, 2 and
+ * SANDBOX_LINK_FD. Refuses to run as uid 0 afterwards. */
 MUST_CHECK int sandbox_enter(enum sandbox_program program, int argc, char **argv, struct err *e);
 
-/* Installs the table's seccomp filter: allowed calls pass, the table's `refused` calls return EACCES,
- * any other is trapped: its name is written to descriptor 2 as
- * "error PROGRAM seccomp-denied syscall=NAME number=N" and the process exits with status 159 (128 + SIGSYS).
- * May be called again in a forked child with the child's narrower program. */
+/* Installs the table's seccomp filter: allowed calls pass, the table's `refused` calls return
+ * EACCES, any other is trapped: its name is written to descriptor 2 as "error PROGRAM
+ * seccomp-denied syscall=NAME number=N" and the process exits with status 159 (128 + SIGSYS). May
+ * be called again in a forked child with the child's narrower program. */
 MUST_CHECK int sandbox_seal(enum sandbox_program program, struct err *e);
 
 /* What the supervisor needs to know when it starts a program. */

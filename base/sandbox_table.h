@@ -39,6 +39,7 @@ struct sandbox_filter {
 };
 
 /* Makes a program's filter from the table; the caller frees f->code. */
-MUST_CHECK int sandbox_compile(enum sandbox_program program, struct sandbox_filter *f, struct err *e);
+MUST_CHECK int sandbox_compile(enum sandbox_program program, struct sandbox_filter *f,
+                               struct err *e);
 
 #endif

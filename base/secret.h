@@ -35,7 +35,8 @@ bool secret_equal(const struct secret *a, const void *bytes, size_t len);
 /* Wipes plain memory so that the compiler cannot leave it out. */
 void wipe(void *p, size_t len);
 
-/* For a process: no core, not dumpable, all memory MADV_DONTDUMP by RLIMIT_CORE 0 and PR_SET_DUMPABLE. */
+/* For a process: no core, not dumpable, all memory MADV_DONTDUMP by RLIMIT_CORE 0 and
+ * PR_SET_DUMPABLE. */
 MUST_CHECK int secret_process_protect(struct err *e);
 
 #endif
