@@ -162,6 +162,7 @@ int backend_child(uint64_t conn, const int *fds, void *data)
     status = 0;
 out:
     if (b != NULL) {
+        target_close(b);
         channels_clear(b);
         link_free(b->relay);
         link_free(b->grant);

@@ -264,14 +264,9 @@ void channels_step(struct backend *b)
 
 void channels_clear(struct backend *b)
 {
-    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
-        struct channel *ch = &b->channels[i];
-        if (ch->state == CHANNEL_FREE)
-            continue;
-        if (ch->ssh != NULL)
-            ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
-        release(ch);
-    }
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        if (b->channels[i].state != CHANNEL_FREE)
+            release(&b->channels[i]);
 }
 
 uint64_t channels_next_ms(const struct backend *b)

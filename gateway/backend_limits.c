@@ -29,12 +29,16 @@ static uint64_t told_at(const struct backend *b)
 
 static const char *duration(uint32_t seconds, char out[40])
 {
-    if (seconds % 3600 == 0)
-        snprintf(out, 40, "%u h", seconds / 3600);
-    else if (seconds % 60 == 0)
-        snprintf(out, 40, "%u minutes", seconds / 60);
-    else
-        snprintf(out, 40, "%u seconds", seconds);
+    static const struct {
+        uint32_t seconds;
+        const char *one, *more;
+    } units[] = {{3600, "hour", "hours"}, {60, "minute", "minutes"}, {1, "second", "seconds"}};
+    size_t i = 0;
+
+    while (seconds % units[i].seconds != 0)
+        i++;
+    uint32_t n = seconds / units[i].seconds;
+    snprintf(out, 40, "%u %s", n, n == 1 ? units[i].one : units[i].more);
     return out;
 }
 

@@ -202,7 +202,7 @@ void target_pump(struct backend *b);  /* PHASE_READY: packets, into channel call
 short target_events(const struct backend *b);
 bool target_alive(const struct backend *b);
 bool target_unsent(const struct backend *b); /* bytes wait in libssh's buffer */
-void target_close(struct backend *b);
+void target_close(struct backend *b); /* no channel has an ssh_channel afterwards */
 
 /* backend_hostkey.c: pinned host keys. */
 /* Algorithm names for SSH_OPTIONS_HOSTKEYS, of the pinned keys' types. ERR_INPUT: none usable. */
@@ -245,7 +245,7 @@ void channel_record_close(struct channel *ch, const char *by);
 uint64_t channels_next_ms(const struct backend *b);
 /* Ends the start without a session on it: text and status for the operator. */
 void channel_start_failed(struct channel *ch, const char *text, uint8_t status);
-void channels_clear(struct backend *b);
+void channels_clear(struct backend *b); /* after target_close */
 
 /* backend_requests.c: pty, env, start, resize, signal. */
 void request_pty(struct channel *ch, const struct relay_pty *m);

@@ -188,35 +188,43 @@ static void login_done(struct backend *b)
         relay_failed(b, rc);
 }
 
-static void login_step(struct backend *b)
+/* The login failed; who said no? The target answers "Access denied"; without that it was never asked,
+ * because authd gave no key or no signature. */
+static void login_failed(struct backend *b, int rc)
 {
     const char *target = b->granted.target, *account = b->granted.account;
+    bool denied = strstr(ssh_get_error(b->ssh), "Access denied") != NULL;
     char text[400];
 
-    watchdog_agent(b->agent_fd, AGENT_MS);
-    int rc = ssh_userauth_agent(b->ssh, NULL);
-    watchdog_agent(b->agent_fd, 0);
-    switch (rc) {
-    case SSH_AUTH_AGAIN:
-        return;
-    case SSH_AUTH_SUCCESS:
-        login_done(b);
-        return;
-    case SSH_AUTH_DENIED:
+    reason(b, text);
+    log_info("login-failed", "%s", text);
+    if (rc == SSH_AUTH_PARTIAL)
+        end_begin(b, "target-login", EXIT_TARGET_DOWN,
+                  "%s wants more than the gateway's key for account %s; tell your administrators",
+                  target, account);
+    else if (!target_alive(b))
+        end_begin(b, "target-login", EXIT_TARGET_DOWN, "the login to %s as %s failed: %s", target,
+                  account, text);
+    else if (rc == SSH_AUTH_DENIED && denied)
         end_begin(b, "target-login", EXIT_TARGET_DOWN,
                   "%s refused the gateway's key for account %s: it has to be in that account's "
                   "authorized_keys; tell your administrators (sallyport target key %s %s)",
                   target, account, target, account);
-        return;
-    case SSH_AUTH_PARTIAL:
-        end_begin(b, "target-login", EXIT_TARGET_DOWN,
-                  "%s wants more than the gateway's key for account %s; tell your administrators",
+    else
+        end_begin(b, "no-signature", EXIT_TRY_AGAIN,
+                  "the login service did not sign the login to %s as %s; please connect again",
                   target, account);
-        return;
-    default:
-        end_begin(b, "target-login", EXIT_TARGET_DOWN, "the login to %s as %s failed: %s", target,
-                  account, reason(b, text));
-    }
+}
+
+static void login_step(struct backend *b)
+{
+    watchdog_agent(b->agent_fd, AGENT_MS);
+    int rc = ssh_userauth_agent(b->ssh, NULL);
+    watchdog_agent(b->agent_fd, 0);
+    if (rc == SSH_AUTH_SUCCESS)
+        login_done(b);
+    else if (rc != SSH_AUTH_AGAIN)
+        login_failed(b, rc);
 }
 
 void target_step(struct backend *b)
@@ -294,6 +302,14 @@ void target_pump(struct backend *b)
 
 void target_close(struct backend *b)
 {
-    if (b->ssh != NULL && target_alive(b) && b->connecting)
+    /* ssh_disconnect frees the channels. */
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        struct channel *ch = &b->channels[i];
+        if (ch->state != CHANNEL_FREE && ch->ssh != NULL)
+            ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
+        ch->ssh = NULL;
+    }
+    if (target_alive(b))
         ssh_disconnect(b->ssh);
+    b->connecting = false;
 }

@@ -107,6 +107,10 @@ void world_start(struct world *w, const char *program, const char *agent)
 
 void stream_add(struct stream *s, const void *bytes, size_t len)
 {
+    if (s->plain) {
+        s->bytes += len;
+        return;
+    }
     if (s->digest == NULL) {
         s->digest = EVP_MD_CTX_new();
         CHECK(s->digest != NULL && EVP_DigestInit_ex(s->digest, EVP_sha256(), NULL) == 1);

@@ -27,6 +27,7 @@
 #define KEEP 65536u
 
 struct stream {
+    bool plain; /* counts only */
     uint64_t bytes;
     EVP_MD_CTX *digest;
     char head[KEEP + 1]; /* the first bytes */

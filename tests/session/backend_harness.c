@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Component tests of sallyport-backend alone (tests/session/test_backend.py): the real program against a
+ * real sshd and a real agent; the other processes are played by backend_world.c. Not part of a gateway.
+ *
+ *     backend_harness PROGRAM PORT HOST_KEY_BASE64[,...] AGENT_SOCKET SCENARIO [ARGUMENT]
+ *
+ * Exit status 0: the scenario went as it should. What it measured is printed. */
+#include "backend_world.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define BIG   (200u * 1024u * 1024u)
+#define MAKE  "openssl enc -aes-128-ctr -K 00 -iv 00 -nosalt -in /dev/zero 2>/dev/null | head -c 209715200"
+
+static const char *argument = "";
+
+static struct channel *run(struct world *w, const char *command, uint32_t *number)
+{
+    UNTIL(w, w->ready || w->ended);
+    struct channel *c = world_open(w, number);
+    UNTIL(w, c->opened || c->open_failed);
+    world_start_on(w, *number, command != NULL ? START_EXEC : START_SHELL, command);
+    UNTIL(w, c->started || c->start_failed || w->ended);
+    return c;
+}
+
+static void finish(struct world *w, struct channel *c, uint32_t number)
+{
+    UNTIL(w, c->closed);
+    world_close(w, number);
+    world_bye(w);
+}
+
+static void test_exec(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "echo out; echo err >&2; exit 3", &n);
+    UNTIL(w, c->closed);
+    CHECK(c->started && c->exited && c->status == 3 && c->eof);
+    CHECK(strcmp(c->out[0].head, "out\n") == 0 && strcmp(c->out[1].head, "err\n") == 0);
+    CHECK(world_record(w, RECORD_SESSION_START, "\"operator\":\"alice\"", 0) != NULL);
+    CHECK(world_record(w, RECORD_EXEC, "echo out; echo err", 0) != NULL);
+    CHECK(world_record(w, RECORD_EXEC, "\"status\":3", 0) != NULL);
+    CHECK(w->state == BACKEND_LOGGED_IN);
+    finish(w, c, n);
+    CHECK(w->state == BACKEND_ENDED);
+}
+
+static void test_stdin(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "cat; echo after", &n);
+    CHECK(world_input(w, n, "hello\0\377", 7) == 7);
+    UNTIL(w, c->out[0].bytes == 7);
+    CHECK(memcmp(c->out[0].head, "hello\0\377", 7) == 0 && c->recorded[0].bytes == 7);
+    world_eof(w, n);
+    UNTIL(w, c->closed);
+    CHECK(c->out[0].bytes == 13 && c->status == 0);
+    CHECK(world_record(w, RECORD_EXEC, "\"event\":\"eof\",\"by\":\"operator\"", 0) != NULL);
+    finish(w, c, n);
+}
+
+/* The target ends its output; input goes on. */
+static void test_half_closed(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "exec >&- 2>&-; wc -c >/dev/null; sleep 0.1", &n);
+    for (int i = 0; i < 5; i++)
+        world_input(w, n, "12345", 5);
+    world_eof(w, n);
+    UNTIL(w, c->closed);
+    CHECK(c->exited && c->status == 0 && c->recorded[0].bytes == 25);
+    finish(w, c, n);
+}
+
+static void test_exit_signal(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "kill -TERM $$", &n);
+    UNTIL(w, c->closed);
+    CHECK(strcmp(c->signal, "TERM") == 0);
+    finish(w, c, n);
+}
+
+/* OpenSSH 9.2 acts on signals only for accounts other than root; its log shows that it got this one. */
+static void test_signal(struct world *w)
+{
+    uint32_t n;
+    struct err e = ERR_INIT;
+    struct channel *c = run(w, "echo ready; read x", &n);
+    struct relay_signal m = {.name = "TERM"}, bad = {.name = "WINCH"};
+    UNTIL(w, c->out[0].bytes == 6);
+    CHECK(relay_signal_send(w->relay, &bad, NULL, &e) == 0);
+    CHECK(relay_signal_send(w->relay, &m, NULL, &e) == 0);
+    UNTIL(w, world_record(w, RECORD_EXEC, "\"event\":\"signal\",\"signal\":\"TERM\"", 0) != NULL);
+    CHECK(world_record(w, RECORD_DECISION, "WINCH", 0) != NULL);
+    for (int i = 0; i < 6; i++)
+        world_turn(w, 50);
+    world_input(w, n, "\n", 1);
+    UNTIL(w, c->closed);
+    finish(w, c, n);
+}
+
+static void test_pty(struct world *w)
+{
+    struct err e = ERR_INIT;
+    uint32_t n;
+    UNTIL(w, w->ready);
+    struct channel *c = world_open(w, &n);
+    UNTIL(w, c->opened);
+    struct relay_pty pty = {.channel = n, .term = "vt100", .columns = 93, .rows = 27};
+    struct relay_env lang = {.channel = n, .name = "LC_TIME", .value = "de_DE.UTF-8"};
+    struct relay_env preload = {.channel = n, .name = "LD_PRELOAD", .value = "x"};
+    CHECK(relay_pty_send(w->relay, &pty, NULL, &e) == 0);
+    CHECK(relay_env_send(w->relay, &lang, NULL, &e) == 0);
+    CHECK(relay_env_send(w->relay, &preload, NULL, &e) == 0);
+    world_start_on(w, n, START_SHELL, NULL);
+    UNTIL(w, c->started);
+    const char *line = "PS1=; stty -echo; stty size; echo $TERM; read x; stty size; exit 5\n";
+    CHECK(world_input(w, n, line, strlen(line)) > 0);
+    UNTIL(w, strstr(c->out[0].head, "27 93\r\nvt100\r\n") != NULL);
+    struct relay_resize size = {.channel = n, .columns = 120, .rows = 40};
+    CHECK(relay_resize_send(w->relay, &size, NULL, &e) == 0);
+    CHECK(world_input(w, n, "\n", 1) == 1);
+    UNTIL(w, c->closed);
+    CHECK(strstr(c->out[0].head, "40 120\r\n") != NULL && c->status == 5);
+    CHECK(world_record(w, RECORD_RESIZE, "\"term\":\"vt100\",\"columns\":93", 0) != NULL);
+    CHECK(world_record(w, RECORD_RESIZE, "\"columns\":120", 0) != NULL);
+    CHECK(world_record(w, RECORD_EXEC, "\"LC_TIME\":\"de_DE.UTF-8\"", 0) != NULL);
+    CHECK(world_record(w, RECORD_DECISION, "LD_PRELOAD", 0) != NULL);
+    finish(w, c, n);
+}
+
+static void test_channels(struct world *w)
+{
+    uint32_t n[RELAY_CHANNELS_MAX + 1];
+    struct channel *c[RELAY_CHANNELS_MAX + 1];
+    char command[40];
+    for (int i = 0; i < (int)RELAY_CHANNELS_MAX; i++) {
+        snprintf(command, sizeof command, "cat; exit %d", i);
+        c[i] = run(w, command, &n[i]);
+        CHECK(c[i]->started);
+    }
+    c[RELAY_CHANNELS_MAX] = world_open(w, &n[RELAY_CHANNELS_MAX]);
+    UNTIL(w, c[RELAY_CHANNELS_MAX]->open_failed);
+    CHECK(strstr(c[RELAY_CHANNELS_MAX]->text, "too many channels") != NULL);
+    for (uint32_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        CHECK(world_input(w, n[i], "0123456789", 1 + i % 9) > 0);
+        world_eof(w, n[i]);
+    }
+    for (uint32_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        UNTIL(w, c[i]->closed);
+        CHECK(c[i]->status == i && c[i]->out[0].bytes == 1 + i % 9);
+        world_close(w, n[i]);
+    }
+    c[0] = run(w, "echo again", &n[0]);
+    CHECK(c[0]->started);
+    finish(w, c[0], n[0]);
+}
+
+static void local_digest(char out[65])
+{
+    FILE *f = popen(MAKE " | sha256sum", "r");
+    CHECK(f != NULL && fread(out, 1, 64, f) == 64);
+    out[64] = '\0';
+    pclose(f);
+}
+
+static void test_download(struct world *w)
+{
+    char expected[65], got[65], recorded[65];
+    uint32_t n;
+    local_digest(expected);
+    struct channel *c = run(w, MAKE, &n);
+    uint64_t from = clock_mono_ms();
+    while (!c->closed)
+        world_turn(w, 1000);
+    double s = (double)(clock_mono_ms() - from) / 1000;
+    stream_hex(&c->out[0], got);
+    stream_hex(&c->recorded[1], recorded);
+    CHECK(c->out[0].bytes == BIG && strcmp(got, expected) == 0 && strcmp(recorded, expected) == 0);
+    printf("download %.0f MB/s (with hashing here twice), %zu records\n", BIG / 1e6 / s,
+           w->record_count);
+    finish(w, c, n);
+}
+
+static void test_upload(struct world *w)
+{
+    static uint8_t bytes[RELAY_CHUNK];
+    char expected[65];
+    uint32_t n;
+    local_digest(expected);
+    FILE *f = popen(MAKE, "r");
+    CHECK(f != NULL);
+    struct channel *c = run(w, "sha256sum", &n);
+    uint64_t from = clock_mono_ms();
+    size_t have = 0, sent = 0;
+    for (;;) {
+        if (sent == have) {
+            have = fread(bytes, 1, sizeof bytes, f);
+            sent = 0;
+            if (have == 0)
+                break;
+        }
+        size_t k = world_input(w, n, bytes + sent, have - sent);
+        sent += k;
+        world_turn(w, k > 0 ? 0 : 50);
+    }
+    pclose(f);
+    world_eof(w, n);
+    UNTIL(w, c->closed);
+    double s = (double)(clock_mono_ms() - from) / 1000;
+    CHECK(c->recorded[0].bytes == BIG && strncmp(c->out[0].head, expected, 64) == 0);
+    printf("upload %.0f MB/s (with hashing here and there), %zu records\n", BIG / 1e6 / s,
+           w->record_count);
+    finish(w, c, n);
+}
+
+static double cpu_s(pid_t pid)
+{
+    char path[64];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    CHECK(f != NULL);
+    CHECK(fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) ==
+          2);
+    fclose(f);
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Figures without hashing; not tests. */
+static void test_speed_down(struct world *w)
+{
+    uint32_t n;
+    w->channels[0].out[0].plain = w->channels[0].recorded[1].plain = true;
+    struct channel *c = run(w, "head -c 1000000000 /dev/zero", &n);
+    uint64_t from = clock_mono_ms();
+    while (!c->closed)
+        world_turn(w, 1000);
+    double s = (double)(clock_mono_ms() - from) / 1000;
+    printf("download %.0f MB/s, %.2f s CPU a GB, %zu records\n", 1000 / s, cpu_s(w->child),
+           w->record_count);
+    finish(w, c, n);
+}
+
+static void test_speed_up(struct world *w)
+{
+    static uint8_t zeros[RELAY_CHUNK];
+    uint32_t n;
+    w->channels[0].recorded[0].plain = true;
+    struct channel *c = run(w, "cat >/dev/null", &n);
+    uint64_t from = clock_mono_ms();
+    for (size_t left = 1000000000; left > 0;) {
+        size_t k = world_input(w, n, zeros, left < sizeof zeros ? left : sizeof zeros);
+        left -= k;
+        if (k == 0 || left % (8 * sizeof zeros) == 0)
+            world_turn(w, k > 0 ? 0 : 50);
+    }
+    world_eof(w, n);
+    UNTIL(w, c->closed);
+    double s = (double)(clock_mono_ms() - from) / 1000;
+    printf("upload %.0f MB/s, %.2f s CPU a GB, %zu records\n", 1000 / s, cpu_s(w->child),
+           w->record_count);
+    finish(w, c, n);
+}
+
+static unsigned long private_kib(pid_t pid)
+{
+    char path[64], line[200];
+    unsigned long kib = 0, n;
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    FILE *f = fopen(path, "r");
+    CHECK(f != NULL);
+    while (fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "Private_Clean: %lu", &n) == 1 ||
+            sscanf(line, "Private_Dirty: %lu", &n) == 1)
+            kib += n;
+    fclose(f);
+    return kib;
+}
+
+static void test_slow_reader(struct world *w)
+{
+    char expected[65], got[65];
+    uint32_t n, m;
+    unsigned long most = 0;
+    local_digest(expected);
+    w->slow_reader = true;
+    struct channel *c = run(w, "(" MAKE ") | tee /dev/stderr", &n);
+    UNTIL(w, c->out[0].bytes + c->out[1].bytes == RELAY_WINDOW);
+    for (uint64_t until = clock_mono_ms() + 1500; clock_mono_ms() < until;) {
+        world_turn(w, 20);
+        unsigned long now = private_kib(w->child);
+        most = now > most ? now : most;
+    }
+    /* A stalled channel does not hold up another. */
+    struct channel *other = run(w, "echo here", &m);
+    UNTIL(w, other->closed);
+    w->slow_reader = false;
+    while (!c->closed) {
+        world_turn(w, 100);
+        unsigned long now = private_kib(w->child);
+        most = now > most ? now : most;
+    }
+    stream_hex(&c->out[0], got);
+    CHECK(strcmp(got, expected) == 0);
+    stream_hex(&c->out[1], got);
+    CHECK(strcmp(got, expected) == 0);
+    printf("slow reader: %lu KiB private at most\n", most);
+    CHECK(most < 8 * 1024);
+    world_close(w, m);
+    finish(w, c, n);
+}
+
+static void test_memory(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "cat", &n);
+    printf("idle: %lu KiB private with one channel\n", private_kib(w->child));
+    world_eof(w, n);
+    UNTIL(w, c->closed);
+    world_close(w, n);
+    c = run(w, "head -c 20000000 /dev/zero", &n);
+    UNTIL(w, c->closed);
+    world_close(w, n);
+    for (uint64_t until = clock_mono_ms() + 2500; clock_mono_ms() < until;)
+        world_turn(w, 50);
+    printf("idle after 20 MB: %lu KiB private\n", private_kib(w->child));
+    CHECK(private_kib(w->child) < 900);
+    world_bye(w);
+}
+
+static void test_latency(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "cat", &n);
+    uint64_t from = clock_mono_ms();
+    for (unsigned i = 1; i <= 2000; i++) {
+        CHECK(world_input(w, n, "x", 1) == 1);
+        while (c->out[0].bytes < i)
+            world_turn(w, 50);
+    }
+    printf("echo %.0f us\n", (double)(clock_mono_ms() - from) / 2000 * 1000);
+    world_eof(w, n);
+    finish(w, c, n);
+}
+
+/* Nothing moves before its record is durable. */
+static void test_durable(struct world *w)
+{
+    uint32_t n;
+    UNTIL(w, w->ready);
+    struct channel *c = world_open(w, &n);
+    UNTIL(w, c->opened);
+    size_t before = w->record_count;
+    w->answer_up_to = before;
+    world_start_on(w, n, START_EXEC, "cat");
+    UNTIL(w, w->record_count == before + 1);
+    for (int i = 0; i < 6; i++)
+        world_turn(w, 50);
+    CHECK(!c->started);
+    w->answer_up_to++;
+    UNTIL(w, c->started);
+    world_input(w, n, "secret", 6);
+    UNTIL(w, c->recorded[0].bytes == 6);
+    for (int i = 0; i < 6; i++)
+        world_turn(w, 50);
+    CHECK(c->recorded[1].bytes == 0 && c->out[0].bytes == 0);
+    w->answer_up_to++;
+    UNTIL(w, c->recorded[1].bytes == 6);
+    for (int i = 0; i < 6; i++)
+        world_turn(w, 50);
+    CHECK(c->out[0].bytes == 0);
+    w->answer_up_to = UINT64_MAX;
+    UNTIL(w, c->out[0].bytes == 6);
+    world_eof(w, n);
+    finish(w, c, n);
+}
+
+static void refused_login(struct world *w, const char *text, const char *token)
+{
+    UNTIL(w, w->ended);
+    printf("%s\n", w->end.text);
+    CHECK(strstr(w->end.text, text) != NULL && w->end.status == EXIT_TARGET_DOWN);
+    CHECK(world_record(w, RECORD_SESSION_END, token, 0) != NULL && !w->ready);
+    world_wait_end(w);
+}
+
+static void test_host_key(struct world *w)
+{
+    refused_login(w, "host key is not the pinned one", "\"host-key\"");
+}
+
+static void test_login_refused(struct world *w)
+{
+    refused_login(w, "refused the gateway's key for account root", "\"target-login\"");
+}
+
+static void test_agent(struct world *w)
+{
+    UNTIL(w, w->ended);
+    CHECK(strstr(w->end.text, "the login service did not sign") != NULL);
+    CHECK(w->end.status == EXIT_TRY_AGAIN);
+    CHECK(world_record(w, RECORD_SESSION_END, "\"no-signature\"", 0) != NULL && !w->ready);
+    world_wait_end(w);
+}
+
+static void test_not_ssh(struct world *w)
+{
+    refused_login(w, argument, "\"target-");
+}
+
+static void test_rules(struct world *w)
+{
+    uint32_t n;
+    struct err e = ERR_INIT;
+    struct channel *c = run(w, "echo 'a b'  c", &n);
+    CHECK(c->started);
+    UNTIL(w, c->closed);
+    CHECK(strcmp(c->out[0].head, "a b c\n") == 0);
+    CHECK(world_record(w, RECORD_EXEC, "\"rule\":\"bob/commands[0]\"", 0) != NULL);
+    CHECK(world_record(w, RECORD_EXEC, "/bin/echo", 0) != NULL);
+    world_close(w, n);
+    c = run(w, "echo 'a b' d", &n);
+    CHECK(c->start_failed && c->status == EXIT_REFUSED);
+    printf("%s\n", c->text);
+    CHECK(world_record(w, RECORD_DECISION, "'a b' d", 0) != NULL);
+    UNTIL(w, c->closed);
+    world_close(w, n);
+    c = run(w, "echo 'a b' c; id", &n);
+    CHECK(c->start_failed);
+    world_close(w, n);
+    c = run(w, NULL, &n);
+    CHECK(c->start_failed);
+    printf("%s\n", c->text);
+    world_close(w, n);
+    c = world_open(w, &n);
+    struct relay_pty pty = {.channel = n, .term = "xterm", .columns = 80, .rows = 24};
+    CHECK(relay_pty_send(w->relay, &pty, NULL, &e) == 0);
+    world_start_on(w, n, START_EXEC, "echo 'a b' c");
+    UNTIL(w, c->closed);
+    CHECK(strcmp(c->out[0].head, "a b c\n") == 0 && strstr(c->text, "without a terminal") != NULL);
+    finish(w, c, n);
+}
+
+static void test_refusals(struct world *w)
+{
+    uint32_t n;
+    struct err e = ERR_INIT;
+    struct channel *c = run(w, NULL, &n);
+    CHECK(c->start_failed && c->status == EXIT_REFUSED && strstr(c->text, "does not permit a shell"));
+    world_close(w, n);
+    c = world_open(w, &n);
+    world_start_on(w, n, START_SUBSYSTEM, "sftp");
+    UNTIL(w, c->start_failed);
+    CHECK(strstr(c->text, "sftp") != NULL && world_record(w, RECORD_DECISION, "sftp", 0) != NULL);
+    struct relay_refused m = {.kind = REFUSED_DIRECT_TCPIP, .detail = "127.0.0.1:80"};
+    CHECK(relay_refused_send(w->relay, &m, NULL, &e) == 0);
+    UNTIL(w, world_record(w, RECORD_FORWARD_OPEN, "127.0.0.1:80", 0) != NULL);
+    world_close(w, n);
+    world_bye(w);
+}
+
+static void test_violation(struct world *w)
+{
+    struct err e = ERR_INIT;
+    uint32_t n;
+    run(w, "cat", &n);
+    struct relay_output_credit m = {.channel = n, .bytes = 1};
+    CHECK(relay_output_credit_send(w->relay, &m, NULL, &e) == 0);
+    world_wait_end(w);
+    CHECK(world_record(w, RECORD_ALARM, "frontend-protocol", 0) != NULL);
+    CHECK(world_record(w, RECORD_SESSION_END, "frontend-protocol", 0) != NULL);
+}
+
+static void test_grant_end(struct world *w)
+{
+    struct err e = ERR_INIT;
+    struct grant_end m = {.text = "your login was locked", .token = "locked"};
+    uint32_t n;
+    run(w, "cat", &n);
+    CHECK(grant_end_send(w->authd, &m, NULL, &e) == 0);
+    world_wait_end(w);
+    CHECK(w->ended && strcmp(w->end.text, "your login was locked") == 0 && w->end.status == 77);
+    CHECK(world_record(w, RECORD_SESSION_END, "\"reason\":\"locked\"", 0) != NULL);
+}
+
+static void test_authd_dies(struct world *w)
+{
+    uint32_t n, m;
+    struct channel *c = run(w, "cat", &n), *other;
+    link_free(w->authd);
+    w->authd = NULL;
+    world_input(w, n, "on", 2);
+    UNTIL(w, c->out[0].bytes == 2);
+    other = world_open(w, &m);
+    UNTIL(w, other->open_failed);
+    CHECK(strstr(other->text, "the login service restarted; please connect again") != NULL);
+    world_eof(w, n);
+    finish(w, c, n);
+}
+
+static void test_trail_stops(struct world *w)
+{
+    struct err e = ERR_INIT;
+    struct trail_stop m = {.text = "No space left on device"};
+    uint32_t n;
+    struct channel *c = run(w, "cat", &n);
+    w->answer_up_to = w->told;
+    world_input(w, n, "lost", 4);
+    UNTIL(w, c->recorded[0].bytes == 4);
+    CHECK(trail_stop_send(w->trail, &m, NULL, &e) == 0);
+    world_wait_end(w);
+    CHECK(w->ended && w->end.status == EXIT_TRAIL && c->out[0].bytes == 0);
+    CHECK(strcmp(w->end.text, "the trail cannot be written: No space left on device; nothing more was "
+                              "forwarded") == 0);
+}
+
+static void test_trail_dies(struct world *w)
+{
+    uint32_t n;
+    run(w, "cat", &n);
+    link_free(w->trail);
+    w->trail = NULL;
+    world_wait_end(w);
+    CHECK(w->ended && w->end.status == EXIT_TRAIL && strstr(w->end.text, "the recorder stopped"));
+}
+
+static void test_frontend_dies(struct world *w)
+{
+    uint32_t n;
+    run(w, "cat", &n);
+    link_free(w->relay);
+    w->relay = NULL;
+    world_wait_end(w);
+    CHECK(world_record(w, RECORD_SESSION_END, "\"frontend-died\"", 0) != NULL);
+}
+
+static void test_target_dies(struct world *w)
+{
+    uint32_t n;
+    struct channel *c = run(w, "echo last; sleep 0.2; kill -9 $PPID; sleep 5", &n);
+    UNTIL(w, w->ended);
+    CHECK(strcmp(c->out[0].head, "last\n") == 0);
+    printf("%s\n", w->end.text);
+    CHECK(strstr(w->end.text, "hv1 closed the connection") != NULL);
+    world_wait_end(w);
+    CHECK(world_record(w, RECORD_SESSION_END, "\"target-closed\"", 0) != NULL);
+}
+
+static void test_idle(struct world *w)
+{
+    uint32_t n;
+    run(w, "cat", &n);
+    uint64_t from = clock_mono_ms();
+    world_wait_end(w);
+    CHECK(w->ended && clock_mono_ms() - from < 3000);
+    printf("%s\n", w->end.text);
+    CHECK(world_record(w, RECORD_SESSION_END, argument, 0) != NULL);
+}
+
+/* The operator leaves with input on its way: it arrives. */
+static void test_bye_drains(struct world *w)
+{
+    uint32_t n;
+    char command[200];
+    snprintf(command, sizeof command, "cat >%.150s", argument);
+    run(w, command, &n);
+    for (int i = 0; i < 20; i++)
+        CHECK(world_input(w, n, "0123456789", 10) == 10);
+    world_eof(w, n);
+    world_bye(w);
+}
+
+static void set_rules(struct world *w)
+{
+    static struct words words;
+    struct rule_set *set = rule_set_new();
+    struct buf text;
+    struct err e = ERR_INIT;
+
+    buf_init(&text, RULES_ENCODED_MAX);
+    CHECK(set != NULL && words_split("echo 'a b' c", 12, &words, &e) == 0);
+    CHECK(rule_set_add(set, "bob/commands[0]", &words, "/bin/echo", &e) == 0);
+    CHECK(rule_set_encode(set, &text) == 0);
+    w->grant.rules = (struct bytes){buf_head(&text), buf_len(&text)};
+    w->grant.abilities = ABILITY_EXEC;
+}
+
+static void set_exec_only(struct world *w)
+{
+    w->grant.abilities = ABILITY_EXEC;
+}
+
+static void set_sync_all(struct world *w)
+{
+    w->grant.record = RECORD_SYNC_ALL;
+}
+
+static void set_idle(struct world *w)
+{
+    w->grant.idle_s = 1;
+}
+
+static void set_max(struct world *w)
+{
+    w->grant.max_s = 1;
+}
+
+static void set_short(struct world *w)
+{
+    w->connect_ms = 500;
+}
+
+static void set_lag(struct world *w)
+{
+    w->answer_after_ms = 5;
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct world *);
+    void (*set)(struct world *);
+} scenarios[] = {
+    {"exec", test_exec, NULL},
+    {"stdin", test_stdin, NULL},
+    {"half-closed", test_half_closed, NULL},
+    {"exit-signal", test_exit_signal, NULL},
+    {"signal", test_signal, NULL},
+    {"pty", test_pty, NULL},
+    {"channels", test_channels, NULL},
+    {"download", test_download, NULL},
+    {"download-lag", test_download, set_lag},
+    {"upload", test_upload, NULL},
+    {"upload-lag", test_upload, set_lag},
+    {"speed-down", test_speed_down, NULL},
+    {"speed-up", test_speed_up, NULL},
+    {"slow-reader", test_slow_reader, NULL},
+    {"memory", test_memory, NULL},
+    {"latency", test_latency, NULL},
+    {"durable", test_durable, set_sync_all},
+    {"host-key", test_host_key, NULL},
+    {"login-refused", test_login_refused, NULL},
+    {"not-ssh", test_not_ssh, set_short},
+    {"agent", test_agent, NULL},
+    {"rules", test_rules, set_rules},
+    {"refusals", test_refusals, set_exec_only},
+    {"violation", test_violation, NULL},
+    {"grant-end", test_grant_end, NULL},
+    {"authd-dies", test_authd_dies, NULL},
+    {"trail-stops", test_trail_stops, NULL},
+    {"trail-dies", test_trail_dies, NULL},
+    {"frontend-dies", test_frontend_dies, NULL},
+    {"target-dies", test_target_dies, NULL},
+    {"idle", test_idle, set_idle},
+    {"max", test_idle, set_max},
+    {"bye-drains", test_bye_drains, NULL},
+};
+
+static void pin(struct world *w, char *list)
+{
+    static uint8_t keys[8192];
+    struct wire_writer out;
+    struct err e = ERR_INIT;
+
+    wire_writer_init(&out, keys, sizeof keys);
+    for (char *key = strtok(list, ","); key != NULL; key = strtok(NULL, ",")) {
+        uint8_t blob[2048];
+        size_t len = strlen(key);
+        int n = EVP_DecodeBlock(blob, (const unsigned char *)key, (int)len);
+        CHECK(n > 2);
+        n -= (key[len - 1] == '=') + (key[len - 2] == '=');
+        wire_put_data(&out, blob, (size_t)n, sizeof blob);
+    }
+    CHECK(wire_put_end(&out, &e) == 0);
+    w->grant.host_keys = (struct bytes){keys, out.len};
+}
+
+int main(int argc, char **argv)
+{
+    struct world w;
+
+    CHECK(argc >= 6);
+    signal(SIGPIPE, SIG_IGN);
+    argument = argc > 6 ? argv[6] : "";
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+        if (strcmp(argv[5], scenarios[i].name) != 0)
+            continue;
+        world_init(&w);
+        w.port = (uint16_t)atoi(argv[2]);
+        pin(&w, argv[3]);
+        if (scenarios[i].set != NULL)
+            scenarios[i].set(&w);
+        world_start(&w, argv[1], argv[4]);
+        scenarios[i].run(&w);
+        return 0;
+    }
+    fprintf(stderr, "no scenario %s\n", argv[5]);
+    return 2;
+}
