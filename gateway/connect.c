@@ -23,6 +23,7 @@
 /* Four records at once. */
 #define READ_AHEAD (4 * (16384 + 256 + 5))
 #define DIAL_MS    10000
+#define SHOWN_MAX  300 /* a name of 253 bytes in quotes, for a message */
 
 static int wait_for(int fd, short events, uint64_t until_ms)
 {
@@ -144,38 +145,44 @@ static int expect_name(SSL *ssl, const struct connect_options *o, struct err *e)
     return ok ? 0 : openssl_failed(e, o->name);
 }
 
-/* The first DNS name or common name of the certificate that the gateway showed, for the message. */
-static void shown_name(SSL *ssl, char *out, size_t cap)
+/* The first DNS name of a certificate, quoted, for a message. */
+static void first_name(const X509 *cert, char *out, size_t cap)
 {
-    X509 *cert = SSL_get1_peer_certificate(ssl);
-    GENERAL_NAMES *names = cert ? X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL) : NULL;
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    char name[260];
 
     snprintf(out, cap, "no name");
     for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
         if (n->type != GEN_DNS)
             continue;
-        snprintf(out, cap, "\"");
-        escape_text(out + 1, cap - 2, ASN1_STRING_get0_data(n->d.dNSName),
-                    (size_t)ASN1_STRING_length(n->d.dNSName));
-        strcat(out, "\"");
+        snprintf(out, cap, "\"%s\"",
+                 escape_text(name, sizeof name, ASN1_STRING_get0_data(n->d.dNSName),
+                             (size_t)ASN1_STRING_length(n->d.dNSName)));
         break;
     }
     GENERAL_NAMES_free(names);
-    X509_free(cert);
+}
+
+/* Agrees with the verdict; keeps the name of who was there instead, which is gone afterwards. */
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    char *shown = SSL_get_app_data(ssl);
+
+    if (!ok && shown)
+        first_name(X509_STORE_CTX_get0_cert(store), shown, SHOWN_MAX);
+    return ok;
 }
 
 /* The gateway is not who it should be. */
-static int not_trusted(const struct connect_options *o, SSL *ssl, long verdict, struct err *e)
+static int not_trusted(const struct connect_options *o, const char *shown, long verdict,
+                       struct err *e)
 {
-    char shown[300];
-
-    if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-        shown_name(ssl, shown, sizeof shown);
+    if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH)
         return err_set(e, ERR_DENIED,
                        "the gateway's certificate is not trusted: it is for %s; expected \"%s\"",
                        shown, o->name);
-    }
     return err_set(e, ERR_DENIED,
                    "the gateway's certificate is not trusted: %s; expected one of the CA in %s",
                    X509_verify_cert_error_string(verdict), o->ca_file);
@@ -201,7 +208,8 @@ int connect_broken(const struct connect_options *o, SSL *ssl, int why, struct er
                        "`sallyport login`",
                        text, o->certificate_file ? o->certificate_file : "it");
     }
-    if (why == SSL_ERROR_ZERO_RETURN || (why == SSL_ERROR_SYSCALL && saved == 0))
+    if (why == SSL_ERROR_ZERO_RETURN || (why == SSL_ERROR_SYSCALL && saved == 0) ||
+        (why == SSL_ERROR_SYSCALL && !SSL_is_init_finished(ssl)))
         return err_set(e, ERR_CLOSED,
                        "the gateway %s port %s closed the connection: this address may not be "
                        "allowed, or it has too many connections",
@@ -209,7 +217,6 @@ int connect_broken(const struct connect_options *o, SSL *ssl, int why, struct er
     if (why == SSL_ERROR_SYSCALL)
         return err_set(e, ERR_CLOSED, "the connection to the gateway %s port %s broke: %s", o->host,
                        o->port, strerror(saved));
-    (void)ssl;
     return err_set(e, ERR_CLOSED, "TLS with %s port %s failed: %s (is it a Sallyport gateway?)",
                    o->host, o->port, text ? text : "no reason is known");
 }
@@ -217,14 +224,19 @@ int connect_broken(const struct connect_options *o, SSL *ssl, int why, struct er
 static int handshake(const struct connect_options *o, SSL *ssl, struct err *e)
 {
     const uint64_t until_ms = clock_mono_ms() + CONNECT_TIMEOUT_MS;
+    char shown[SHOWN_MAX] = "";
 
+    SSL_set_app_data(ssl, shown);
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
     for (;;) {
         errno = 0;
         const int rc = SSL_connect(ssl);
         const int why = SSL_get_error(ssl, rc);
         const long verdict = SSL_get_verify_result(ssl);
-        if (rc == 1)
+        if (rc == 1) {
+            SSL_set_app_data(ssl, NULL);
             return 0;
+        }
         if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
             if (wait_for(SSL_get_fd(ssl), why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, until_ms))
                 continue;
@@ -232,7 +244,7 @@ static int handshake(const struct connect_options *o, SSL *ssl, struct err *e)
                            o->port);
         }
         if (verdict != X509_V_OK)
-            return not_trusted(o, ssl, verdict, e);
+            return not_trusted(o, shown, verdict, e);
         return connect_broken(o, ssl, why, e);
     }
 }

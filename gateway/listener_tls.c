@@ -69,8 +69,6 @@ static int load_chain(SSL_CTX *ctx, int fd, struct err *e)
     }
     ERR_clear_error(); /* the end of the file is one */
     BIO_free(bio);
-    if (rc == 0 && SSL_CTX_check_private_key(ctx) != 1)
-        rc = failed(e, "the TLS private key does not belong to the certificate");
     return rc;
 }
 
@@ -128,6 +126,8 @@ SSL_CTX *tls_context(int key_fd, int chain_fd, int ca_fd, struct err *e)
         rc = load_chain(ctx, chain_fd, e);
     if (rc == 0)
         rc = load_key(ctx, key_fd, e);
+    if (rc == 0 && SSL_CTX_check_private_key(ctx) != 1)
+        rc = failed(e, "the TLS private key does not belong to the certificate");
     if (rc == 0)
         rc = load_operator_ca(ctx, ca_fd, e);
     if (rc == 0)

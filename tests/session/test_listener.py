@@ -1,0 +1,431 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Component test of sallyport-listener and `sallyport connect`: the real programs, the listener's sandbox
+enforcing. This file plays the supervisor (accepts, passes descriptors) and the frontend (an echo or a
+sink on the byte stream). Needs root. Programs: $SALLYPORT_BUILD, default: the current directory."""
+import array
+import hashlib
+import os
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+BUILD = os.environ.get("SALLYPORT_BUILD", os.getcwd())
+MIB = 1024 * 1024
+START, STARTED, ACCEPT, READY, STREAM, DROP, FAILED, CLOSED = range(1, 9)
+STAGE_TLS, STAGE_REQUEST, STAGE_DEADLINE = 1, 2, 3
+
+
+def text(s):
+    return struct.pack(">H", len(s)) + s.encode()
+
+
+def openssl(*words, cwd=None):
+    subprocess.run(["openssl", *words], check=True, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def make_ca(d, name):
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", f"/CN={name}",
+            "-keyout", f"{name}.key", "-out", f"{name}.pem", cwd=d)
+
+
+def make_leaf(d, name, ca, extensions, dates=()):
+    with open(os.path.join(d, f"{name}.ext"), "w") as f:
+        f.write(extensions)
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
+            "-out", f"{name}.csr", cwd=d)
+    if dates:
+        for file in ("index.txt", "index.txt.attr"):
+            open(os.path.join(d, file), "w").close()
+        with open(os.path.join(d, "ca.cnf"), "w") as f:
+            f.write("[ca]\ndefault_ca=c\n[c]\ndatabase=index.txt\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
+                    "rand_serial=yes\nunique_subject=no\n[p]\ncommonName=supplied\n")
+        openssl("ca", "-batch", "-config", "ca.cnf", "-cert", f"{ca}.pem", "-keyfile", f"{ca}.key", "-in", f"{name}.csr",
+                "-out", f"{name}.pem", "-startdate", dates[0], "-enddate", dates[1], "-notext", "-extfile",
+                f"{name}.ext", cwd=d)
+    else:
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-days", "20", "-extfile",
+                f"{name}.ext", "-out", f"{name}.pem", cwd=d)
+
+
+class Supervisor:
+    """The listener's other end. Messages are kept per connection."""
+
+    def __init__(self, handshake_ms=3000):
+        self.dir = d = tempfile.mkdtemp(prefix="listener-")
+        os.chmod(d, 0o755)
+        make_ca(d, "gateway-ca")
+        make_ca(d, "operator-ca")
+        make_ca(d, "other-ca")
+        make_leaf(d, "tls", "gateway-ca", "subjectAltName=DNS:gw.example,IP:127.0.0.1\n")
+        client = "extendedKeyUsage=clientAuth\nbasicConstraints=critical,CA:FALSE\n"
+        make_leaf(d, "alice", "operator-ca", client)
+        make_leaf(d, "stranger", "other-ca", client)
+        make_leaf(d, "server-only", "operator-ca", "extendedKeyUsage=serverAuth\n")
+        make_leaf(d, "expired", "operator-ca", client, ("20200101000000Z", "20200102000000Z"))
+        make_leaf(d, "future", "operator-ca", client, ("20900101000000Z", "20900102000000Z"))
+        os.mkdir(self.path("empty"), 0o755)
+        self.log_file = open(self.path("log"), "w+")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for s in (ours, theirs):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MIB)
+        self.process = subprocess.Popen(
+            ["/bin/bash", "-c", 'exec "$0" --uid 64011 --gid 64011 --root "$1" 3<&%d' % theirs.fileno(),
+             os.path.join(BUILD, "sallyport-listener"), self.path("empty")],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log_file,
+            env={"SALLYPORT_LOG": "debug"})
+        theirs.close()
+        self.link = ours
+        keys = [os.open(self.path(n), os.O_RDONLY) for n in ("tls.key", "tls.pem", "operator-ca.pem")]
+        self.send(START, struct.pack(">II", handshake_ms, 64), keys)
+        for fd in keys:
+            os.close(fd)
+        self.link.settimeout(10)
+        number, _ = self.receive()
+        if number != STARTED:
+            raise RuntimeError(f"the listener said {number}")
+        self.link.settimeout(None)
+        self.port_socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.port_socket.getsockname()[1]
+        self.events = {}
+        self.changed = threading.Condition()
+        self.streams = {}
+        self.serve = echo
+        self.last = 0
+        threading.Thread(target=self.accept_loop, daemon=True).start()
+        threading.Thread(target=self.link_loop, daemon=True).start()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def send(self, number, fields, fds=()):
+        socket.send_fds(self.link, [struct.pack(">H", number) + fields], list(fds))
+
+    def receive(self):
+        packet = self.link.recv(65536)
+        if not packet:
+            raise EOFError
+        return struct.unpack(">H", packet[:2])[0], packet[2:]
+
+    def accept_loop(self):
+        while True:
+            s, (address, port) = self.port_socket.accept()
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            s.setblocking(False)
+            self.last += 1
+            self.send(ACCEPT, struct.pack(">Q", self.last) + text(address) + struct.pack(">H", port), [s.fileno()])
+            s.close()
+
+    def link_loop(self):
+        while True:
+            try:
+                number, fields = self.receive()
+            except (EOFError, OSError):
+                return
+            conn = struct.unpack(">Q", fields[:8])[0]
+            with self.changed:
+                self.events[conn, number] = fields[8:]
+                self.changed.notify_all()
+            if number == READY and self.serve:
+                ours, theirs = socket.socketpair()
+                self.send(STREAM, struct.pack(">Q", conn), [theirs.fileno()])
+                theirs.close()
+                threading.Thread(target=self.serve, args=(ours,), daemon=True).start()
+
+    def event(self, conn, number, timeout=10):
+        with self.changed:
+            self.changed.wait_for(lambda: (conn, number) in self.events, timeout)
+            return self.events.get((conn, number))
+
+    def context(self, certificate=None):
+        c = ssl.create_default_context(cafile=self.path("gateway-ca.pem"))
+        if certificate:
+            c.load_cert_chain(self.path(certificate + ".pem"), self.path(certificate + ".key"))
+        return c
+
+    def tls(self, certificate=None):
+        raw = socket.create_connection(("127.0.0.1", self.port))
+        raw.settimeout(10)
+        return self.context(certificate).wrap_socket(raw, server_hostname="gw.example", suppress_ragged_eofs=False)
+
+    def tool(self, target="hv1:22", name="gw.example", ca="gateway-ca.pem", extra=()):
+        return [os.path.join(BUILD, "sallyport"), "connect", "--gateway", f"127.0.0.1:{self.port}", "--ca", self.path(ca),
+                "--name", name, *extra, target]
+
+    def stop(self):
+        self.link.shutdown(socket.SHUT_RDWR)
+        status = self.process.wait(5)
+        self.log_file.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        return status
+
+
+def echo(s):
+    while data := s.recv(65536):
+        s.sendall(data)
+    s.close()
+
+
+def upper_after_end(s):
+    """Answers only when the other side has ended: EOF in one direction leaves the other open."""
+    data = b""
+    while more := s.recv(65536):
+        data += more
+    s.sendall(data.upper())
+    s.close()
+
+
+def greet_and_close(s):
+    s.sendall(b"SSH-2.0-gw\r\n" + b"x" * 100000)
+    s.close()
+
+
+def setUpModule():
+    global S
+    S = Supervisor()
+
+
+def tearDownModule():
+    S.stop()
+
+
+def read_all(t):
+    data = b""
+    while more := t.recv(65536):
+        data += more
+    return data
+
+
+class Requests(unittest.TestCase):
+    def setUp(self):
+        S.serve = echo
+
+    def ask(self, request, certificate=None):
+        t = S.tls(certificate)
+        t.sendall(request)
+        return t, S.last
+
+    def test_connect_and_bytes_after_the_blank_line(self):
+        t, conn = self.ask(b"CONNECT hv1:22 HTTP/1.1\r\nHost: hv1:22\r\n\r\nSSH-2.0-early\r\n")
+        ready = S.event(conn, READY)
+        self.assertEqual(ready, text("hv1:22") + b"\0" + struct.pack(">I", 0))
+        want = b"HTTP/1.1 200 OK\r\n\r\nSSH-2.0-early\r\n"
+        got = b""
+        while len(got) < len(want):
+            got += t.recv(4096)
+        self.assertEqual(got, want)
+        t.unwrap()  # sends close_notify, and the echo's end comes back as close_notify
+        self.assertEqual(S.event(conn, CLOSED), struct.pack(">QQ", 15, 15))
+
+    def test_request_in_small_pieces(self):
+        t, conn = self.ask(b"")
+        for byte in b"CONNECT a.b-c:65535 HTTP/1.1\r\n\r\nrest":
+            t.sendall(bytes([byte]))
+        self.assertEqual(S.event(conn, READY)[:13], text("a.b-c:65535"))
+        self.assertEqual(t.recv(100), b"HTTP/1.1 200 OK\r\n\r\n")
+        t.close()
+
+    def test_plain_ssh(self):
+        t, conn = self.ask(b"SSH-2.0-OpenSSH_9.2\r\n")
+        self.assertEqual(S.event(conn, READY)[:2], text(""))
+        self.assertEqual(t.recv(100), b"SSH-2.0-OpenSSH_9.2\r\n")
+        t.close()
+
+    def test_refusals(self):
+        for request, status in ((b"GET / HTTP/1.1\r\n\r\n", b"405"), (b"CONNECT hv1 HTTP/1.1\r\n\r\n", b"400"),
+                                (b"SSH-1.5-x\r\n", b"400"), (b"CONNECT hv1:22 HTTP/1.1\n\n", b"400"),
+                                (b"CONNECT hv1:22 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"400"),
+                                (b"CONNECT hv1:22 HTTP/1.1\r\nA: " + b"x" * 5000, b"431")):
+            with self.subTest(request=request[:30]):
+                t, conn = self.ask(request)
+                answer = read_all(t)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 " + status + b" "), answer)
+                t.close()
+                self.assertEqual(S.event(conn, FAILED)[0], STAGE_REQUEST)
+
+    def test_nothing_before_the_deadline(self):
+        t, conn = self.ask(b"CONNECT hv1:22 HTT")
+        self.assertEqual(S.event(conn, FAILED)[0], STAGE_DEADLINE)
+        t.close()
+
+    def test_tcp_without_tls(self):
+        raw = socket.create_connection(("127.0.0.1", S.port))
+        raw.sendall(b"SSH-2.0-OpenSSH\r\n")
+        raw.settimeout(5)
+        self.assertLess(len(raw.recv(4096)), 10)  # an alert, at most
+        self.assertEqual(S.event(S.last, FAILED)[0], STAGE_TLS)
+
+    def test_old_tls_is_refused(self):
+        c = S.context()
+        c.maximum_version = ssl.TLSVersion.TLSv1_2
+        with self.assertRaises(ssl.SSLError):
+            c.wrap_socket(socket.create_connection(("127.0.0.1", S.port)), server_hostname="gw.example")
+
+    def test_gateway_drop(self):
+        S.serve = lambda s: time.sleep(20)
+        t, conn = self.ask(b"SSH-2.0-x\r\n")
+        self.assertIsNotNone(S.event(conn, READY))
+        S.send(DROP, struct.pack(">Q", conn))
+        self.assertIsNotNone(S.event(conn, CLOSED, 5))
+        t.close()
+
+
+class Certificates(unittest.TestCase):
+    def setUp(self):
+        S.serve = echo
+
+    def test_valid_and_expired(self):
+        for name, kind in (("alice", 1), ("expired", 2)):
+            with self.subTest(name=name):
+                t = S.tls(name)
+                t.sendall(b"SSH-2.0-x\r\n")
+                ready = S.event(S.last, READY)
+                der = ssl.PEM_cert_to_DER_cert(open(S.path(name + ".pem")).read())
+                self.assertEqual(ready, text("") + bytes([kind]) + struct.pack(">I", len(der)) + der)
+                t.close()
+
+    def test_others_are_refused(self):
+        for name in ("stranger", "server-only", "future"):
+            with self.subTest(name=name), self.assertRaises((ssl.SSLError, ConnectionError)) as caught:
+                t = S.tls(name)
+                t.sendall(b"SSH-2.0-x\r\n")
+                t.recv(10)
+            self.assertIn("ALERT", str(caught.exception))
+            failed = S.event(S.last, FAILED)
+            self.assertEqual(failed[0], STAGE_TLS)
+            self.assertIn(b"client certificate", failed)
+
+
+class Pump(unittest.TestCase):
+    def test_large_echo_is_exact(self):
+        S.serve = echo
+        data = os.urandom(24 * MIB)
+        r = subprocess.run(S.tool(), input=data, stdout=subprocess.PIPE, timeout=60, check=True)
+        self.assertEqual(hashlib.sha256(r.stdout).digest(), hashlib.sha256(data).digest())
+
+    def test_end_of_one_direction_leaves_the_other(self):
+        S.serve = upper_after_end
+        r = subprocess.run(S.tool(), input=b"abc" * MIB, stdout=subprocess.PIPE, timeout=30, check=True)
+        self.assertEqual(r.stdout, b"ABC" * MIB)
+
+    def test_last_words_arrive(self):
+        S.serve = greet_and_close
+        for _ in range(20):
+            r = subprocess.run(S.tool(), input=b"", stdout=subprocess.PIPE, timeout=10, check=True)
+            self.assertEqual(len(r.stdout), 100012)
+
+    def test_slow_reader_stops_the_sender(self):
+        written = array.array("q", [0])
+
+        def flood(s):
+            s.settimeout(None)
+            block = bytes(65536)
+            try:
+                for _ in range(4096):
+                    s.sendall(block)
+                    written[0] += len(block)
+            except OSError:
+                pass
+            s.close()
+        S.serve = flood
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        raw.connect(("127.0.0.1", S.port))
+        t = S.context().wrap_socket(raw, server_hostname="gw.example")
+        t.sendall(b"SSH-2.0-x\r\n")
+        time.sleep(1)
+        before = written[0]
+        time.sleep(0.5)
+        self.assertEqual(written[0], before)
+        self.assertLess(before, 16 * MIB)
+        t.close()
+
+    def test_client_that_vanishes(self):
+        S.serve = echo
+        t = S.tls()
+        t.sendall(b"SSH-2.0-x\r\n")
+        conn = S.last
+        self.assertEqual(t.recv(100), b"SSH-2.0-x\r\n")
+        t.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.socket(fileno=t.detach()).close()  # a reset
+        self.assertIsNotNone(S.event(conn, CLOSED))
+
+
+class Tool(unittest.TestCase):
+    def setUp(self):
+        S.serve = echo
+
+    def fails(self, words):
+        r = subprocess.run(words, input=b"", capture_output=True, timeout=30, check=False)
+        self.assertEqual((r.returncode, r.stdout), (255, b""), r.stderr)
+        return r.stderr.decode()
+
+    def test_other_ca(self):
+        words = self.fails(S.tool(ca="other-ca.pem"))
+        self.assertIn("the gateway's certificate is not trusted: ", words)
+        self.assertIn("expected one of the CA in " + S.path("other-ca.pem"), words)
+
+    def test_other_name(self):
+        self.assertIn('it is for "gw.example"; expected "gw2.example"', self.fails(S.tool(name="gw2.example")))
+
+    def test_address_as_name(self):
+        subprocess.run(S.tool(name="127.0.0.1"), input=b"", stdout=subprocess.DEVNULL, timeout=10, check=True)
+
+    def test_bad_target(self):
+        self.assertIn("expected NAME:PORT", self.fails(S.tool(target="a b:22")))
+
+    def test_nobody_listens(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        words = [w.replace(str(S.port), str(port)) for w in S.tool()]
+        self.assertIn("Connection refused", self.fails(words))
+
+    def test_closed_without_a_byte(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            words = [w.replace(str(S.port), str(s.getsockname()[1])) for w in S.tool()]
+            threading.Thread(target=lambda: s.accept()[0].close(), daemon=True).start()
+            self.assertIn("closed the connection", self.fails(words))
+
+    def device(self, certificate):
+        d = tempfile.mkdtemp(dir=S.dir)
+        with open(os.path.join(d, "gateway.conf"), "w") as f:
+            f.write(f"host=127.0.0.1\nport={S.port}\nname=gw.example\n")
+        shutil.copy(S.path("gateway-ca.pem"), os.path.join(d, "ca.pem"))
+        for kind in ("key", "pem"):
+            shutil.copy(S.path(f"{certificate}.{kind}"), os.path.join(d, f"device.{kind}"))
+        return [os.path.join(BUILD, "sallyport"), "connect", "--dir", d, "hv1:22"]
+
+    def test_device_directory(self):
+        words = self.device("alice")
+        r = subprocess.run(words, input=b"hello", stdout=subprocess.PIPE, timeout=10, check=True)
+        self.assertEqual(r.stdout, b"hello")
+        self.assertEqual(S.event(S.last, READY)[8], 1)
+        words.insert(2, "--no-certificate")
+        subprocess.run(words, input=b"hello", stdout=subprocess.PIPE, timeout=10, check=True)
+        self.assertEqual(S.event(S.last, READY)[8], 0)
+
+    def test_device_certificate_refused(self):
+        self.assertIn("the gateway refused this device's certificate", self.fails(self.device("stranger")))
+
+
+class Sandbox(unittest.TestCase):
+    def test_confined(self):
+        status = open(f"/proc/{S.process.pid}/status").read()
+        self.assertIn("Seccomp:\t2", status)
+        self.assertIn("NoNewPrivs:\t1", status)
+        self.assertIn("CapEff:\t0000000000000000", status)
+        self.assertNotIn("seccomp-denied", open(S.path("log")).read())
+
+    def test_ends_with_the_supervisor(self):
+        other = Supervisor()
+        self.assertEqual(other.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
