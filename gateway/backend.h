@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The backend: one process per logged-in connection, between a frontend and one target. It judges each
- * request of the frontend by the grant, records before it acts, and relays bytes. Forked by the
- * program sallyport-backend (gateway/forkserver.h).
- * Trusts authd's grant and auditd's answers; the frontend is whoever reached the port, the target may
- * be hostile. Never sees a private key, a password or a code. */
+ * The backend: one process per logged-in connection, between a frontend and one target. It judges
+ * each request of the frontend by the grant, records before it acts, and relays bytes. Forked by
+ * the program sallyport-backend (gateway/forkserver.h). Trusts authd's grant and auditd's answers;
+ * the frontend is whoever reached the port, the target may be hostile. Never sees a private key, a
+ * password or a code. */
 #ifndef SALLYPORT_GATEWAY_BACKEND_H
 #define SALLYPORT_GATEWAY_BACKEND_H
 

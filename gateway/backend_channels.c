@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Channels from open to close. A number is used once; a place is free again when the target's channel
- * is closed, the frontend said that it closed, and we said so to it. The target's close is passed on
- * after all output; the operator's close is passed on after all input that was recorded.
+ * Channels from open to close. A number is used once; a place is free again when the target's
+ * channel is closed, the frontend said that it closed, and we said so to it. The target's close is
+ * passed on after all output; the operator's close is passed on after all input that was recorded.
  * Runs in the backend; frontend and target are hostile. */
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The end of a session, whoever brings it about: bytes that are on their way arrive, where there is
- * still somebody to take them; the end record says why and how far forwarding got, and is waited for;
- * then the frontend and authd are told. Each step has a time limit. When the trail cannot be written
- * nothing is forwarded any more and there is no end record (auditd writes it, from its reserve or at
- * its recovery). Runs in the backend. */
+ * still somebody to take them; the end record says why and how far forwarding got, and is waited
+ * for; then the frontend and authd are told. Each step has a time limit. When the trail cannot be
+ * written nothing is forwarded any more and there is no end record (auditd writes it, from its
+ * reserve or at its recovery). Runs in the backend. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -160,10 +160,9 @@ void end_step(struct backend *b)
         (b->trail.stopped || record_settled(b, b->end.record, WANT_DURABLE) ||
          b->now_ms >= b->end.deadline_ms))
         tell(b);
-    if (b->phase == PHASE_FLUSH &&
-        (((b->relay == NULL || link_pending(b->relay) == 0) &&
-          (b->grant == NULL || link_pending(b->grant) == 0)) ||
-         b->now_ms >= b->end.deadline_ms))
+    if (b->phase == PHASE_FLUSH && (((b->relay == NULL || link_pending(b->relay) == 0) &&
+                                     (b->grant == NULL || link_pending(b->grant) == 0)) ||
+                                    b->now_ms >= b->end.deadline_ms))
         b->phase = PHASE_DONE;
 }
 

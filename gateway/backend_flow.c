@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bytes in both directions. Input: taken from the frontend within its credit, recorded, forwarded when
- * the record is durable and the target has window. Output: taken from libssh, recorded, delivered when
- * the record is accepted (or durable, by the grant) and the frontend has credit. End of file, exit
- * and close keep their places behind the data. What cannot be passed on is left where it is, so that
- * the other side waits; the rules for libssh, which grants window anew on every read, are
- * measured in design/libssh.md. Runs in the backend; both sides are hostile. */
+ * Bytes in both directions. Input: taken from the frontend within its credit, recorded, forwarded
+ * when the record is durable and the target has window. Output: taken from libssh, recorded,
+ * delivered when the record is accepted (or durable, by the grant) and the frontend has credit. End
+ * of file, exit and close keep their places behind the data. What cannot be passed on is left where
+ * it is, so that the other side waits; the rules for libssh, which grants window anew on every
+ * read, are measured in design/libssh.md. Runs in the backend; both sides are hostile. */
 #include <stdio.h>
 #include <string.h>
 
@@ -38,8 +38,8 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
         room = ch->output.bytes < OUTPUT_HELD_MAX ? OUTPUT_HELD_MAX - ch->output.bytes : 0;
         take = len < room ? len : room;
     }
-    if (take > 0 && segments_put(&ch->output, is_stderr ? SEGMENT_STDERR : SEGMENT_OUTPUT, data,
-                                 take) != 0) {
+    if (take > 0 &&
+        segments_put(&ch->output, is_stderr ? SEGMENT_STDERR : SEGMENT_OUTPUT, data, take) != 0) {
         memory_out(b);
         return (int)len;
     }
@@ -182,8 +182,7 @@ void flow_input(struct channel *ch, struct bytes bytes)
     }
     ch->bytes_in += bytes.len;
     b->active_ms = b->now_ms;
-    if (ch->refused || ch->target_closed || ch->state == CHANNEL_REFUSED ||
-        b->phase != PHASE_READY)
+    if (ch->refused || ch->target_closed || ch->state == CHANNEL_REFUSED || b->phase != PHASE_READY)
         return;
     if (segments_put(&ch->input, SEGMENT_INPUT, bytes.p, bytes.len) != 0)
         memory_out(b);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The grant: authd's decision, received once, kept for the session's life, and written down as the
- * session's first record before the target gets a byte. Without authd the session goes on, but opens
- * nothing new (docs: "When a process dies"). Runs in the backend; trusts authd. */
+ * session's first record before the target gets a byte. Without authd the session goes on, but
+ * opens nothing new (docs: "When a process dies"). Runs in the backend; trusts authd. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

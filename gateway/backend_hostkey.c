@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The target's host key: one of those that the inventory pins, or no connection. Only algorithms of
- * the pinned keys' types are offered, and the key that came is compared byte by byte as it stands on
- * the wire (RFC 4253, 6.6). Runs in the backend; the pinned keys are authd's, the key that came is hostile. */
+ * the pinned keys' types are offered, and the key that came is compared byte by byte as it stands
+ * on the wire (RFC 4253, 6.6). Runs in the backend; the pinned keys are authd's, the key that came
+ * is hostile. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The grant applied to one request: kinds of start, command rules, variables, signals. Whatever is not
- * permitted here is refused; each refusal is a record and a text that says what to do.
- * Runs in the backend; the requests are hostile, the grant is authd's. */
+ * The grant applied to one request: kinds of start, command rules, variables, signals. Whatever is
+ * not permitted here is refused; each refusal is a record and a text that says what to do. Runs in
+ * the backend; the requests are hostile, the grant is authd's. */
 #include <stdio.h>
 #include <string.h>
 
@@ -93,10 +93,11 @@ static bool judge_exec(struct backend *b, const struct channel *ch, const struct
     struct err e = ERR_INIT;
 
     if (!(b->granted.abilities & ABILITY_EXEC)) {
-        snprintf(text, 1001,
-                 "your role does not permit commands on %s as %s; ask your administrators for a role "
-                 "with `exec: true`",
-                 b->granted.target, b->granted.account);
+        snprintf(
+            text, 1001,
+            "your role does not permit commands on %s as %s; ask your administrators for a role "
+            "with `exec: true`",
+            b->granted.target, b->granted.account);
         return refuse(b, ch, m, text);
     }
     if (m->command.len == 0 || memchr(m->command.p, '\0', m->command.len) != NULL) {

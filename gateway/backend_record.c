@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The backend's end of the link to auditd: records go out numbered, answers come back as counts, and
- * whatever waits for a record asks record_settled. When the trail stops, the session ends and nothing
- * more is forwarded. Runs in the backend; trusts auditd. */
+ * The backend's end of the link to auditd: records go out numbered, answers come back as counts,
+ * and whatever waits for a record asks record_settled. When the trail stops, the session ends and
+ * nothing more is forwarded. Runs in the backend; trusts auditd. */
 #include "base/log.h"
 #include "gateway/backend_session.h"
 
@@ -17,8 +17,8 @@ static void trail_failed(struct backend *b, const char *reason)
         return;
     b->trail.stopped = true;
     snprintf(b->trail.reason, sizeof b->trail.reason, "%s", reason);
-    end_begin(b, "trail", EXIT_TRAIL,
-              "the trail cannot be written: %s; nothing more was forwarded", reason);
+    end_begin(b, "trail", EXIT_TRAIL, "the trail cannot be written: %s; nothing more was forwarded",
+              reason);
 }
 
 static int send_record(struct backend *b, enum record_type type, uint32_t channel,
@@ -123,7 +123,8 @@ static int take_ack(struct backend *b, const struct frame *f, struct err *e)
     int rc = trail_ack_decode(f, &m, e);
     if (rc != 0)
         return rc;
-    /* Counts only grow and never pass what was sent; anything else would release unrecorded bytes. */
+    /* Counts only grow and never pass what was sent; anything else would release unrecorded bytes.
+     */
     if (m.accepted > b->trail.sent || m.durable > m.accepted || m.accepted < b->trail.accepted ||
         m.durable < b->trail.durable)
         return err_set(e, ERR_PROTOCOL, "counts of records that were not sent");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the frontend says. It is exposed to whoever logs in, so each message is checked against the
- * table (base/link.h) and here against the channels; a frontend that breaks the protocol is an alarm
- * and the end of the session. Messages for a channel that both sides closed may still be on their way
- * and are dropped. Runs in the backend; trusts nothing here. */
+ * table (base/link.h) and here against the channels; a frontend that breaks the protocol is an
+ * alarm and the end of the session. Messages for a channel that both sides closed may still be on
+ * their way and are dropped. Runs in the backend; trusts nothing here. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 #include "base/log.h"
 #include "gateway/backend_session.h"
 
-/* So many frames are taken before the other descriptors get their turn: one window of whole chunks. */
+/* So many frames are taken before the other descriptors get their turn: one window of whole chunks.
+ */
 #define FRAMES_PER_TURN (RELAY_WINDOW / RELAY_CHUNK)
 
 void relay_violation(struct backend *b, const char *format, ...)
@@ -107,7 +108,7 @@ static bool channel_of(struct backend *b, uint32_t id, const char *what, struct 
     struct channel *ch = NULL;                                                                     \
     int rc = relay_##name##_decode(f, &m, e);                                                      \
     if (rc != 0 || !channel_of(b, m.channel, #name, &ch))                                          \
-        return rc
+    return rc
 
 static int on_pty(struct backend *b, const struct frame *f, struct err *e)
 {
@@ -247,7 +248,8 @@ void relay_step(struct backend *b)
         closed(b);
         return;
     }
-    for (unsigned i = 0; i < FRAMES_PER_TURN && b->relay != NULL && (b->trail.stopped || !record_busy(b)); i++) {
+    for (unsigned i = 0;
+         i < FRAMES_PER_TURN && b->relay != NULL && (b->trail.stopped || !record_busy(b)); i++) {
         rc = link_recv(b->relay, &f, &e);
         if (rc != 1)
             break;

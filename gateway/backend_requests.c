@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Requests on a channel: terminal, variables, start, resize, signal. What comes before the start is
- * kept until the start says what it is for, is judged and recorded as one, and goes to the target one
- * by one (libssh permits one unanswered request for each channel), each when its record is durable.
- * Runs in the backend; the requests are the frontend's, hostile. */
+ * kept until the start says what it is for, is judged and recorded as one, and goes to the target
+ * one by one (libssh permits one unanswered request for each channel), each when its record is
+ * durable. Runs in the backend; the requests are the frontend's, hostile. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

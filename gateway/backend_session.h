@@ -19,14 +19,16 @@
 #include "gateway/messages.h"
 #include "policy/policy.h"
 
-/* Output of one channel that is held here before the target is left waiting. With what libssh itself
- * holds back (1.28 MB at most, docs: libssh's WINDOWBASE) a stalled channel stays below 2 MiB. */
+/* Output of one channel that is held here before the target is left waiting. With what libssh
+ * itself holds back (1.28 MB at most, docs: libssh's WINDOWBASE) a stalled channel stays below 2
+ * MiB. */
 #define OUTPUT_HELD_MAX (512u * 1024u)
 /* Below this, what libssh held back is fetched, in full. */
 #define OUTPUT_HELD_LOW (128u * 1024u)
 /* A target that ignores its window is no longer read from here on: for each channel, and once. */
 #define SESSION_HELD_MAX (3u * 1024u * 1024u)
-/* Records of one queue that may wait for an answer before small ones are gathered into larger ones. */
+/* Records of one queue that may wait for an answer before small ones are gathered into larger ones.
+ */
 #define RECORDS_WAITING_MAX 64u
 /* Variables of one channel: LANG and the twelve LC_ of POSIX and glibc, and as many again. */
 #define ENV_MAX 26u
@@ -36,14 +38,14 @@
 #define REFUSALS_MAX 10000u
 
 enum phase {
-    PHASE_GRANT,    /* waits for the grant */
-    PHASE_START,    /* waits until the record of the session's start is durable */
-    PHASE_CONNECT,  /* key exchange with the target */
-    PHASE_LOGIN,    /* logs in to it */
-    PHASE_READY,    /* serves */
-    PHASE_DRAIN,    /* ends: lets bytes that are on their way arrive */
-    PHASE_FINISH,   /* ends: waits until the end record is durable */
-    PHASE_FLUSH,    /* ends: lets the frontend take the last messages */
+    PHASE_GRANT,   /* waits for the grant */
+    PHASE_START,   /* waits until the record of the session's start is durable */
+    PHASE_CONNECT, /* key exchange with the target */
+    PHASE_LOGIN,   /* logs in to it */
+    PHASE_READY,   /* serves */
+    PHASE_DRAIN,   /* ends: lets bytes that are on their way arrive */
+    PHASE_FINISH,  /* ends: waits until the end record is durable */
+    PHASE_FLUSH,   /* ends: lets the frontend take the last messages */
     PHASE_DONE,
 };
 
@@ -104,7 +106,7 @@ struct channel {
     char exit_signal[33], exit_text[201]; /* exit_signal not empty: died of a signal */
     bool exit_core;
 
-    bool operator_closed; /* the frontend closed: no more output to it */
+    bool operator_closed;       /* the frontend closed: no more output to it */
     uint64_t close_deadline_ms; /* input that waits may go out until then */
     bool refused;               /* the start failed: close the target's side */
     bool target_closing;        /* our close of the target's channel is due */
@@ -164,7 +166,7 @@ struct backend {
     bool max_told;
     uint32_t opened;
     uint64_t bytes_in, forwarded, bytes_out, delivered; /* of closed channels */
-    bool trim; /* memory was used that can go back */
+    bool trim;                                          /* memory was used that can go back */
 };
 
 /* backend_record.c: records. Every sender ends the session by itself when the trail fails, and
@@ -190,7 +192,7 @@ bool record_busy(const struct backend *b);
 void record_step(struct backend *b);
 
 /* backend_grant.c */
-void grant_step(struct backend *b);  /* receives */
+void grant_step(struct backend *b);    /* receives */
 void grant_started(struct backend *b); /* PHASE_START: is the start durable? */
 void grant_tell(struct backend *b, enum backend_state state, const char *text);
 void grant_clear(struct backend *b);
@@ -202,7 +204,7 @@ void target_pump(struct backend *b);  /* PHASE_READY: packets, into channel call
 short target_events(const struct backend *b);
 bool target_alive(const struct backend *b);
 bool target_unsent(const struct backend *b); /* bytes wait in libssh's buffer */
-void target_close(struct backend *b); /* no channel has an ssh_channel afterwards */
+void target_close(struct backend *b);        /* no channel has an ssh_channel afterwards */
 
 /* backend_hostkey.c: pinned host keys. */
 /* Algorithm names for SSH_OPTIONS_HOSTKEYS, of the pinned keys' types. ERR_INPUT: none usable. */
@@ -260,11 +262,11 @@ void requests_clear(struct channel *ch);
 void flow_callbacks(struct channel *ch);
 void flow_input(struct channel *ch, struct bytes bytes);
 void flow_credit(struct channel *ch, uint32_t bytes);
-void flow_record(struct backend *b);  /* queued bytes become records */
-void flow_record_full(struct backend *b); /* only whole segments, between two reads */
-void flow_forward(struct backend *b); /* durable input goes to the target */
-void flow_deliver(struct backend *b); /* settled output goes to the frontend */
-void flow_fetch(struct backend *b);   /* what libssh held back */
+void flow_record(struct backend *b);        /* queued bytes become records */
+void flow_record_full(struct backend *b);   /* only whole segments, between two reads */
+void flow_forward(struct backend *b);       /* durable input goes to the target */
+void flow_deliver(struct backend *b);       /* settled output goes to the frontend */
+void flow_fetch(struct backend *b);         /* what libssh held back */
 bool flow_stopped(const struct backend *b); /* do not read from the target now */
 
 /* backend_limits.c */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The SSH session with the target, over a socket that the supervisor connected: key exchange, pinned
- * host key, login by authd's agent, packets. libssh's client, driven without blocking as
- * design/libssh.md measured it. The target is hostile until its key is checked, and may be after. */
+ * The SSH session with the target, over a socket that the supervisor connected: key exchange,
+ * pinned host key, login by authd's agent, packets. libssh's client, driven without blocking as
+ * design/libssh.md measured it. The target is hostile until its key is checked, and may be after.
+ */
 #include <fcntl.h>
 #include <libssh/server.h>
 #include <poll.h>
@@ -85,8 +86,8 @@ void target_begin(struct backend *b)
     b->event = ssh_event_new();
     if (b->ssh == NULL || b->event == NULL || !set_options(b, list)) {
         log_error("target", "options: %s", b->ssh != NULL ? ssh_get_error(b->ssh) : "memory");
-        end_begin(b, "internal", EXIT_TRY_AGAIN, "the gateway could not prepare the connection to %s",
-                  b->granted.target);
+        end_begin(b, "internal", EXIT_TRY_AGAIN,
+                  "the gateway could not prepare the connection to %s", b->granted.target);
         goto out;
     }
     ssh_set_blocking(b->ssh, 0);
@@ -117,10 +118,11 @@ static void connect_failed(struct backend *b)
         end_begin(b, "target-not-ssh", EXIT_TARGET_DOWN, "%s did not speak SSH (%s)", target, text);
     } else if (strstr(text, "server host key algo") != NULL) {
         hostkey_fingerprints(b->granted.host_keys, pinned, sizeof pinned);
-        end_begin(b, "host-key", EXIT_TARGET_DOWN,
-                  "%s's host key is not the pinned one: the connection was refused (found no key of "
-                  "that type, pinned %s); tell your administrators",
-                  target, pinned);
+        end_begin(
+            b, "host-key", EXIT_TARGET_DOWN,
+            "%s's host key is not the pinned one: the connection was refused (found no key of "
+            "that type, pinned %s); tell your administrators",
+            target, pinned);
     } else {
         end_begin(b, "target-handshake", EXIT_TARGET_DOWN, "%s broke off the key exchange: %s",
                   target, text);
@@ -135,10 +137,11 @@ static void check_host_key(struct backend *b)
     if (!hostkey_pinned(b->ssh, b->granted.host_keys, found)) {
         hostkey_fingerprints(b->granted.host_keys, pinned, sizeof pinned);
         record_alarm(b, "host-key", found);
-        end_begin(b, "host-key", EXIT_TARGET_DOWN,
-                  "%s's host key is not the pinned one: the connection was refused (found %s, pinned "
-                  "%s); tell your administrators",
-                  b->granted.target, found[0] != '\0' ? found : "none", pinned);
+        end_begin(
+            b, "host-key", EXIT_TARGET_DOWN,
+            "%s's host key is not the pinned one: the connection was refused (found %s, pinned "
+            "%s); tell your administrators",
+            b->granted.target, found[0] != '\0' ? found : "none", pinned);
         return;
     }
     record_begin(&r);
@@ -188,8 +191,8 @@ static void login_done(struct backend *b)
         relay_failed(b, rc);
 }
 
-/* The login failed; who said no? The target answers "Access denied"; without that it was never asked,
- * because authd gave no key or no signature. */
+/* The login failed; who said no? The target answers "Access denied"; without that it was never
+ * asked, because authd gave no key or no signature. */
 static void login_failed(struct backend *b, int rc)
 {
     const char *target = b->granted.target, *account = b->granted.account;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two ways in which a peer could keep libssh busy without our loop getting a turn: a maximum packet of
- * ten bytes makes a write loop over one-byte packets, and the agent's answer is waited for
- * without a limit (design/libssh.md). The first is met by a timer of CPU time: a process whose loop has
- * not gone round during two seconds of it ends, as a crash. The second by closing the agent's
+ * Two ways in which a peer could keep libssh busy without our loop getting a turn: a maximum packet
+ * of ten bytes makes a write loop over one-byte packets, and the agent's answer is waited for
+ * without a limit (design/libssh.md). The first is met by a timer of CPU time: a process whose loop
+ * has not gone round during two seconds of it ends, as a crash. The second by closing the agent's
  * descriptor, after which the login fails with a text. Runs in the backend. */
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Component tests of sallyport-backend alone (tests/session/test_backend.py): the real program against a
- * real sshd and a real agent; the other processes are played by backend_world.c. Not part of a gateway.
+ * Component tests of sallyport-backend alone (tests/session/test_backend.py): the real program
+ * against a real sshd and a real agent; the other processes are played by backend_world.c. Not part
+ * of a gateway.
  *
  *     backend_harness PROGRAM PORT HOST_KEY_BASE64[,...] AGENT_SOCKET SCENARIO [ARGUMENT]
  *
@@ -14,8 +15,9 @@
 
 #include "base/clock.h"
 
-#define BIG   (200u * 1024u * 1024u)
-#define MAKE  "openssl enc -aes-128-ctr -K 00 -iv 00 -nosalt -in /dev/zero 2>/dev/null | head -c 209715200"
+#define BIG (200u * 1024u * 1024u)
+#define MAKE                                                                                       \
+    "openssl enc -aes-128-ctr -K 00 -iv 00 -nosalt -in /dev/zero 2>/dev/null | head -c 209715200"
 
 static const char *argument = "";
 
@@ -87,7 +89,8 @@ static void test_exit_signal(struct world *w)
     finish(w, c, n);
 }
 
-/* OpenSSH 9.2 acts on signals only for accounts other than root; its log shows that it got this one. */
+/* OpenSSH 9.2 acts on signals only for accounts other than root; its log shows that it got this
+ * one. */
 static void test_signal(struct world *w)
 {
     uint32_t n;
@@ -228,8 +231,8 @@ static double cpu_s(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
     CHECK(f != NULL);
-    CHECK(fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) ==
-          2);
+    CHECK(fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                 &kernel) == 2);
     fclose(f);
     return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -454,7 +457,8 @@ static void test_refusals(struct world *w)
     uint32_t n;
     struct err e = ERR_INIT;
     struct channel *c = run(w, NULL, &n);
-    CHECK(c->start_failed && c->status == EXIT_REFUSED && strstr(c->text, "does not permit a shell"));
+    CHECK(c->start_failed && c->status == EXIT_REFUSED &&
+          strstr(c->text, "does not permit a shell"));
     world_close(w, n);
     c = world_open(w, &n);
     world_start_on(w, n, START_SUBSYSTEM, "sftp");
@@ -518,8 +522,9 @@ static void test_trail_stops(struct world *w)
     CHECK(trail_stop_send(w->trail, &m, NULL, &e) == 0);
     world_wait_end(w);
     CHECK(w->ended && w->end.status == EXIT_TRAIL && c->out[0].bytes == 0);
-    CHECK(strcmp(w->end.text, "the trail cannot be written: No space left on device; nothing more was "
-                              "forwarded") == 0);
+    CHECK(strcmp(w->end.text,
+                 "the trail cannot be written: No space left on device; nothing more was "
+                 "forwarded") == 0);
 }
 
 static void test_trail_dies(struct world *w)

@@ -247,35 +247,24 @@ static void take_frame(struct world *w, const struct frame *f)
         CHECK(relay_end_decode(f, &w->end, &e) == 0);
         w->ended = true;
         break;
-    ON(notice) snprintf(w->notice, sizeof w->notice, "%s", m.text); END
-    ON(opened)
-        w->channels[m.channel].opened = m.ok;
+        ON(notice) snprintf(w->notice, sizeof w->notice, "%s", m.text);
+        END ON(opened) w->channels[m.channel].opened = m.ok;
         w->channels[m.channel].open_failed = !m.ok;
         w->channels[m.channel].status = m.status;
         snprintf(w->channels[m.channel].text, 1001, "%s", m.text);
-    END
-    ON(started)
-        w->channels[m.channel].started = m.ok;
+        END ON(started) w->channels[m.channel].started = m.ok;
         w->channels[m.channel].start_failed = !m.ok;
         w->channels[m.channel].status = m.status;
         snprintf(w->channels[m.channel].text, 1001, "%s", m.text);
-    END
-    ON(input_credit)
-        w->channels[m.channel].input_credit += m.bytes;
+        END ON(input_credit) w->channels[m.channel].input_credit += m.bytes;
         CHECK(w->channels[m.channel].input_credit <= RELAY_WINDOW);
-    END
-    ON(output_eof) w->channels[m.channel].eof = true; END
-    ON(exit_status)
-        w->channels[m.channel].exited = true;
+        END ON(output_eof) w->channels[m.channel].eof = true;
+        END ON(exit_status) w->channels[m.channel].exited = true;
         w->channels[m.channel].status = m.status;
-    END
-    ON(exit_signal)
-        w->channels[m.channel].exited = true;
+        END ON(exit_signal) w->channels[m.channel].exited = true;
         snprintf(w->channels[m.channel].signal, 33, "%s", m.name);
-    END
-    ON(close_up) w->channels[m.channel].closed = true; END
-    default:
-        CHECK(!"a message of the table");
+        END ON(close_up) w->channels[m.channel].closed = true;
+        END default : CHECK(!"a message of the table");
     }
 }
 
@@ -404,8 +393,8 @@ void world_close(struct world *w, uint32_t number)
         CHECK(relay_close_down_send(w->relay, &m, NULL, &e) == 0);
 }
 
-const struct kept_record *world_record(const struct world *w, enum record_type type, const char *text,
-                                  unsigned n)
+const struct kept_record *world_record(const struct world *w, enum record_type type,
+                                       const char *text, unsigned n)
 {
     for (size_t i = 0; i < w->record_count; i++)
         if (w->records[i].type == type &&
@@ -438,14 +427,14 @@ void world_bye(struct world *w)
 
 void world_print(const struct world *w)
 {
-    fprintf(stderr, "ready %d ended %d (%s) state %d child ended %d status %x\n", w->ready, w->ended,
-            w->end.text, w->state, w->child_ended, w->wait_status);
+    fprintf(stderr, "ready %d ended %d (%s) state %d child ended %d status %x\n", w->ready,
+            w->ended, w->end.text, w->state, w->child_ended, w->wait_status);
     for (size_t i = 0; i < w->record_count && i < 60; i++)
-        fprintf(stderr, "  %zu %s %u %s\n", i + 1,
-                w->records[i].text != NULL ? "json" : "bytes", w->records[i].type,
-                w->records[i].text != NULL ? w->records[i].text : "");
+        fprintf(stderr, "  %zu %s %u %s\n", i + 1, w->records[i].text != NULL ? "json" : "bytes",
+                w->records[i].type, w->records[i].text != NULL ? w->records[i].text : "");
     for (uint32_t i = 0; i < w->opened; i++)
-        fprintf(stderr, "  channel %u opened %d started %d eof %d exited %d closed %d out %lu/%lu %s\n", i,
+        fprintf(stderr,
+                "  channel %u opened %d started %d eof %d exited %d closed %d out %lu/%lu %s\n", i,
                 w->channels[i].opened, w->channels[i].started, w->channels[i].eof,
                 w->channels[i].exited, w->channels[i].closed,
                 (unsigned long)w->channels[i].out[0].bytes,

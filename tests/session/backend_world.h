@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Everything around one backend, for tests/session/backend_harness.c: the supervisor that starts the real
- * program (its own uid, sandbox enforcing), the frontend, authd's grant, auditd. Not part of a gateway. */
+ * Everything around one backend, for tests/session/backend_harness.c: the supervisor that starts
+ * the real program (its own uid, sandbox enforcing), the frontend, authd's grant, auditd. Not part
+ * of a gateway. */
 #ifndef SALLYPORT_TESTS_BACKEND_WORLD_H
 #define SALLYPORT_TESTS_BACKEND_WORLD_H
 
@@ -101,8 +102,8 @@ size_t world_input(struct world *w, uint32_t number, const void *bytes, size_t l
 void world_eof(struct world *w, uint32_t number);
 void world_close(struct world *w, uint32_t number);
 /* The n-th record (from 0) of a type that holds text; NULL: none. */
-const struct kept_record *world_record(const struct world *w, enum record_type type, const char *text,
-                                  unsigned n);
+const struct kept_record *world_record(const struct world *w, enum record_type type,
+                                       const char *text, unsigned n);
 void stream_add(struct stream *s, const void *bytes, size_t len);
 /* The digest so far, in hex. */
 void stream_hex(struct stream *s, char out[65]);
