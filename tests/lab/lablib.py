@@ -314,7 +314,7 @@ class Lab:
         for i, name in enumerate(self.hypervisors):
             out = self.run("ssh-keygen", "-l", "-f", self.path(name, "host_key.pub"))
             self.tool("target", "add", name, f"127.0.0.1:{self.ports[1 + i]}", "--fingerprint", out.split()[1],
-                      "--label", "env=lab", "--label", "kind=libvirt", "--label", f"name={name}", "-c", self.conf)
+                      "--label", "env=lab", "--label", "kind=libvirt", "-c", self.conf)
         admins = ", ".join(n for n in self.operators if n not in ("bob", "carol", "erin"))
         for name, text in ROLES.items():
             self.write_conf(f"roles.d/{name}.yaml",
