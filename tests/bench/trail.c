@@ -178,12 +178,12 @@ static void bulk(struct link *l)
 }
 
 /* Each producer is a process of its own, as a backend is. */
-static void many(struct link *supervisor, unsigned producers)
+static void many(struct link *supervisor, unsigned first, unsigned producers)
 {
     double begun = now();
 
     for (unsigned n = 0; n < producers; n++) {
-        struct link *l = producer(supervisor, 10 + n);
+        struct link *l = producer(supervisor, first + n);
 
         if (fork() == 0) {
             small_records(l, SMALL / producers);
@@ -241,8 +241,8 @@ int main(int argc, char **argv)
     l = producer(supervisor, 0);
     keystrokes(l);
     link_free(l);
-    many(supervisor, 1);
-    many(supervisor, producers);
+    many(supervisor, 10, 1);
+    many(supervisor, 20, producers);
     l = producer(supervisor, 1);
     bulk(l);
     link_free(l);
