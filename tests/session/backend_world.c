@@ -440,3 +440,20 @@ void world_print(const struct world *w)
                 (unsigned long)w->channels[i].out[0].bytes,
                 (unsigned long)w->channels[i].out[1].bytes, w->channels[i].text);
 }
+
+struct channel *run(struct world *w, const char *command, uint32_t *number)
+{
+    UNTIL(w, w->ready || w->ended);
+    struct channel *c = world_open(w, number);
+    UNTIL(w, c->opened || c->open_failed);
+    world_start_on(w, *number, command != NULL ? START_EXEC : START_SHELL, command);
+    UNTIL(w, c->started || c->start_failed || w->ended);
+    return c;
+}
+
+void finish(struct world *w, struct channel *c, uint32_t number)
+{
+    UNTIL(w, c->closed);
+    world_close(w, number);
+    world_bye(w);
+}

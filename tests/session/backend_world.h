@@ -108,4 +108,18 @@ void stream_add(struct stream *s, const void *bytes, size_t len);
 /* The digest so far, in hex. */
 void stream_hex(struct stream *s, char out[65]);
 
+/* Opens a channel and starts a command (NULL: a shell) on it, waits for the answer. */
+struct channel *run(struct world *w, const char *command, uint32_t *number);
+/* Waits for the channel's end, closes it, leaves. */
+void finish(struct world *w, struct channel *c, uint32_t number);
+
+/* backend_transfers.c */
+void test_download(struct world *w);
+void test_upload(struct world *w);
+void test_speed_down(struct world *w);
+void test_speed_up(struct world *w);
+void test_slow_reader(struct world *w);
+void test_memory(struct world *w);
+void test_latency(struct world *w);
+
 #endif
