@@ -95,6 +95,8 @@ void auditd_sync_ended(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (a->failing) /* nobody waits for it any more, and it would stay readable */
+        event_del(a->sync_ended);
     if (!busy || a->failing)
         return;
     if (trail_sync_end(a->trail, &e) < 0)

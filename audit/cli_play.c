@@ -102,7 +102,7 @@ static void note_size(const struct play *p, const struct trail_view *v)
     struct winsize size;
 
     if (p->terminal && p->last_ns == 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
-        (columns > size.ws_col || rows > size.ws_row))
+        size.ws_col > 0 && (columns > size.ws_col || rows > size.ws_row))
         fprintf(stderr,
                 "(recorded on %" JSON_INTEGER_FORMAT " x %" JSON_INTEGER_FORMAT
                 "; this terminal is %u x %u)\r\n",
@@ -200,9 +200,12 @@ static int run(struct audit_source *s, struct play *p, const char *name, struct 
     signal(SIGPIPE, SIG_IGN);
     r = play_records(s, p, e);
     interrupted = 0; /* what puts the terminal in order is written in any case */
-    if (p->terminal &&
-        write_out((const uint8_t *)term_filter_reset(), strlen(term_filter_reset()), e) < 0)
-        r = r < 0 ? r : ERR_SYSTEM;
+    if (p->terminal) {
+        const char *reset = term_filter_reset(&p->filter);
+
+        if (write_out((const uint8_t *)reset, strlen(reset), e) < 0 && r == 0)
+            r = ERR_SYSTEM;
+    }
     if (p->filter.left_out && !p->raw)
         fprintf(stderr, "(%" PRIu64 " control sequences that do not draw were left out)\n",
                 p->filter.left_out);

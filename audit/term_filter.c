@@ -35,10 +35,14 @@ void term_filter_init(struct term_filter *f, enum term_mode mode)
     f->state = GROUND;
 }
 
-const char *term_filter_reset(void)
+/* Strings cannot be open, since none was let in. Soft reset, ASCII, colours, cursor, wrapping, not
+ * reversed; and the main screen, only where the alternate one is on: elsewhere that moves the
+ * cursor. */
+#define RESET "\x1b[!p\x1b(B\x0f\x1b[0m\x1b[?25h\x1b[?7h\x1b[?5l\r\n"
+
+const char *term_filter_reset(const struct term_filter *f)
 {
-    /* Strings cannot be open, since none was let in. Main screen, soft reset, ASCII, cursor. */
-    return "\x1b[?1049l\x1b[!p\x1b(B\x0f\x1b[0m\x1b[?25h\x1b[?7h\x1b[r\x1b[999;1H\r\n";
+    return f->alternate ? "\x1b[?1049l" RESET : RESET;
 }
 
 static bool in_list(unsigned value, const unsigned *list, size_t count)
@@ -113,6 +117,9 @@ static int put_csi(struct term_filter *f, char final, struct buf *out)
         f->left_out++;
         return 0;
     }
+    for (int i = 0; f->prefix == '?' && (final == 'h' || final == 'l') && i < count; i++)
+        if (values[i] == 47 || values[i] == 1047 || values[i] == 1049)
+            f->alternate = final == 'h';
     text[len++] = '\x1b';
     text[len++] = '[';
     if (f->prefix)

@@ -33,6 +33,7 @@ struct term_filter {
     uint8_t utf8[4];
     unsigned utf8_have, utf8_need;
     bool carriage_return; /* TERM_TEXT: one is held back */
+    bool alternate;       /* the alternate screen was switched on */
     uint64_t left_out;    /* sequences and control characters that did not pass */
 };
 
@@ -41,6 +42,6 @@ void term_filter_init(struct term_filter *f, enum term_mode mode);
 MUST_CHECK int term_filter_put(struct term_filter *f, const void *bytes, size_t len,
                                struct buf *out);
 /* What puts a terminal back in order after a replay was drawn on it. */
-const char *term_filter_reset(void);
+const char *term_filter_reset(const struct term_filter *f);
 
 #endif
