@@ -44,12 +44,10 @@ int config_load(const char *path, struct config *out, struct err *e)
     struct buf text;
     int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-    if (fd < 0) {
-        rc = err_errno(e, "%s", path);
-        if (errno == ENOENT)
-            err_set(e, ERR_NOT_FOUND, "%s: no such file (`sallyport init` makes one)", path);
-        return rc;
-    }
+    if (fd < 0 && errno == ENOENT)
+        return err_set(e, ERR_NOT_FOUND, "%s: no such file (`sallyport init` makes one)", path);
+    if (fd < 0)
+        return err_errno(e, "%s", path);
     buf_init(&text, CONFIG_FILE_MAX);
     rc = check_file(path, fd, e);
     while (rc == 0) {

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sallyport.yaml: defaults, values, and the words of every kind of mistake with its place. */
+#include <criterion/criterion.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/config.h"
+
+static int parse(const char *text, struct config *c, struct err *e)
+{
+    return config_parse("s.yaml", text, strlen(text), c, e);
+}
+
+Test(gateway_config, defaults)
+{
+    static struct config c;
+    struct err e = ERR_INIT;
+
+    cr_assert_eq(parse("gateway: gw.example\n", &c, &e), 0, "%s", e.text);
+    cr_expect_str_eq(c.gateway, "gw.example");
+    cr_expect_eq(c.listen.count, 1);
+    cr_expect_eq(c.listen.at[0].port, 443);
+    cr_expect_eq(c.listen.at[0].address.family, 4);
+    cr_expect_eq(c.from.count, 2);
+    cr_expect_eq(c.admins.count, 1);
+    cr_expect_str_eq(c.admins.at[0].name, "0");
+    cr_expect_str_eq(c.runtime, "/run/sallyport");
+    cr_expect_str_eq(c.vault_from, "");
+    cr_expect_eq(c.connections, 512);
+    cr_expect_eq(c.per_source, 64);
+    cr_expect_eq(c.reserve, 8);
+    cr_expect_eq(c.reserve_from.count, 0);
+    cr_expect_eq(c.handshake_ms, 10000);
+    cr_expect_eq(c.login_ms, 120000);
+    cr_expect_eq(c.lockout_failures, 5);
+    cr_expect_eq(c.lockout_ms, 1800000);
+    cr_expect_eq(c.enrolment_ms, 86400000);
+    cr_expect_str_eq(c.users[CONFIG_USER_AUDITD].name, "sallyport-auditd");
+}
+
+Test(gateway_config, values)
+{
+    static struct config c;
+    struct err e = ERR_INIT;
+
+    cr_assert_eq(
+        parse("gateway: 192.0.2.1\n"
+              "listen: [\"[::]:8443\", \"127.0.0.1:1\"]\n"
+              "state: /a\nruntime: /b\nadmins: [0, 1000]\n"
+              "from: [10.0.0.0/8, \"2001:db8::/32\", 192.0.2.7]\n"
+              "vault-from: 192.0.2.1\nlisteners: 3\n"
+              "limits: {connections: 20, per-source: 2, reserve: 1, reserve-from: [127.0.0.1]}\n"
+              "deadlines: {handshake: 2s, login: 1m, connect: 3s}\n"
+              "lockout: {failures: 3, time: 1h}\n"
+              "enrolment: {valid: 2d}\n"
+              "users: {listener: 101, frontend: 102, backend: 103, authd: 104, auditd: 105}\n",
+              &c, &e),
+        0, "%s", e.text);
+    cr_expect_eq(c.listen.at[0].address.family, 6);
+    cr_expect_eq(c.listen.at[0].port, 8443);
+    cr_expect_eq(c.from.at[1].bits, 32);
+    cr_expect_eq(c.reserve_from.count, 1);
+    cr_expect_eq(c.enrolment_ms, 172800000);
+    cr_assert_eq(config_users(&c, &e), 0, "%s", e.text);
+    cr_expect_eq(c.users[CONFIG_USER_AUTHD].uid, 104);
+    cr_expect_eq(c.users[CONFIG_USER_AUTHD].gid, 104);
+    cr_expect_eq(c.admins.at[1].uid, 1000);
+}
+
+Test(gateway_config, mistakes)
+{
+    static const struct {
+        const char *text, *place, *words;
+    } rows[] = {
+        {"", "s.yaml:", "\"gateway\""},
+        {"gatway: x\n", "s.yaml:1:1: ", "did you mean \"gateway\""},
+        {"gateway: x\nlimits: {conections: 1}\n", "s.yaml:2:10: ", "did you mean \"connections\""},
+        {"gateway: x\nlimits: 3\n", "s.yaml:2:9: ", "expected a map"},
+        {"gateway: x y\n", "s.yaml:1:10: ", "expected a DNS name"},
+        {"gateway: [x]\n", "s.yaml:1:10: ", "found a list"},
+        {"gateway: x\nlisten: \"0.0.0.0:443\"\n", "s.yaml:2:9: ", "expected a list"},
+        {"gateway: x\nlisten: []\n", "s.yaml:2:9: ", "found 0 entries"},
+        {"gateway: x\nlisten: [\"0.0.0.0\"]\n", "s.yaml:2:10: ", "expected an address with a port"},
+        {"gateway: x\nlisten: [\"::1:443\"]\n", "s.yaml:2:10: ", "such as"},
+        {"gateway: x\nlisten: [\"gw:443\"]\n", "s.yaml:2:10: ", "such as"},
+        {"gateway: x\nlisten: [\"0.0.0.0:70000\"]\n", "s.yaml:2:10: ", "such as"},
+        {"gateway: x\nlisten: [\"0.0.0.0:+1\"]\n", "s.yaml:2:10: ", "such as"},
+        {"gateway: x\nstate: var/lib\n", "s.yaml:2:8: ", "absolute path"},
+        {"gateway: x\nfrom: [10.0.0.1/8]\n", "s.yaml:2:8: ", "10.0.0.0/8"},
+        {"gateway: x\nfrom: [host]\n", "s.yaml:2:8: ", "host"},
+        {"gateway: x\nlimits: {connections: -1}\n", "s.yaml:2:23: ", "a number from 1"},
+        {"gateway: x\nlimits: {connections: 5}\n", "s.yaml:2:9: ", "expected less"},
+        {"gateway: x\ndeadlines: {login: 120}\n", "s.yaml:2:20: ", "a duration such as"},
+        {"gateway: x\ndeadlines: {login: 2d}\n", "s.yaml:2:20: ", "a duration from 1s to 1h"},
+        {"gateway: x\ngateway: y\n", "s.yaml:2:1: ", "gateway"},
+    };
+    static struct config c;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err e = ERR_INIT;
+        cr_expect_lt(parse(rows[i].text, &c, &e), 0, "row %zu", i);
+        cr_expect(strncmp(e.text, rows[i].place, strlen(rows[i].place)) == 0, "row %zu: %s", i,
+                  e.text);
+        cr_expect(strstr(e.text, rows[i].words), "row %zu: %s", i, e.text);
+    }
+}
+
+Test(gateway_config, users)
+{
+    static struct config c;
+    struct err e = ERR_INIT;
+
+    cr_assert_eq(parse("gateway: x\nusers: {listener: no-such-user-here}\n", &c, &e), 0);
+    cr_expect_lt(config_users(&c, &e), 0);
+    cr_expect(strncmp(e.text, "s.yaml:2:19: ", 13) == 0, "%s", e.text);
+    cr_assert_eq(parse("gateway: x\nusers: {listener: 0}\n", &c, &e), 0);
+    cr_expect_lt(config_users(&c, &e), 0);
+    cr_expect(strstr(e.text, "found root"), "%s", e.text);
+    cr_assert_eq(
+        parse("gateway: x\nusers: {listener: 7, frontend: 7, backend: 8, authd: 9, auditd: 10}\n",
+              &c, &e),
+        0);
+    cr_expect_lt(config_users(&c, &e), 0);
+    cr_expect(strstr(e.text, "for both users.listener and users.frontend"), "%s", e.text);
+}
+
+/* What --dump prints is a configuration that means the same. */
+Test(gateway_config, dump_is_read_again)
+{
+    static struct config c, again;
+    struct err e = ERR_INIT;
+    struct buf out, second;
+    char *text;
+
+    buf_init(&out, 65536);
+    buf_init(&second, 65536);
+    cr_assert_eq(
+        parse("gateway: gw\nlisten: [\"[::1]:8443\"]\nlimits: {reserve-from: [10.0.0.0/8]}\n"
+              "deadlines: {login: 90s}\n",
+              &c, &e),
+        0, "%s", e.text);
+    cr_assert_eq(config_dump(&c, &out), 0);
+    text = buf_string(&out);
+    cr_assert_eq(config_parse("dump", text, strlen(text), &again, &e), 0, "%s\n%s", e.text, text);
+    cr_assert_eq(config_dump(&again, &second), 0);
+    cr_expect_eq(buf_len(&out), buf_len(&second));
+    cr_expect_eq(memcmp(buf_head(&out), buf_head(&second), buf_len(&out)), 0);
+    cr_expect_eq(again.login_ms, 90000);
+    free(text);
+    buf_clear(&out);
+    buf_clear(&second);
+}
+
+Test(gateway_config, file)
+{
+    static struct config c;
+    struct err e = ERR_INIT;
+    char path[] = "/tmp/config-XXXXXX";
+    int fd = mkstemp(path);
+
+    cr_assert_eq(write(fd, "gateway: gw\n", 12), 12);
+    cr_expect_eq(config_load(path, &c, &e), 0, "%s", e.text);
+    fchmod(fd, 0622);
+    cr_expect_eq(config_load(path, &c, &e), ERR_DENIED);
+    cr_expect(strstr(e.text, "0622"), "%s", e.text);
+    unlink(path);
+    cr_expect_eq(config_load(path, &c, &e), ERR_NOT_FOUND);
+    cr_expect_lt(config_load("/tmp", &c, &e), 0);
+    close(fd);
+}
