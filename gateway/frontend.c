@@ -88,9 +88,13 @@ void frontend_end(struct frontend *f, const char *text, uint8_t status)
     for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++) {
         struct frontend_channel *c = &f->channels[i];
 
-        if (!c->used || c->close_sent || c->close_seen)
+        if (!c->used || c->close_sent)
             continue;
         c->relayed = false;
+        if (c->close_seen) { /* it takes no more words */
+            c->close_wanted = true;
+            continue;
+        }
         if (c->stage == CHANNEL_OPENING)
             c->stage = CHANNEL_OPEN; /* told when it starts something */
         if (c->stage == CHANNEL_STARTING || (c->stage == CHANNEL_RUNNING && !c->close_wanted)) {

@@ -260,6 +260,14 @@ void channels_messages(struct frontend *f)
 
 /* --- steps of every turn */
 
+/* OpenSSH closes a channel by itself as soon as both ends of file have passed, and still waits for the
+ * exit status (mux clients have no other way to it). Such a close asks for nothing: the target's own
+ * close ends the channel. Any other one gives the channel up. */
+static bool given_up(const struct frontend_channel *c)
+{
+    return c->close_seen && !(c->stage == CHANNEL_RUNNING && c->in.eof && c->out.eof_sent);
+}
+
 static void step_to_backend(struct frontend *f, struct frontend_channel *c)
 {
     struct err e = ERR_INIT;
@@ -282,7 +290,7 @@ static void step_to_backend(struct frontend *f, struct frontend_channel *c)
         }
         c->signal_count = 0;
     }
-    if (c->close_seen || c->close_sent) {
+    if (given_up(c) || c->close_sent) {
         struct relay_close_down down = {.channel = c->number};
 
         c->down_sent = true;
@@ -295,7 +303,7 @@ static void step_to_client(struct frontend *f, struct frontend_channel *c)
 {
     if (c->close_sent || (!flow_written(c) && !c->close_seen))
         return;
-    if (c->exit_known && !c->close_seen) {
+    if (c->exit_known && !given_up(c)) {
         c->exit_known = false;
         if (c->exit_signal[0] != '\0')
             ssh_channel_request_send_exit_signal(c->ssh, c->exit_signal, c->exit_core, c->exit_text,
@@ -306,12 +314,12 @@ static void step_to_client(struct frontend *f, struct frontend_channel *c)
     }
     /* ssh_channel_close gives up half-way when its end of file is not flushed at once: so that
      * first. */
-    if ((c->out.eof || c->close_wanted || c->close_seen) && !c->out.eof_sent) {
+    if ((c->out.eof || c->close_wanted || given_up(c)) && !c->out.eof_sent) {
         c->out.eof_sent = true;
         ssh_channel_send_eof(c->ssh);
         f->again = true;
     }
-    if (c->close_wanted || c->close_seen) {
+    if (c->close_wanted || given_up(c)) {
         c->close_sent = true;
         ssh_channel_close(c->ssh);
         f->again = true;
