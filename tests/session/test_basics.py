@@ -117,12 +117,25 @@ class SeveralChannels(harness.SessionTest):
             child.stdin.write(b"%d" % i * 100000)
         for i, child in enumerate(children, 1):
             out, err = child.communicate(timeout=harness.TIMEOUT)
-            self.assertEqual((out, err.splitlines()[0], child.returncode), (b"%d" % i * 100000, b"%d" % i, i))
+            self.assertEqual((out == b"%d" % i * 100000, err.splitlines()[0], child.returncode), (True, b"%d" % i, i))
         self.assertEqual(len(self.records("session-start")), 1)
         self.assertEqual(len({r.channel for r in self.records("output")}), 5)
         master.terminate()
         master.wait(harness.TIMEOUT)
         self.record("session-end")
+
+
+    def test_exit_status_of_many_short_commands(self):
+        options = ("-o", f"ControlPath={self.lab.path('cm-%C')}")
+        master = self.start_ssh("alice", "hv1", options=(*options, "-M", "-N"))
+        harness.wait_until("the master", lambda: subprocess.run(
+            self.ssh_words("alice", "hv1", options=(*options, "-O", "check")), stderr=subprocess.DEVNULL,
+            check=False).returncode == 0)
+        for i in range(20):
+            self.assertEqual(self.ssh("alice", "hv1", f"exit {i}", options=options).returncode, i)
+        self.assertEqual(self.ssh("alice", "hv1", "exec >&- 2>&-; sleep 1; exit 6", options=options).returncode, 6)
+        master.terminate()
+        master.wait(harness.TIMEOUT)
 
 
 class Terminal(harness.SessionTest):
@@ -172,8 +185,9 @@ class Terminal(harness.SessionTest):
 
     def test_an_interactive_shell(self):
         child, controller = self.open_terminal()
+        self.read_until(controller, rb"[#$] ")
         os.write(controller, b"echo $((6*7)); exit 4\r")
-        self.read_until(controller, rb"42")
+        self.read_until(controller, rb"[\r\n]42")
         self.assertEqual(child.wait(harness.TIMEOUT), 4)
         session = self.record("session-end").session
         self.assertIn(b"echo $((6*7)); exit 4\r", self.bytes_of("input", session))

@@ -59,7 +59,7 @@ class Policy(harness.SessionTest):
         self.refused("carol", "hv1", "true", text="role", record="no-role", fresh=True)
 
     def test_address_not_allowed(self):
-        self.refused("erin", "hv1", "true", text="address", record="address")
+        self.refused("erin", "hv1", "true", text="does not permit logins to hv1 from 127.0.0.1", record="address")
 
     def test_unknown_target(self):
         self.refused("alice", "hv9", "true", text="There is no target named hv9", record="unknown-target")
@@ -173,13 +173,13 @@ class Forwarding(harness.SessionTest):
         self.addCleanup(os.kill, int(pid), 15)
         done = self.ssh("alice", "hv1", "echo [$SSH_AUTH_SOCK]", options=("-A",), env={"SSH_AUTH_SOCK": sock})
         self.assertEqual((done.returncode, done.stdout), (0, b"[]\n"), done.stderr)
-        self.record("forward-open", "agent")
+        self.record("decision", "agent")
 
     def test_x11_forwarding(self):
         done = self.ssh("alice", "hv1", "echo [$DISPLAY]", env={"DISPLAY": ":99"},
                         options=("-X", "-o", "XAuthLocation=/bin/true", "-o", "ForwardX11Trusted=yes"))
         self.assertEqual((done.returncode, done.stdout), (0, b"[]\n"), done.stderr)
-        self.record("forward-open", "x11")
+        self.record("decision", "x11")
 
     def test_sftp(self):
         done = subprocess.run(["sftp", "-F", self.lab.path("as", "alice", "ssh_config"), "-b", "/dev/null", "hv1"],
