@@ -134,6 +134,8 @@ static char *ssh_config(const struct setup *s, const char *dir, const char *prog
         "    CheckHostIP no\n"
         "    IdentitiesOnly yes\n"
         "    ForwardAgent no\n"
+        "    # Several times faster here than the AES-CTR with HMAC that ssh would take first.\n"
+        "    Ciphers ^aes256-gcm@openssh.com,aes128-gcm@openssh.com\n"
         "    PreferredAuthentications publickey,keyboard-interactive\n",
         hosts ? " " : "", hosts ? hosts : "", user_line, identity_line, program, dir, s->name, dir);
     free(user_line);
