@@ -324,8 +324,29 @@ void frontend_links_receive(struct frontend *f)
     receive_auditd(f);
 }
 
+/* A send found the backend gone: what it had sent before, its reason last of all, is still there to
+ * be read. Sends fail again meanwhile. */
+static void read_last_words(struct frontend *f)
+{
+    struct err e = ERR_INIT;
+    struct frame frame;
+
+    f->relay_gone = true;
+    while (f->relay && f->phase == PHASE_SESSION && link_recv(f->relay, &frame, &e) == 1)
+        if (from_backend(f, &frame, &e) < 0)
+            break;
+}
+
 void frontend_link_failed(struct frontend *f, const char *link, const struct err *e)
 {
+    if (strcmp(link, "relay") == 0) {
+        if (f->relay_gone)
+            return;
+        if (e->code == ERR_CLOSED)
+            read_last_words(f);
+        if (!f->relay)
+            return; /* it said why */
+    }
     if (e->code != ERR_CLOSED)
         log_error("link-failed", "link=%s reason=\"%s\"", link, e->text);
     else
