@@ -77,7 +77,7 @@ static void not_readable(struct supervisor *s, const char *why, const char *text
     struct err e = ERR_INIT;
     struct json_out *j;
 
-    log_error("policy-unreadable", "why=%s error=\"%s\"", why, text);
+    log_error("policy-refused", "why=%s error=\"%s\"", why, text);
     j = records_begin(s, "policy-unreadable");
     json_str(j, "why", why);
     json_str(j, "error", text);
