@@ -31,6 +31,10 @@ static int granted(struct frontend *f, struct frame *frame, struct err *e)
 
     if (rc != 0)
         return rc;
+    if (!f->trail) {
+        frontend_end(f, TRAIL_GONE, EXIT_TRAIL);
+        return 0;
+    }
     fd = frame_take_fd(frame, 0);
     f->relay = link_new(fd, &link_relay, LINK_FIRST, RELAY_QUEUE_MAX);
     if (!f->relay)
@@ -293,6 +297,16 @@ static void receive_backend(struct frontend *f)
 
 /* --- auditd */
 
+/* Before there is a session, what a missing recorder means is authd's to say: it has no link to it
+ * either, and can tell the operator in the words of a login. A session is not begun without the
+ * link (granted). */
+static void lost_before_session(struct frontend *f, const char *text)
+{
+    log_info("link-closed", "link=trail before=session reason=\"%s\"", text);
+    link_free(f->trail);
+    f->trail = NULL;
+}
+
 /* Attestations wait for nothing: acknowledgements are read and dropped. */
 static void receive_auditd(struct frontend *f)
 {
@@ -307,10 +321,14 @@ static void receive_auditd(struct frontend *f)
             return;
         if (rc == 1 && frame.spec->number == trail_stop_NUMBER) {
             rc = trail_stop_decode(&frame, &stop, &e);
-            if (rc == 0)
+            if (rc == 0 && f->phase < PHASE_SESSION)
+                lost_before_session(f, stop.text);
+            else if (rc == 0)
                 frontend_end(f, stop.text, EXIT_TRAIL);
+        } else if (rc == ERR_CLOSED && f->phase < PHASE_SESSION) {
+            lost_before_session(f, "closed");
         }
-        if (rc < 0) {
+        if (rc < 0 && f->trail) {
             frontend_link_failed(f, "trail", &e);
             return;
         }

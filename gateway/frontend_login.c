@@ -257,6 +257,8 @@ static void answered_key(struct frontend *f, const struct login_answer *m)
     }
     /* The one claim of this connection is spent: further keys are refused, the client gives up. */
     l->step = LOGIN_STEP_KEY;
+    if (m->text[0] != '\0') /* no fault of the key's: the recorder is missing */
+        frontend_end(f, m->text, EXIT_TRY_AGAIN);
     refuse(l, l->kept);
 }
 
