@@ -187,7 +187,7 @@ class SessionTest(unittest.TestCase):
             with open(self.lab.logfile, "rb") as f:
                 f.seek(before)
                 text = f.read().decode("utf-8", "replace")
-            return text if re.search(r"policy[-_ ]?(loaded|refused)|load[-_]refused", text) else None
+            return text if re.search(r"policy-(loaded|refused|unreadable)", text) else None
         return wait_until("an answer to SIGHUP in the log", answer)
 
     def gateway_processes(self):

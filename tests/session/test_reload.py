@@ -39,7 +39,7 @@ class Reload(harness.SessionTest):
 
     def test_other_mistakes_are_named_with_their_place(self):
         for text, expected in (("role: broken\nmembers: alice\n", "broken.yaml:2:"),
-                               ("role: broken\nmembers: [alice]\nallow: {shell: perhaps}\n", "broken.yaml:3:"),
+                               (BAD_ROLE.replace("memebers", "members").replace("true", "perhaps"), "broken.yaml:5:16"),
                                ("role: broken\n  x: [\n", "broken.yaml:"),
                                ("role: a\nrole: b\n", "broken.yaml:2:1")):
             with self.subTest(text=text):
@@ -52,6 +52,7 @@ class Reload(harness.SessionTest):
         self.lab.write_conf("roles.d/extra.yaml", BAD_ROLE.replace("memebers", "members"))
         os.chmod(self.lab.path("conf", "roles.d", "extra.yaml"), 0o666)
         self.assertIn("extra.yaml", self.reload())
+        self.record("alarm", "extra.yaml")
 
     def test_a_symlink_is_refused(self):
         self.lab.write_conf("aside", BAD_ROLE.replace("memebers", "members"))
@@ -63,7 +64,7 @@ class Reload(harness.SessionTest):
         self.lab.write_conf("roles.d/extra.yaml", "role: extra\nmembers: [carol]\ntargets: {env: lab}\naccounts: [root]\n"
                             "factors: [key, totp]\nallow: {shell: false, exec: true}\n")
         self.reload()
-        self.record("policy-loaded", "hash")
+        self.record("policy-loaded", '"event":"loaded"')
         self.assertEqual(self.ssh("carol", "hv1", "true", fresh=True).returncode, 0)
 
 

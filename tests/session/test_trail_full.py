@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trail cannot be written: a running session stops with the reason, and no new one starts."""
 import os
+import subprocess
 
 import harness
 import trail
@@ -19,8 +20,15 @@ class TrailFull(harness.SessionTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertFalse(os.path.exists(self.lab.path("ran")), "a command ran that could not be recorded")
         self.assertRegex(done.stderr.decode("utf-8", "replace"), r"(?i)trail|recorder|record|closed")
-        # What was accepted before is whole, and ends with the sessions' end.
+        # With room again and a restart the trail goes on, whole, and has an end for every session.
+        subprocess.run(["mount", "-o", "remount,size=256M", self.lab.path("state", "trail")], check=True)
+        self.lab.stop()
+        self.lab.start()
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        self.record("session-end", "client-closed")
         records = trail.read(self.lab.path("state", "trail"))
         started = {r.session for r in records if r.type == "session-start"}
-        ended = {r.session for r in records if r.type == "session-end"}
-        self.assertEqual(started - ended, set())
+        ended = [r.session for r in records if r.type == "session-end"]
+        self.assertEqual(started, set(ended))
+        self.assertEqual(len(started), len(ended))
+        self.admin("audit", "verify")
