@@ -176,6 +176,7 @@ void login_claim(struct login *l, const struct login_world *w, const char *user,
         return;
     }
     snprintf(l->operator_name, sizeof l->operator_name, "%s", op->name);
+    l->factors = FACTOR_KEY;
     destination_parse(l->connect_target, user, &l->destination);
     if (remembered(l, w, now_s, r, why)) {
         l->phase = LOGIN_DONE;
