@@ -16,7 +16,7 @@
 
 /* command_output of 8 KiB frames to a slow frontend; a grant's descriptor message is small. */
 #define FRONTEND_QUEUE_MAX (512u * 1024)
-/* A reply to a record's durability, and the longest operator's answer, both far below. */
+/* Somebody who enrols scans a picture with a telephone and types a code: minutes, not more. */
 #define GATEWAY_IDLE_MS (10u * 60 * 1000)
 
 static struct connection **bucket(struct authd *a, uint64_t conn)
