@@ -32,7 +32,8 @@ static int send_record(struct backend *b, enum record_type type, uint32_t channe
     };
     struct err e = ERR_INIT;
 
-    if (b->trail.stopped || b->trail.link == NULL)
+    /* Nothing comes after the end record; what has no record is not passed on. */
+    if (b->trail.stopped || b->trail.link == NULL || b->end.record != 0)
         return ERR_TRAIL;
     int rc = trail_record_send(b->trail.link, &m, NULL, &e);
     if (rc != 0) {
