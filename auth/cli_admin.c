@@ -116,5 +116,5 @@ void cli_print_json(const json_t *value)
 void cli_print_cell(const char *text, int width)
 {
     char shown[1024];
-    printf("%-*s  ", width, escape_text(shown, sizeof shown, text, strlen(text)));
+    printf(width ? "%-*s  " : "%*s", width, escape_text(shown, sizeof shown, text, strlen(text)));
 }

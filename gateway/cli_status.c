@@ -8,6 +8,7 @@
 
 #include "auth/cli_admin.h"
 #include "auth/control_client.h"
+#include "base/log.h"
 #include "gateway/cli.h"
 
 static const char help[] =
@@ -17,50 +18,89 @@ static const char help[] =
     "  -c DIR       the configuration directory (default: " SALLYPORT_CONFDIR ")\n"
     "  --json       print JSON\n";
 
-/* "processes.listener: 2" for each leaf: what a later version adds shows up by itself. */
-static void print_value(const char *name, const json_t *value, int depth)
+#define COLUMNS_MAX 12
+
+static void scalar_text(const json_t *value, char out[256])
+{
+    if (json_is_string(value))
+        escape_text(out, 256, json_string_value(value), json_string_length(value));
+    else if (json_is_integer(value))
+        snprintf(out, 256, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(out, 256, "%.3f", json_real_value(value));
+    else
+        snprintf(out, 256, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
+}
+
+/* The members that the objects of a list have, in the order in which they first come. */
+static size_t find_columns(const json_t *list, const char *names[COLUMNS_MAX],
+                           size_t widths[COLUMNS_MAX])
+{
+    size_t count = 0, i, column;
+    json_t *item, *value;
+    const char *key;
+    char text[256];
+    json_array_foreach(list, i, item)
+    {
+        json_object_foreach(item, key, value)
+        {
+            for (column = 0; column < count && strcmp(names[column], key) != 0; column++)
+                ;
+            if (column == COLUMNS_MAX)
+                continue;
+            if (column == count) {
+                names[count] = key;
+                widths[count++] = strlen(key);
+            }
+            scalar_text(value, text);
+            if (strlen(text) > widths[column])
+                widths[column] = strlen(text);
+        }
+    }
+    return count;
+}
+
+static void print_table(const json_t *list, int indent)
+{
+    const char *names[COLUMNS_MAX];
+    size_t widths[COLUMNS_MAX], count = find_columns(list, names, widths), i;
+    const json_t *item;
+    char text[256];
+    printf("%*s", indent, "");
+    for (size_t c = 0; c < count; c++)
+        printf("%-*s  ", (int)widths[c], names[c]);
+    putchar('\n');
+    json_array_foreach(list, i, item)
+    {
+        printf("%*s", indent, "");
+        for (size_t c = 0; c < count; c++) {
+            scalar_text(json_object_get(item, names[c]), text);
+            printf("%-*s  ", (int)widths[c], text);
+        }
+        putchar('\n');
+    }
+}
+
+/* Whatever is there, so that what a later version adds shows up by itself. */
+static void print_object(json_t *object, int indent)
 {
     const char *key;
-    json_t *member;
-    size_t i;
-    if (json_is_object(value)) {
-        if (name)
-            printf("%*s%s:\n", depth * 2, "", name);
-        json_object_foreach((json_t *)value, key, member) if (strcmp(key, "ok") != 0)
-            print_value(key, member, depth + (name ? 1 : 0));
-        return;
-    }
-    if (json_is_array(value)) {
-        printf("%*s%s:%s\n", depth * 2, "", name, json_array_size(value) ? "" : " none");
-        json_array_foreach((json_t *)value, i, member)
-        {
-            if (json_is_object(member)) {
-                const char *sub;
-                json_t *leaf;
-                const char *lead = "-";
-                json_object_foreach(member, sub, leaf)
-                {
-                    printf("%*s%s ", depth * 2 + 2, "", lead);
-                    print_value(sub, leaf, 0);
-                    lead = " ";
-                }
-            } else {
-                printf("%*s- ", depth * 2 + 2, "");
-                print_value("", member, 0);
-            }
+    json_t *value;
+    char text[256];
+    json_object_foreach(object, key, value)
+    {
+        if (json_is_object(value)) {
+            printf("%*s%s\n", indent, "", key);
+            print_object(value, indent + 2);
+        } else if (json_is_array(value)) {
+            printf("%*s%s%s\n", indent, "", key, json_array_size(value) ? "" : "  none");
+            if (json_array_size(value))
+                print_table(value, indent + 2);
+        } else {
+            scalar_text(value, text);
+            printf("%*s%-*s  %s\n", indent, "", 14 - indent, key, text);
         }
-        return;
     }
-    printf("%*s%s%s", depth * 2, "", name, name[0] ? ": " : "");
-    if (json_is_string(value))
-        cli_print_cell(json_string_value(value), 0);
-    else if (json_is_integer(value))
-        printf("%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        printf("%.3f", json_real_value(value));
-    else
-        fputs(json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-", stdout);
-    putchar('\n');
 }
 
 int cli_status(int argc, char **argv)
@@ -104,7 +144,7 @@ int cli_status(int argc, char **argv)
     if (json)
         cli_print_json(reply);
     else
-        print_value(NULL, reply, 0);
+        print_object(reply, 0);
     json_decref(reply);
     return CLI_DONE;
 }
