@@ -122,3 +122,20 @@ class Locks(harness.SessionTest):
         self.shows(self.ssh("op1", "hv1", "true", fresh=True), "locked", 77)
         self.admin("user", "unlock", "op1")
         self.assertEqual(self.ssh("op1", "hv1", "true", fresh=True).returncode, 0)
+
+    def test_a_lock_while_the_operator_is_typing(self):
+        for _ in range(2):  # the second login needs a code: a lock ends the remembered ones
+            child = self.live("op2", command="head -n 1; cat >/dev/null")
+            lock = subprocess.Popen([os.path.join(self.lab.build, "sallyport"), "user", "lock", "op2", "--reason", "now"],
+                                    env=self.lab.operator_env("admin"), stdout=subprocess.DEVNULL)
+            try:
+                while child.poll() is None:
+                    child.stdin.write(b"and so on\n")
+                    child.stdin.flush()
+            except BrokenPipeError:
+                pass
+            self.assertEqual(lock.wait(), 0)
+            self.assertIn(b"lock", child.stderr.read())
+            self.record("session-end", '"reason":"locked"')
+            self.admin("user", "unlock", "op2")
+        self.assertEqual(self.records("alarm"), [])
