@@ -79,6 +79,8 @@ static int wait_ms(const struct backend *b)
 {
     uint64_t next = limits_next_ms(b), other = end_next_ms(b);
 
+    if (flow_ready(b))
+        return 0;
     if (other < next)
         next = other;
     other = channels_next_ms(b);
@@ -132,8 +134,8 @@ static void turn(struct backend *b)
     target_step(b);
     target_pump(b);
     channels_step(b);
+    flow_fetch(b); /* before flow_record, which must see the last bytes of all */
     flow_record(b);
-    flow_fetch(b);
     flow_forward(b);
     flow_deliver(b);
     limits_step(b);

@@ -145,17 +145,23 @@ static void fetch(struct channel *ch)
     }
 }
 
+static bool can_fetch(const struct channel *ch)
+{
+    return ch->state != CHANNEL_FREE && held(ch) > 0 && ch->ssh != NULL &&
+           (!target_alive(ch->owner) || ch->output.bytes <= OUTPUT_HELD_LOW);
+}
+
 void flow_fetch(struct backend *b)
 {
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
         struct channel *ch = &b->channels[i];
-        if (ch->state == CHANNEL_FREE || held(ch) == 0 || ch->ssh == NULL)
+        if (!can_fetch(ch))
             continue;
-        if (!target_alive(b)) {
+        if (target_alive(b)) {
+            fetch(ch);
+        } else {
             ch->lost += held(ch);
             ch->held[0] = ch->held[1] = 0;
-        } else if (ch->output.bytes <= OUTPUT_HELD_LOW) {
-            fetch(ch);
         }
     }
 }
@@ -220,6 +226,28 @@ static void record_queue(struct channel *ch, struct segment_queue *q, bool full_
             return;
         segments_recorded(q, number);
     }
+}
+
+static bool can_record(const struct segment_queue *q)
+{
+    return q->unrecorded != NULL &&
+           (q->unrecorded->len == RELAY_CHUNK || q->recorded < RECORDS_WAITING_MAX);
+}
+
+bool flow_ready(const struct backend *b)
+{
+    if (b->phase != PHASE_READY && b->phase != PHASE_DRAIN)
+        return false;
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        const struct channel *ch = &b->channels[i];
+        if (ch->state == CHANNEL_FREE)
+            continue;
+        if (can_fetch(ch))
+            return true;
+        if (!record_busy(b) && (can_record(&ch->input) || can_record(&ch->output)))
+            return true;
+    }
+    return false;
 }
 
 static bool mark(struct channel *ch, struct segment_queue *q, enum segment_kind kind,

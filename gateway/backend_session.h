@@ -267,6 +267,8 @@ void flow_record_full(struct backend *b);   /* only whole segments, between two 
 void flow_forward(struct backend *b);       /* durable input goes to the target */
 void flow_deliver(struct backend *b);       /* settled output goes to the frontend */
 void flow_fetch(struct backend *b);         /* what libssh held back */
+/* Passing bytes on made room that nothing from outside will tell of: take another turn now. */
+bool flow_ready(const struct backend *b);
 bool flow_stopped(const struct backend *b); /* do not read from the target now */
 
 /* backend_limits.c */
