@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 import harness
 
@@ -151,6 +152,24 @@ class Devices(harness.SessionTest):
         self.record("admin-act", "forget")
         done = self.ssh("op2", "hv1", "true", env=self.answering("000000"))
         self.assertEqual(done.returncode, 255)
+
+    def test_an_expired_certificate_counts_as_none(self):
+        self.lab.write_conf("roles.d/short.yaml", "role: short\nmembers: [carol]\ntargets: {env: lab}\naccounts: [root]\n"
+                            "remember: 4s\nallow: {shell: false, exec: true}\n")
+        self.reload()
+        directory = self.lab.path("as", "carol")
+        done = subprocess.run([os.path.join(self.lab.build, "sallyport"), "login", "--dir", directory],
+                              env=self.lab.operator_env("carol"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=harness.TIMEOUT, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        time.sleep(5)
+        done = self.ssh("carol", "hv1", "true", env=self.answering("000000"))
+        self.assertEqual(done.returncode, 255)
+        self.shows(done, "Your remembered login ended at")
+        self.record("authentication", "expired")
+        self.assertEqual(self.records("session-start"), [])
+        os.unlink(self.lab.path("conf", "roles.d", "short.yaml"))
+        self.reload()
 
 
 class Forwarding(harness.SessionTest):
