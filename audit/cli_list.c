@@ -48,6 +48,24 @@ static const char *result_text(const struct session_summary *s)
     return !s->ended ? "open" : reason[0] ? reason : "ended";
 }
 
+/* What a reviewer wants first: how the command ended; how the session did, where that was not the
+ * operator's own closing; and what was refused. */
+static void outcome(const struct session_summary *s, char *out, size_t cap)
+{
+    const char *reason = result_text(s);
+    size_t n = 0;
+
+    out[0] = 0;
+    if (s->exits && s->exit_signal[0])
+        n = (size_t)snprintf(out, cap, "SIG%s", s->exit_signal);
+    else if (s->exits)
+        n = (size_t)snprintf(out, cap, "exit %" PRIu32, s->exit_status);
+    if (n < cap && (!s->ended || strcmp(reason, "client-closed") != 0 || (!s->exits && !s->denied)))
+        n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? ", " : "", reason);
+    if (n < cap && s->denied)
+        snprintf(out + n, cap - n, "%s%u refused", n ? ", " : "", s->denied);
+}
+
 static const char *cell(char out[CELL_MAX], const char *text)
 {
     return escape_text(out, CELL_MAX, text, strlen(text));
@@ -57,21 +75,18 @@ static void print_line(const struct session_summary *s)
 {
     char id[2 * RECORD_SESSION_ID + 1], time[CLOCK_TEXT], duration[DURATION_TEXT],
         target[CELL_MAX * 2];
-    char a[CELL_MAX], b[CELL_MAX], c[CELL_MAX], d[CELL_MAX], result[CELL_MAX + 24];
+    char a[CELL_MAX], b[CELL_MAX], c[CELL_MAX], d[CELL_MAX], result[2 * CELL_MAX];
 
     hex_encode(id, s->id, RECORD_SESSION_ID);
     snprintf(target, sizeof target, "%s@%s", cell(a, text_member(s->start, "account")),
              cell(b, text_member(s->start, "target")));
-    if (s->denied)
-        snprintf(result, sizeof result, "%s, %u refused", cell(a, result_text(s)), s->denied);
-    else
-        snprintf(result, sizeof result, "%s", cell(a, result_text(s)));
-    printf("%.12s  %s  %11s  %-12s %-18s %-16s %-10s %s", id, clock_iso_seconds(time, s->start_ns),
+    outcome(s, result, sizeof result);
+    printf("%.12s  %s  %9s  %-10s %-15s %-14s %-6s %s", id, clock_iso_seconds(time, s->start_ns),
            s->ended
                ? duration_text(duration, s->last_ns > s->start_ns ? s->last_ns - s->start_ns : 0)
                : "-",
            cell(b, text_member(s->start, "operator")), cell(c, text_member(s->start, "source")),
-           target, kind_text(s), result);
+           target, kind_text(s), cell(a, result));
     if (s->command)
         printf("  %s", cell(d, s->command));
     putchar('\n');
@@ -90,6 +105,11 @@ static json_t *to_json(const struct session_summary *s)
         "kind", kind_text(s), "result", result_text(s), "first_record", (json_int_t)s->first,
         "records", (json_int_t)s->records, "bytes_in", (json_int_t)s->bytes_in, "bytes_out",
         (json_int_t)s->bytes_out, "refused", (json_int_t)s->denied, "pty", s->has_pty);
+    json_object_set_new(j, "exit_status",
+                        s->exits && !s->exit_signal[0] ? json_integer(s->exit_status)
+                                                       : json_null());
+    json_object_set_new(j, "exit_signal",
+                        s->exit_signal[0] ? json_string(s->exit_signal) : json_null());
     json_object_set(j, "started_with", s->start);
     json_object_set_new(j, "ended_with", s->finish ? json_incref(s->finish) : json_null());
     json_object_set_new(j, "command", s->command ? json_string(s->command) : json_null());
@@ -102,7 +122,7 @@ static void print_all(const struct session_list *list, const struct filter *f, b
     size_t shown = 0;
 
     if (!json)
-        printf("%-12s  %-20s  %11s  %-12s %-18s %-16s %-10s %s\n", "SESSION", "START (UTC)",
+        printf("%-12s  %-20s  %9s  %-10s %-15s %-14s %-6s %s\n", "SESSION", "START (UTC)",
                "DURATION", "OPERATOR", "SOURCE", "TARGET", "KIND", "RESULT");
     for (size_t i = 0; i < list->count; i++) {
         if (!wanted(&list->at[i], f))

@@ -84,6 +84,13 @@ static void note_exec(struct session_summary *s, const struct record *r, const j
     const char *kind = json_string_value(json_object_get(j, "kind"));
     const char *command = json_string_value(json_object_get(j, "command"));
 
+    if (event && strcmp(event, "exit") == 0) {
+        const char *signal = json_string_value(json_object_get(j, "signal"));
+
+        s->exits++;
+        snprintf(s->exit_signal, sizeof s->exit_signal, "%s", signal ? signal : "");
+        s->exit_status = (uint32_t)json_integer_value(json_object_get(j, "status"));
+    }
     if (!event || strcmp(event, "start") != 0)
         return;
     s->shell = s->shell || (kind && strcmp(kind, "shell") == 0);
