@@ -8,8 +8,9 @@
  * A table holds
  *
  *     LINK(link, first, second)
- *     STATE(link, name, bit)                                  one line per state of the receiver
- *     MESSAGE(link, name, number, DOWN|UP, states, ONCE|MANY, reply number or 0, descriptors, fields...)
+ *     STATE(link, name, bit)                         one line per state of the receiver
+ *     MESSAGE(link, name, number, DOWN|UP, states, ONCE|MANY, reply number or 0, descriptors,
+ *             fields...)
  *
  * with the fields, separated by blanks only:
  *
@@ -32,25 +33,25 @@
 #include "base/link.h"
 
 #define LINK(table, first, second) extern const struct link_spec link_##table;
-#define STATE(table, name, bit) enum { table##_STATE_##name = 1u << (bit) };
-#define U8(n)          uint8_t n;
-#define U16(n)         uint16_t n;
-#define U32(n)         uint32_t n;
-#define U64(n)         uint64_t n;
-#define STR(n, max)    char n[(max) + 1];
-#define SECRET(n, max) char n[(max) + 1];
-#define BYTES(n, size) uint8_t n[size];
-#define DATA(n, max)   struct bytes n;
-#define NOTHING        char nothing_;
+#define STATE(table, name, bit)    enum { table##_STATE_##name = 1u << (bit) };
+#define U8(n)                      uint8_t n;
+#define U16(n)                     uint16_t n;
+#define U32(n)                     uint32_t n;
+#define U64(n)                     uint64_t n;
+#define STR(n, max)                char n[(max) + 1];
+#define SECRET(n, max)             char n[(max) + 1];
+#define BYTES(n, size)             uint8_t n[size];
+#define DATA(n, max)               struct bytes n;
+#define NOTHING                    char nothing_;
 #define MESSAGE(table, name, number, direction, states, times, reply, fds, ...)                    \
     struct table##_##name {                                                                        \
         __VA_ARGS__                                                                                \
     };                                                                                             \
     enum { table##_##name##_NUMBER = (number) };                                                   \
     MUST_CHECK int table##_##name##_send(struct link *l, const struct table##_##name *m,           \
-                                        const int *fd, struct err *e);                             \
+                                         const int *fd, struct err *e);                            \
     MUST_CHECK int table##_##name##_decode(const struct frame *f, struct table##_##name *m,        \
-                                          struct err *e);
+                                           struct err *e);
 #include MSG_TABLE
 #undef MESSAGE
 #undef U8

@@ -74,6 +74,9 @@
 #undef DATA
 #undef NOTHING
 
+/* Passes 3 to 7 are statements and halves of declarations, which no formatter knows. */
+/* clang-format off */
+
 /* --- pass 3: printers */
 #define U8(n)          if (!rc) rc = link_print_u64(out, #n, m.n);
 #define U16(n)         U8(n)
@@ -152,6 +155,8 @@
 #undef LINK
 #undef MESSAGE
 
+/* clang-format on */
+
 /* --- pass 8: senders */
 #define LINK(table, first, second)
 #define U8(n)          wire_put_u8(&o.w, m->n);
@@ -165,7 +170,7 @@
 #define NOTHING        (void)m;
 #define MESSAGE(table, name, number_, direction_, states_, times_, reply_, fds_, ...)              \
     int table##_##name##_send(struct link *l, const struct table##_##name *m, const int *fd,       \
-                             struct err *e)                                                        \
+                              struct err *e)                                                       \
     {                                                                                              \
         uint8_t fixed[table##_##name##_FIXED];                                                     \
         struct link_out o;                                                                         \

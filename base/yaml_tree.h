@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * YAML as a tree whose every node knows its line and column, built on libyaml's events. Aliases,
- * anchors, tags, merge keys, duplicate keys, several documents, control characters, and anything over
- * the bounds below are errors with a position. All scalars are text; the getters convert.
- * Used by the supervisor (configuration) and by authd's loader (policy). Does no I/O. */
+ * anchors, tags, merge keys, duplicate keys, several documents, control characters, and anything
+ * over the bounds below are errors with a position. All scalars are text; the getters convert. Used
+ * by the supervisor (configuration) and by authd's loader (policy). Does no I/O. */
 #ifndef SALLYPORT_BASE_YAML_TREE_H
 #define SALLYPORT_BASE_YAML_TREE_H
 
@@ -21,10 +21,10 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml_node {
     enum yaml_kind kind;
-    unsigned line, column; /* from 1 */
-    const char *text;      /* scalar: NUL-terminated, no NUL inside */
-    bool quoted;           /* scalar: was quoted, so `"true"` is text */
-    size_t count;          /* list: items; map: pairs */
+    unsigned line, column;    /* from 1 */
+    const char *text;         /* scalar: NUL-terminated, no NUL inside */
+    bool quoted;              /* scalar: was quoted, so `"true"` is text */
+    size_t count;             /* list: items; map: pairs */
     struct yaml_node **items; /* list: items; map: values */
     struct yaml_node **keys;  /* map only */
 };
@@ -45,7 +45,8 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 /* "NAME:LINE:COLUMN: " and the message. Returns ERR_SYNTAX. */
 int yaml_error(const struct yaml_doc *doc, const struct yaml_node *at, struct err *e,
                const char *format, ...) PRINTF_LIKE(4, 5);
-/* What a node is, for messages: `a list`, `a map`, `nothing`, or its text, quoted, escaped and cut. */
+/* What a node is, for messages: `a list`, `a map`, `nothing`, or its text, quoted, escaped and
+ * cut. */
 #define YAML_FOUND_MAX 280
 const char *yaml_found(const struct yaml_node *n, char out[YAML_FOUND_MAX]);
 
@@ -65,7 +66,8 @@ MUST_CHECK int yaml_word(const struct yaml_doc *doc, const struct yaml_node *n,
 /* Every key of map must be in known (NULL-terminated); the error names the nearest known word. */
 MUST_CHECK int yaml_only_keys(const struct yaml_doc *doc, const struct yaml_node *map,
                               const char *const *known, struct err *e);
-/* The nearest of words to text by edit distance, NULL when none is near (more than 1/3 of it wrong). */
+/* The nearest of words to text by edit distance, NULL when none is near (more than 1/3 of it
+ * wrong). */
 const char *nearest_word(const char *text, const char *const *words);
 
 /* Conversions; each error says what was found and what is expected. */

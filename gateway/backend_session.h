@@ -262,11 +262,11 @@ void requests_clear(struct channel *ch);
 void flow_callbacks(struct channel *ch);
 void flow_input(struct channel *ch, struct bytes bytes);
 void flow_credit(struct channel *ch, uint32_t bytes);
-void flow_record(struct backend *b);        /* queued bytes become records */
-void flow_record_full(struct backend *b);   /* only whole segments, between two reads */
-void flow_forward(struct backend *b);       /* durable input goes to the target */
-void flow_deliver(struct backend *b);       /* settled output goes to the frontend */
-void flow_fetch(struct backend *b);         /* what libssh held back */
+void flow_record(struct backend *b);      /* queued bytes become records */
+void flow_record_full(struct backend *b); /* only whole segments, between two reads */
+void flow_forward(struct backend *b);     /* durable input goes to the target */
+void flow_deliver(struct backend *b);     /* settled output goes to the frontend */
+void flow_fetch(struct backend *b);       /* what libssh held back */
 /* Passing bytes on made room that nothing from outside will tell of: take another turn now. */
 bool flow_ready(const struct backend *b);
 bool flow_stopped(const struct backend *b); /* do not read from the target now */

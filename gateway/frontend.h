@@ -172,7 +172,7 @@ struct frontend {
     bool queue_empty;         /* libssh has no message for us */
     struct link *login, *trail, *relay;
     bool relay_gone; /* it cannot be sent to; its last words are read */
-    bool ready; /* the backend has its target */
+    bool ready;      /* the backend has its target */
     struct frontend_login log_in;
     ssh_message waiting[FRONTEND_WAITING_MAX];
     unsigned waiting_count;

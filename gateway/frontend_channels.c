@@ -260,9 +260,9 @@ void channels_messages(struct frontend *f)
 
 /* --- steps of every turn */
 
-/* OpenSSH closes a channel by itself as soon as both ends of file have passed, and still waits for the
- * exit status (mux clients have no other way to it). Such a close asks for nothing: the target's own
- * close ends the channel. Any other one gives the channel up. */
+/* OpenSSH closes a channel by itself as soon as both ends of file have passed, and still waits for
+ * the exit status (mux clients have no other way to it). Such a close asks for nothing: the
+ * target's own close ends the channel. Any other one gives the channel up. */
 static bool given_up(const struct frontend_channel *c)
 {
     return c->close_seen && !(c->stage == CHANNEL_RUNNING && c->in.eof && c->out.eof_sent);

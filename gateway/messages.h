@@ -34,9 +34,9 @@ enum listener_stage { STAGE_TLS = 1, STAGE_REQUEST = 2, STAGE_DEADLINE = 3, STAG
 
 /* login.answer */
 enum login_verdict {
-    LOGIN_FAILED = 0,    /* try another key; after too many: disconnect */
-    LOGIN_ASK_CODE = 1,  /* first factor noted; ask for a code, text is the instruction */
-    LOGIN_SUCCESS = 2,   /* both factors */
+    LOGIN_FAILED = 0,   /* try another key; after too many: disconnect */
+    LOGIN_ASK_CODE = 1, /* first factor noted; ask for a code, text is the instruction */
+    LOGIN_SUCCESS = 2,  /* both factors */
 };
 
 /* relay.start */
@@ -44,7 +44,7 @@ enum start_kind { START_SHELL = 0, START_EXEC = 1, START_SUBSYSTEM = 2 };
 
 /* relay.refused */
 enum refused_kind {
-    REFUSED_DIRECT_TCPIP = 1, /* -L, -D, -J, -W */
+    REFUSED_DIRECT_TCPIP = 1,  /* -L, -D, -J, -W */
     REFUSED_TCPIP_FORWARD = 2, /* -R */
     REFUSED_X11 = 3,
     REFUSED_AGENT = 4,
@@ -67,20 +67,20 @@ enum trail_producer {
     PRODUCER_AUDITD = 16, /* no link: auditd itself */
 };
 
-/* Credit that each direction of a channel starts with. 1 MiB holds the bytes that are under way while
- * a batch of records becomes durable (2 ms at 500 MB/s); two of them per busy channel stay far
- * below the 8 MiB that a stalled session may cost. */
+/* Credit that each direction of a channel starts with. 1 MiB holds the bytes that are under way
+ * while a batch of records becomes durable (2 ms at 500 MB/s); two of them per busy channel stay
+ * far below the 8 MiB that a stalled session may cost. */
 #define RELAY_WINDOW (1024u * 1024u)
 /* Bytes of one input or output frame, and of one record's payload made from it. */
-#define RELAY_CHUNK 32768u
+#define RELAY_CHUNK        32768u
 #define RELAY_CHANNELS_MAX 10u
 
 /* Exit statuses with which the gateway itself refuses, after sysexits(3); docs list them. */
 enum gateway_exit {
-    EXIT_TARGET_DOWN = 69,  /* EX_UNAVAILABLE: the target or its key is not right */
-    EXIT_TRAIL = 74,        /* EX_IOERR: the trail cannot be written */
-    EXIT_TRY_AGAIN = 75,    /* EX_TEMPFAIL: limits, restarts */
-    EXIT_REFUSED = 77,      /* EX_NOPERM: policy, lock */
+    EXIT_TARGET_DOWN = 69, /* EX_UNAVAILABLE: the target or its key is not right */
+    EXIT_TRAIL = 74,       /* EX_IOERR: the trail cannot be written */
+    EXIT_TRY_AGAIN = 75,   /* EX_TEMPFAIL: limits, restarts */
+    EXIT_REFUSED = 77,     /* EX_NOPERM: policy, lock */
 };
 
 #endif

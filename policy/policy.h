@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A policy set: operators, targets, roles; and the decision, a pure function of the set and a request.
- * Nothing here does I/O or reads a clock. Immutable after loading. */
+ * A policy set: operators, targets, roles; and the decision, a pure function of the set and a
+ * request. Nothing here does I/O or reads a clock. Immutable after loading. */
 #ifndef SALLYPORT_POLICY_POLICY_H
 #define SALLYPORT_POLICY_POLICY_H
 
@@ -16,8 +16,8 @@
 
 struct policy; /* opaque */
 
-/* Parses and checks a whole bundle (policy/bundle.h). NULL on error: the first error, with file, line, column,
- * found, expected. warnings may be NULL, else gets one line each. */
+/* Parses and checks a whole bundle (policy/bundle.h). NULL on error: the first error, with file,
+ * line, column, found, expected. warnings may be NULL, else gets one line each. */
 struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e);
 void policy_free(struct policy *p);
 const uint8_t *policy_hash(const struct policy *p); /* 32 bytes */
@@ -52,7 +52,8 @@ size_t policy_operator_count(const struct policy *p);
 const struct policy_operator *policy_operator_at(const struct policy *p, size_t i);
 const struct policy_operator *policy_operator_named(const struct policy *p, const char *name);
 /* The operator who owns this public key; keys are unique over the set. */
-const struct policy_operator *policy_operator_of_key(const struct policy *p, const void *blob, size_t len);
+const struct policy_operator *policy_operator_of_key(const struct policy *p, const void *blob,
+                                                     size_t len);
 size_t policy_target_count(const struct policy *p);
 const struct policy_target *policy_target_at(const struct policy *p, uint32_t index);
 const struct policy_target *policy_target_named(const struct policy *p, const char *name);
@@ -62,7 +63,7 @@ enum ability {
     ABILITY_SHELL = 1,
     ABILITY_EXEC = 2,
     ABILITY_PTY = 4,
-    ABILITY_SFTP = 8,    /* parsed, not granted in this version */
+    ABILITY_SFTP = 8, /* parsed, not granted in this version */
     ABILITY_FORWARD = 16,
 };
 enum record_mode { RECORD_STRICT = 0, RECORD_SYNC_ALL = 1 };
@@ -71,8 +72,8 @@ enum factor { FACTOR_KEY = 1, FACTOR_PASSWORD = 2, FACTOR_TOTP = 4, FACTOR_REMEM
 struct policy_request {
     const char *operator_name, *target, *account;
     struct address source;
-    uint64_t now_s;         /* real time, for windows */
-    uint32_t factors;       /* bits of enum factor that were used in this login */
+    uint64_t now_s;            /* real time, for windows */
+    uint32_t factors;          /* bits of enum factor that were used in this login */
     uint64_t remembered_age_s; /* age of the certificate when FACTOR_REMEMBERED */
 };
 
@@ -81,20 +82,25 @@ struct policy_decision {
     uint32_t abilities;
     enum record_mode record;
     uint64_t idle_s, max_s; /* 0: no limit */
-    char path[1000];        /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
-    char reason[1000];      /* denied: for the operator, after both factors: what failed and whom to ask */
-    char token[32];         /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old" */
+    /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
+    char path[1000];
+    /* denied: for the operator, after both factors: what failed and whom to ask */
+    char reason[1000];
+    /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old" */
+    char token[32];
     struct rule_set *rules; /* NULL: none; freed by policy_decision_clear */
 };
-/* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any error. */
-MUST_CHECK int policy_decide(const struct policy *p, const struct policy_request *r, struct policy_decision *out,
-                             struct err *e);
+/* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any
+ * error. */
+MUST_CHECK int policy_decide(const struct policy *p, const struct policy_request *r,
+                             struct policy_decision *out, struct err *e);
 void policy_decision_clear(struct policy_decision *d);
 
 /* The longest `remember` over the operator's roles (seconds, 0: none): a certificate's life. */
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
 
-/* The addresses alone, for the supervisor: fills *count and returns an array indexed by inventory index; free it. */
+/* The addresses alone, for the supervisor: fills *count and returns an array indexed by inventory
+ * index; free it. */
 struct policy_target_address {
     char name[TARGET_NAME_MAX + 1];
     struct address address;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fuzzes the decoder and the printer of every message of every link: the first byte chooses the link, the
- * second the message, the rest is its fields. A decoder must refuse or take every byte; what it took
- * must print, without the secrets.
+ * Fuzzes the decoder and the printer of every message of every link: the first byte chooses the
+ * link, the second the message, the rest is its fields. A decoder must refuse or take every byte;
+ * what it took must print, without the secrets.
  *
  *     ./configure --enable-fuzzers CC=clang && make fuzz_link && ./fuzz_link -max_total_time=60 */
 #include "gateway/messages.h"
