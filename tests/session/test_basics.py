@@ -155,7 +155,7 @@ class Terminal(harness.SessionTest):
         return child, controller
 
     def read_until(self, controller, pattern, seconds=20):
-        data, deadline = b"", time.time() + seconds
+        data, deadline = getattr(self, "unread", b""), time.time() + seconds
         while not (found := re.search(pattern, data)):
             if time.time() > deadline or not select.select([controller], [], [], deadline - time.time())[0]:
                 self.fail(f"not seen: {pattern!r} in {data!r}")
@@ -163,7 +163,7 @@ class Terminal(harness.SessionTest):
                 data += os.read(controller, 4096)
             except OSError:
                 self.fail(f"the terminal closed; not seen: {pattern!r} in {data!r}")
-        return found
+        self.unread = data[found.end():]
 
     def test_window_size_is_followed(self):
         child, controller = self.open_terminal("stty size; read x; stty size; echo $TERM", rows=33, columns=101)
