@@ -97,18 +97,75 @@ int config_dump(const struct config *c, struct buf *out)
     return rc;
 }
 
+/* English for a page: each sentence on a line of its own, quoted words in the page's quotes. */
+static int put_sentences(struct buf *out, const char *text)
+{
+    bool quoted = false;
+    int rc = 0;
+
+    for (const char *p = text; rc == 0 && *p; p++) {
+        if (*p == '`') {
+            rc = buf_printf(out, quoted ? "\\(cq" : "\\(oq");
+            quoted = !quoted;
+        } else if (p[0] == '.' && p[1] == ' ') {
+            rc = buf_printf(out, ".\n");
+            p++;
+        } else {
+            rc = buf_put(out, p, 1);
+        }
+    }
+    return rc;
+}
+
+/* What may stand there: how many, and of what. */
+static int put_bounds(struct buf *out, const struct config_key *k)
+{
+    int rc;
+
+    switch (k->type) {
+    case CONFIG_TYPE_NUMBER:
+        return buf_printf(out, "%llu to %llu %s", (unsigned long long)k->min,
+                          (unsigned long long)k->max, k->unit);
+    case CONFIG_TYPE_DURATION:
+        rc = put_duration(out, k->min);
+        if (rc == 0)
+            rc = buf_printf(out, " to ");
+        return rc < 0 ? rc : put_duration(out, k->max);
+    case CONFIG_TYPE_ENDPOINTS:
+    case CONFIG_TYPE_PREFIXES:
+    case CONFIG_TYPE_USERS:
+        return buf_printf(out, "a list of %llu to %llu %s", (unsigned long long)k->min,
+                          (unsigned long long)k->max, k->unit);
+    default:
+        return buf_printf(out, "%s", k->unit);
+    }
+}
+
+static int put_item(struct buf *out, const struct config_key *k)
+{
+    const char *standard = k->default_yaml;
+    int rc = buf_printf(out, ".It Cm %s%s%s\n", k->section, k->section[0] ? "." : "", k->key);
+
+    if (rc == 0)
+        rc = put_sentences(out, k->help);
+    if (rc == 0)
+        rc = buf_printf(out, "\n(");
+    if (rc == 0)
+        rc = put_bounds(out, k);
+    if (rc == 0)
+        rc = buf_printf(out, "; ");
+    if (rc < 0)
+        return rc;
+    if (!standard)
+        return buf_printf(out, "required)\n");
+    return buf_printf(out, "default: %s)\n", strcmp(standard, "\"\"") == 0 ? "empty" : standard);
+}
+
 int config_document(struct buf *out)
 {
     int rc = buf_printf(out, ".Bl -tag -width Ds\n");
 
-    for (size_t i = 0; rc == 0 && i < config_key_count; i++) {
-        const struct config_key *k = &config_keys[i];
-        rc = buf_printf(out, ".It Cm %s%s%s\n%s\n(%s", k->section, k->section[0] ? "." : "", k->key,
-                        k->help, k->unit);
-        if (rc == 0)
-            rc = k->default_yaml ? buf_printf(out, "; default: %s)\n",
-                                              k->default_yaml[0] ? k->default_yaml : "none")
-                                 : buf_printf(out, "; required)\n");
-    }
+    for (size_t i = 0; rc == 0 && i < config_key_count; i++)
+        rc = put_item(out, &config_keys[i]);
     return rc < 0 ? rc : buf_printf(out, ".El\n");
 }
