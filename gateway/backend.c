@@ -22,7 +22,10 @@
 #define TRAIL_QUEUE_MAX (1024u * 1024u)
 #define RELAY_QUEUE_MAX (512u * 1024u)
 #define GRANT_QUEUE_MAX (16u * 1024u)
-#define CONNECT_MS      10000u /* when the supervisor did not say */
+/* Freed memory stays in the heap during a burst, or each turn would give pages back and fault them
+ * in again; give_memory_back follows when it is quiet. Above what a session may hold. */
+#define HEAP_KEPT  (8 * 1024 * 1024)
+#define CONNECT_MS 10000u /* when the supervisor did not say */
 
 enum { POLL_TARGET, POLL_RELAY, POLL_GRANT, POLL_TRAIL, POLL_COUNT };
 
@@ -39,6 +42,7 @@ int backend_start(const struct forkserver_start *start, void **data, struct err 
     if (RAND_bytes(seed, sizeof seed) != 1 ||
         EVP_Digest(seed, sizeof seed, digest, &n, EVP_sha256(), NULL) != 1)
         return err_set(e, ERR_CRYPTO, "OpenSSL does not start");
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     connect_ms = start->connect_ms > 0 ? start->connect_ms : CONNECT_MS;
     *data = &connect_ms;
     return 0;
@@ -166,6 +170,7 @@ out:
     if (b != NULL) {
         target_close(b);
         channels_clear(b);
+        target_clear(b);
         link_free(b->relay);
         link_free(b->grant);
         link_free(b->trail.link);
