@@ -14,7 +14,7 @@
 /* Twice the connections that a gateway can be configured for (a frontend and a backend each), and
  * the supervisor and authd. */
 #define PRODUCERS_MAX 4096u
-/* A producer's turn: eight full records, about 1 ms of SHA-256. */
+/* A producer's turn: four full records, about 1 ms of SHA-256. */
 #define TURN_BYTES  (256u * 1024u)
 #define TURN_FRAMES 64u
 /* An ack is 18 bytes. A producer that leaves 3,000 of them unread does not listen. */

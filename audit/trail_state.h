@@ -9,7 +9,7 @@
 #include "audit/trail_sync.h"
 #include "base/json_out.h"
 
-/* Large enough that a write(2) of 32 KiB records costs little per byte, and holds the longest
+/* Large enough that a write(2) of bulk records costs little per byte, and holds the longest
  * record. */
 #define TRAIL_BATCH (RECORD_HEADER_SIZE + RECORD_PAYLOAD_MAX + 1024u * 1024u)
 /* Sessions that are over stay known for so long, for a decision that names one late. */

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 
-/* Frames of one link in one turn: 1 MiB of credit is 32 of them. */
+/* Frames of one link in one turn: 1 MiB of credit is 16 of them. */
 #define FRAMES_PER_TURN 64
 /* Output of gateway commands has no credit: authd is not listened to above this. */
 #define GATEWAY_OUTPUT_SOFT (256u * 1024)

@@ -72,7 +72,7 @@ enum trail_producer {
  * far below the 8 MiB that a stalled session may cost. */
 #define RELAY_WINDOW (1024u * 1024u)
 /* Bytes of one input or output frame, and of one record's payload made from it. */
-#define RELAY_CHUNK        32768u
+#define RELAY_CHUNK        65536u
 #define RELAY_CHANNELS_MAX 10u
 
 /* Exit statuses with which the gateway itself refuses, after sysexits(3); docs list them. */

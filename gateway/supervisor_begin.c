@@ -13,7 +13,7 @@
 #include "gateway/forkserver.h"
 #include "gateway/supervisor.h"
 
-/* Send buffers. The kernel counts a frame of 32 KiB as 40 KiB or so; each holds what may be under
+/* Send buffers. The kernel counts a frame of 64 KiB as 72 KiB or so; each holds what may be under
  * way: a window of output (1 MiB) on the relay, a batch of records on the trail. */
 #define STREAM_SNDBUF (512u * 1024)
 #define LOGIN_SNDBUF  (128u * 1024)
