@@ -100,6 +100,8 @@ static bool from_gateway(struct pump *p, struct err *e)
         if (n > 0) {
             p->down.len += (size_t)n;
             moved = true;
+            if (!SSL_has_pending(p->ssl))
+                break; /* passed on before TLS is asked for more */
             continue;
         }
         why = SSL_get_error(p->ssl, n);

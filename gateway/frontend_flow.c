@@ -16,10 +16,10 @@
 #include "gateway/frontend.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
-/* Credit is given back in steps of this, or when nothing is left to write. */
+/* Credit is given back in steps of this, so that an echoed keystroke does not cost a frame. */
 #define OUTPUT_CREDIT_STEP (RELAY_WINDOW / 8)
 /* Frames to the backend in one turn, so that the other direction gets its turn (2 MiB). */
-#define INPUT_FRAMES 64
+#define INPUT_FRAMES 32
 /* Rounds of writes in one turn. */
 #define OUTPUT_ROUNDS 8
 
@@ -205,7 +205,7 @@ static void give_credit(struct frontend *f, struct frontend_channel *c)
     if (!c->relayed || c->up_seen || c->down_sent || !f->relay || used <= queued)
         return;
     m.bytes = (uint32_t)(used - queued);
-    if (m.bytes < OUTPUT_CREDIT_STEP && queued > 0)
+    if (m.bytes < OUTPUT_CREDIT_STEP)
         return;
     out->window += m.bytes;
     if (relay_output_credit_send(f->relay, &m, NULL, &e) != 0)

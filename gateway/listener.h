@@ -44,10 +44,11 @@ struct peer {
     int fd, stream; /* stream -1: none */
     SSL *ssl;
     struct event *on_fd, *on_stream, *deadline;
-    bool linger;     /* the deadline ends a good-bye, not a handshake */
-    bool expired;    /* the client's certificate is, and nothing else is wrong with it */
-    bool told_ready; /* the supervisor knows it as `ready`: its end is `closed` */
-    uint8_t stage;   /* enum listener_stage, for `failed` */
+    struct event *on_room; /* added while bytes wait for the stream */
+    bool linger;           /* the deadline ends a good-bye, not a handshake */
+    bool expired;          /* the client's certificate is, and nothing else is wrong with it */
+    bool told_ready;       /* the supervisor knows it as `ready`: its end is `closed` */
+    uint8_t stage;         /* enum listener_stage, for `failed` */
     char reason[201];
     /* From the operator to the frontend, and back. Only what could not be written at once waits. */
     struct buf up, down;

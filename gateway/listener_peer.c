@@ -23,6 +23,9 @@
 #define CERTIFICATE_MAX 4096
 
 #define STEP_EVENTS     (EV_READ | EV_WRITE | EV_ET | EV_PERSIST)
+/* A stream tells of room after every read at its other end, which only a full one cares for. */
+#define STREAM_EVENTS (EV_READ | EV_ET | EV_PERSIST)
+#define ROOM_EVENTS   (EV_WRITE | EV_ET)
 
 static void peer_step(struct peer *p);
 
@@ -91,6 +94,8 @@ static void peer_close(struct peer *p)
         event_free(p->on_fd);
     if (p->on_stream)
         event_free(p->on_stream);
+    if (p->on_room)
+        event_free(p->on_room);
     if (p->deadline)
         event_free(p->deadline);
     SSL_free(p->ssl);
@@ -298,6 +303,10 @@ static void peer_step(struct peer *p)
     }
     if (p->phase >= PEER_WAITING && pump_leaving(p))
         set_linger(p);
+    if (p->on_room && buf_len(&p->up) > 0 && event_add(p->on_room, NULL) < 0) {
+        p->failed = true;
+        done = false;
+    }
     if (!done)
         event_active(p->on_fd, EV_READ, 1);
 }
@@ -311,8 +320,9 @@ void peer_stream(struct peer *p, int fd)
     p->stream = fd;
     p->phase = PEER_PUMP;
     if (evutil_make_socket_nonblocking(fd) == 0)
-        p->on_stream = event_new(p->l->base, fd, STEP_EVENTS, on_event, p);
-    if (!p->on_stream || event_add(p->on_stream, NULL) < 0)
+        p->on_stream = event_new(p->l->base, fd, STREAM_EVENTS, on_event, p);
+    p->on_room = event_new(p->l->base, fd, ROOM_EVENTS, on_event, p);
+    if (!p->on_stream || !p->on_room || event_add(p->on_stream, NULL) < 0)
         p->failed = true;
     peer_step(p);
 }

@@ -75,10 +75,12 @@ static enum moved move_up(struct peer *p)
     }
     while (len + 16384 <= LISTENER_CHUNK && moved == MOVED) {
         int n = SSL_read(p->ssl, scratch + len, (int)(LISTENER_CHUNK - len));
-        if (n > 0)
-            len += (size_t)n;
-        else
+        if (n <= 0)
             moved = judge(p, n);
+        else
+            len += (size_t)n;
+        if (n > 0 && !SSL_has_pending(p->ssl))
+            break; /* passed on before TLS is asked for more */
     }
     p->bytes_in += len;
     if (len == 0)
