@@ -17,6 +17,7 @@
 #define PEM_BEGIN   "-----BEGIN "
 #define PEM_END     "-----END "
 #define NO_REMEMBER "none of your roles allows a remembered login: a code is asked for every time"
+#define OLD_CODE    "this login's code is too old for a remembered login: connect again"
 
 struct gateway_login {
     struct buf line;    /* what has come of the line under way */
@@ -51,6 +52,14 @@ static uint64_t remember_s(const struct connection *c)
     return policy_remember_s(c->a->world.policy, c->login.operator_name);
 }
 
+/* When the code was taken from which a remembered login counts: a connection that is kept open does
+ * not make it younger. */
+static uint64_t code_s(const struct gateway_channel *ch)
+{
+    const struct connection *c = ch->g->c;
+    return c->login.enrolment ? authd_now_s(c->a) : c->login.code_s;
+}
+
 static void offer_secret(struct gateway_channel *ch)
 {
     const struct connection *c = ch->g->c;
@@ -81,6 +90,10 @@ void gateway_login_start(struct gateway_channel *ch)
         fail(ch, EXIT_REFUSED, NO_REMEMBER);
         return;
     }
+    if (!c->login.enrolment && c->login.code_s + remember_s(c) <= authd_now_s(c->a)) {
+        fail(ch, EXIT_REFUSED, OLD_CODE);
+        return;
+    }
     if (!(ch->login = calloc(1, sizeof *ch->login))) {
         fail(ch, EXIT_TRY_AGAIN, "out of memory");
         return;
@@ -102,7 +115,7 @@ static int make_certificate(struct gateway_channel *ch, struct err *e)
     if (!login->has_request || life_s == 0)
         return 0;
     return device_ca_issue(c->a->world.ca, buf_head(&login->request), buf_len(&login->request),
-                           c->login.operator_name, authd_now_s(c->a), life_s, &login->certificate,
+                           c->login.operator_name, code_s(ch), life_s, &login->certificate,
                            &login->pem, e);
 }
 
@@ -118,7 +131,8 @@ static int put_certificate(struct connection *c, const struct gateway_login *log
     return store_certificate_put(c->a->world.store, login->certificate.serial, &row, e);
 }
 
-/* All or nothing. A new second factor ends what the old one had opened. */
+/* All or nothing. The token that let this login in is redeemed once, though several connections may
+ * have come with it. A new second factor ends what the old one had opened. */
 static int store_all(struct connection *c, const struct gateway_login *login, struct err *e)
 {
     struct store *s = c->a->world.store;
@@ -126,11 +140,11 @@ static int store_all(struct connection *c, const struct gateway_login *login, st
     unsigned count;
     int rc = store_begin(s, e);
     if (rc == 0 && login->totp) {
-        rc = store_operator_set_totp(s, name, login->totp, login->step, e);
+        rc = store_enrolment_redeem(s, name, c->login.enrolment_hash, authd_now_s(c->a), e);
+        if (rc == 0)
+            rc = store_operator_set_totp(s, name, login->totp, login->step, e);
         if (rc == 0)
             rc = store_certificates_end(s, name, "re-enrolled", authd_now_s(c->a), &count, e);
-        if (rc == 0)
-            rc = store_enrolment_end(s, name, e);
     }
     if (rc == 0)
         rc = put_certificate(c, login, e);
@@ -149,13 +163,20 @@ static void finish_recorded(void *arg, uint64_t conn, int rc)
         return;
     struct gateway_login *login = ch->login;
     struct connection *c = ch->g->c;
-    if (store_all(c, login, &e) < 0) {
+    rc = store_all(c, login, &e);
+    if (rc == ERR_DENIED) {
+        authd_alarm(c->a, conn, c->login.operator_name, "enrolment-refused", e.text);
+        fail(ch, EXIT_REFUSED, "this enrolment token was redeemed, replaced, or has expired");
+        return;
+    }
+    if (rc < 0) {
         log_error("store", "conn=%llu text=\"%s\"", (unsigned long long)conn, e.text);
         fail(ch, EXIT_TRY_AGAIN, "the gateway's state cannot be written now");
         return;
     }
     if (login->totp) {
         c->login.enrolment = false;
+        c->login.code_s = authd_now_s(c->a);
         c->login.factors = FACTOR_KEY | FACTOR_TOTP;
         gateway_print(ch, 0, "ok\n");
     }

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/enrol.h"
 #include "auth/second_factor.h"
 #include "auth/vault.h"
 #include "base/clock.h"
@@ -211,9 +210,9 @@ static int check_token(struct login *l, const struct login_world *w, const char 
     memset(out, 0, sizeof *out);
     if (rc == 0)
         rc = store_enrolment_try(w->store, l->operator_name, hash, now_s, e);
-    wipe(hash, sizeof hash);
     if (rc == 0) {
         out->verdict = CODE_RIGHT;
+        memcpy(l->enrolment_hash, hash, sizeof l->enrolment_hash);
         return 0;
     }
     if (rc != ERR_DENIED && rc != ERR_SYNTAX)
@@ -264,6 +263,7 @@ void login_code(struct login *l, const struct login_world *w, const char *answer
     if (o.verdict == CODE_RIGHT) {
         l->phase = LOGIN_DONE;
         l->enrolment = token;
+        l->code_s = now_s;
         l->factors = token ? FACTOR_KEY : FACTOR_KEY | FACTOR_TOTP;
         reply(r, LOGIN_SUCCESS, token ? "enrolment" : "code", "%s", "");
     } else if (o.verdict == CODE_USED) {

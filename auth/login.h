@@ -16,6 +16,7 @@
 
 #include "auth/destination.h"
 #include "auth/device_ca.h"
+#include "auth/enrol.h"
 #include "auth/lockout.h"
 #include "auth/store.h"
 #include "base/err.h"
@@ -58,6 +59,8 @@ struct login {
     /* What was verified. */
     uint32_t factors; /* bits of enum factor */
     bool enrolment;   /* by an enrolment token: it opens nothing but the enrolment */
+    uint8_t enrolment_hash[ENROL_HASH_BYTES]; /* of that token: it is redeemed once */
+    uint64_t code_s; /* when the code was taken; a device's certificate counts from then */
     uint64_t remembered_issued_s;
     char foreign_operator[65]; /* whose certificate this device presented instead, or empty */
 

@@ -59,7 +59,7 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ENROLMENT_TRY] =
         "UPDATE enrolment SET tries=tries-1 WHERE operator=?1 AND tries>0 AND expires>?2",
     [STMT_ENROLMENT_MATCH] = "SELECT hash FROM enrolment WHERE operator=?1",
-    [STMT_ENROLMENT_END] = "DELETE FROM enrolment WHERE operator=?1",
+    [STMT_ENROLMENT_REDEEM] = "DELETE FROM enrolment WHERE operator=?1 AND hash=?2 AND expires>?3",
     [STMT_ENROLMENT_READ] =
         "SELECT expires FROM enrolment WHERE operator=?1 AND tries>0 AND expires>?2",
     [STMT_CERTIFICATE_PUT] = "INSERT INTO certificate(serial, operator, fingerprint, issued,"

@@ -70,7 +70,10 @@ MUST_CHECK int store_enrolment_put(struct store *s, const char *name,
 MUST_CHECK int store_enrolment_try(struct store *s, const char *name,
                                    const uint8_t hash[STORE_HASH_BYTES], uint64_t now_s,
                                    struct err *e);
-MUST_CHECK int store_enrolment_end(struct store *s, const char *name, struct err *e);
+/* Ends this very token, which a login was let in by. ERR_DENIED: it has ended meanwhile. */
+MUST_CHECK int store_enrolment_redeem(struct store *s, const char *name,
+                                      const uint8_t hash[STORE_HASH_BYTES], uint64_t now_s,
+                                      struct err *e);
 /* *expires_s 0: none pending. */
 MUST_CHECK int store_enrolment_read(struct store *s, const char *name, uint64_t now_s,
                                     uint64_t *expires_s, struct err *e);

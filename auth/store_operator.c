@@ -123,9 +123,17 @@ int store_enrolment_try(struct store *s, const char *name, const uint8_t hash[ST
     return 0;
 }
 
-int store_enrolment_end(struct store *s, const char *name, struct err *e)
+int store_enrolment_redeem(struct store *s, const char *name, const uint8_t hash[STORE_HASH_BYTES],
+                           uint64_t now_s, struct err *e)
 {
-    return store_run(s, store_bind(s, STMT_ENROLMENT_END, "t", name), NULL, e);
+    int changes;
+    int rc = store_run(s,
+                       store_bind(s, STMT_ENROLMENT_REDEEM, "tbi", name, (const void *)hash,
+                                  (size_t)STORE_HASH_BYTES, now_s),
+                       &changes, e);
+    if (rc == 0 && changes != 1)
+        rc = err_set(e, ERR_DENIED, "the enrolment token was redeemed, replaced, or has expired");
+    return rc;
 }
 
 int store_enrolment_read(struct store *s, const char *name, uint64_t now_s, uint64_t *expires_s,

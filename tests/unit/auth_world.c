@@ -348,7 +348,7 @@ static void der_of(const char *pem, struct bytes *der)
     BIO_free(bio);
 }
 
-static void send_input(struct link *l, const char *text)
+void world_input(struct link *l, const char *text)
 {
     struct login_command_input m = {1, {(const uint8_t *)text, strlen(text)}};
     struct err e = ERR_INIT;
@@ -357,7 +357,7 @@ static void send_input(struct link *l, const char *text)
 
 /* Collects output until the command's end or until it contains a line's end; returns the exit
  * status or -1. */
-static int output(struct auth_world *w, struct link *l, char *out, size_t cap)
+int world_output(struct auth_world *w, struct link *l, char *out, size_t cap)
 {
     struct err e = ERR_INIT;
     struct frame f;
@@ -382,37 +382,55 @@ static int output(struct auth_world *w, struct link *l, char *out, size_t cap)
     }
 }
 
-struct secret *world_enrol(struct auth_world *w, const char *who, uint64_t conn, struct bytes *der)
+void world_token(struct auth_world *w, const char *who, char token[40])
 {
-    struct login_open open_message = {0};
-    struct login_command command = {.channel = 1, .command = "login"};
-    struct err e = ERR_INIT;
-    struct frame f;
-    char request[100], token[40], text[16384], code[8];
+    char request[100];
 
     snprintf(request, sizeof request, "{\"verb\":\"user-enroll\",\"operator\":\"%s\"}", who);
     char *reply = world_control(w, request);
     const char *at = strstr(reply, "spe-");
     cr_assert_not_null(at, "%s", reply);
-    snprintf(token, sizeof token, "%.33s", at);
+    snprintf(token, 40, "%.33s", at);
     free(reply);
+}
 
+struct link *world_login_command(struct auth_world *w, const char *who, uint64_t conn,
+                                 const char *code, struct secret **totp)
+{
+    struct login_open open_message = {0};
+    struct login_command command = {.channel = 1, .command = "login"};
+    struct err e = ERR_INIT;
+    struct frame f;
+    char text[16384];
     struct link *l = world_connect(w, conn, "gateway:22", NULL);
+
     cr_assert_eq(world_claim(w, l, who, NULL), LOGIN_ASK_CODE);
-    cr_assert_eq(world_code(w, l, token, NULL), LOGIN_SUCCESS);
+    cr_assert_eq(world_code(w, l, code, NULL), LOGIN_SUCCESS);
     cr_assert_eq(login_open_send(l, &open_message, NULL, &e), 0);
     world_expect(w, l, &f, login_gateway);
+    if (!totp)
+        return l;
     cr_assert_eq(login_command_send(l, &command, NULL, &e), 0);
-    cr_assert_eq(output(w, l, text, sizeof text), -1);
-    struct secret *totp = secret_of(text);
+    cr_assert_eq(world_output(w, l, text, sizeof text), -1);
+    *totp = secret_of(text);
+    return l;
+}
+
+struct secret *world_enrol(struct auth_world *w, const char *who, uint64_t conn, struct bytes *der)
+{
+    struct secret *totp;
+    char token[40], text[16384], code[8];
+
+    world_token(w, who, token);
+    struct link *l = world_login_command(w, who, conn, token, &totp);
     char *csr = lab_request("P-256");
-    send_input(l, csr);
-    send_input(l, "000\n");
-    cr_assert_eq(output(w, l, text, sizeof text), -1);
+    world_input(l, csr);
+    world_input(l, "000\n");
+    cr_assert_eq(world_output(w, l, text, sizeof text), -1);
     cr_expect_str_eq(text, "wrong 4\n");
-    send_input(l, world_totp(w, totp, 0, code));
-    send_input(l, "\n");
-    cr_assert_eq(output(w, l, text, sizeof text), 0, "%s", text);
+    world_input(l, world_totp(w, totp, 0, code));
+    world_input(l, "\n");
+    cr_assert_eq(world_output(w, l, text, sizeof text), 0, "%s", text);
     cr_assert_eq(strncmp(text, "ok\n-----BEGIN CERTIFICATE", 25), 0, "%s", text);
     if (der)
         der_of(text, der);

@@ -54,6 +54,16 @@ const char *world_totp(struct auth_world *w, const struct secret *totp, int step
 
 /* One request on the control socket, and the reply's line; free it. */
 char *world_control(struct auth_world *w, const char *request);
+/* A token for the operator. */
+void world_token(struct auth_world *w, const char *who, char token[40]);
+/* A login to the gateway itself with this code. With a token and totp not NULL also its command
+ * `login`, as far as the secret that is offered. */
+struct link *world_login_command(struct auth_world *w, const char *who, uint64_t conn,
+                                 const char *code, struct secret **totp);
+/* Input of the command on channel 1; and its output until it ends (its exit status) or asks on
+ * (-1). */
+void world_input(struct link *l, const char *text);
+int world_output(struct auth_world *w, struct link *l, char *out, size_t cap);
 /* Enrols an operator the way they do it. Returns the TOTP secret; der, if not NULL, gets the
  * device's certificate (free it). Uses connection number conn. */
 struct secret *world_enrol(struct auth_world *w, const char *who, uint64_t conn, struct bytes *der);
