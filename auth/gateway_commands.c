@@ -133,8 +133,12 @@ static void send_json(struct gateway_channel *ch, struct json_out *j, struct buf
     gateway_exit(ch, 0);
 }
 
+/* More are counted, not named. */
+#define ROLES_SHOWN 16
+
 struct identity {
-    const char *full_name;
+    const char *full_name, *role[ROLES_SHOWN];
+    size_t roles;
     char factors[100], until[CLOCK_TEXT];
     unsigned certificates;
     bool enrolled;
@@ -151,6 +155,7 @@ static void who(struct connection *c, struct identity *id)
 
     memset(id, 0, sizeof *id);
     id->full_name = op ? op->full_name : NULL;
+    id->roles = policy_roles_of(a->world.policy, c->login.operator_name, id->role, ROLES_SHOWN);
     login_factors_text(&c->login, id->factors);
     if (store_operator_read(a->world.store, c->login.operator_name, &row, &e) == 0)
         id->enrolled = row.totp != NULL;
@@ -162,23 +167,43 @@ static void who(struct connection *c, struct identity *id)
         clock_iso_seconds(id->until, until_s * 1000000000ull);
 }
 
+static size_t roles_named(const struct identity *id)
+{
+    return id->roles < ROLES_SHOWN ? id->roles : ROLES_SHOWN;
+}
+
+/* "kvm-operator, dba and 3 more" */
+static const char *roles_text(const struct identity *id, char *out, size_t cap)
+{
+    size_t at = 0;
+
+    out[0] = 0;
+    for (size_t i = 0; i < roles_named(id); i++)
+        at += (size_t)snprintf(out + at, cap - at, "%s%s", i ? ", " : "", id->role[i]);
+    if (id->roles > ROLES_SHOWN)
+        snprintf(out + at, cap - at, " and %zu more", id->roles - ROLES_SHOWN);
+    return id->roles ? out : "none: no target is open to you";
+}
+
 static void whoami(struct gateway_channel *ch, bool json)
 {
     struct connection *c = ch->g->c;
     const struct login *l = &c->login;
+    char roles[ROLES_SHOWN * 70 + 40]; /* a role's name has 64 bytes at most */
     struct identity id;
     struct json_out j;
     struct buf out;
 
     who(c, &id);
     if (!json) {
-        gateway_print(
-            ch, 0,
-            "operator    %s%s%s%s\ngateway     %s\nfrom        %s port %u\nkey         %s\n"
-            "logged in   %s\nenrolled    %s\nremembered  %s%s\n",
-            l->operator_name, id.full_name ? " (" : "", id.full_name ? id.full_name : "",
-            id.full_name ? ")" : "", c->a->gateway, l->source_text, l->port, l->fingerprint,
-            id.factors, id.enrolled ? "yes" : "no", id.certificates ? "until " : "no", id.until);
+        gateway_print(ch, 0,
+                      "operator    %s%s%s%s\nroles       %s\ngateway     %s\nfrom        %s port "
+                      "%u\nkey         %s\n"
+                      "logged in   %s\nenrolled    %s\nremembered  %s%s\n",
+                      l->operator_name, id.full_name ? " (" : "", id.full_name ? id.full_name : "",
+                      id.full_name ? ")" : "", roles_text(&id, roles, sizeof roles), c->a->gateway,
+                      l->source_text, l->port, l->fingerprint, id.factors,
+                      id.enrolled ? "yes" : "no", id.certificates ? "until " : "no", id.until);
         gateway_exit(ch, 0);
         return;
     }
@@ -186,6 +211,10 @@ static void whoami(struct gateway_channel *ch, bool json)
     json_begin(&j, &out);
     json_str(&j, "operator", l->operator_name);
     json_str(&j, "name", id.full_name);
+    json_open_array(&j, "roles");
+    for (size_t i = 0; i < roles_named(&id); i++)
+        json_str(&j, NULL, id.role[i]);
+    json_close(&j);
     json_str(&j, "gateway", c->a->gateway);
     json_str(&j, "source", l->source_text);
     json_u64(&j, "port", l->port);

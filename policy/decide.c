@@ -321,3 +321,21 @@ uint64_t policy_remember_s(const struct policy *p, const char *operator_name)
     }
     return longest;
 }
+
+size_t policy_roles_of(const struct policy *p, const char *operator_name, const char **names,
+                       size_t max)
+{
+    struct role_walk w;
+    size_t count = 0;
+    const char *via;
+    uint32_t op;
+
+    if (!table_get(&p->operator_by_name, operator_name, strlen(operator_name), &op))
+        return 0;
+    walk_begin(&w, p, &p->operators[op]);
+    for (const struct role *role; (role = walk_next(&w, p, &via)); count++) {
+        if (count < max)
+            names[count] = role->name;
+    }
+    return count;
+}

@@ -99,6 +99,11 @@ void policy_decision_clear(struct policy_decision *d);
 /* The longest `remember` over the operator's roles (seconds, 0: none): a certificate's life. */
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
 
+/* The names of the operator's roles, own and by group, each once, in the order of the set. Fills at
+ * most max of names, which belong to the set, and returns how many there are. */
+size_t policy_roles_of(const struct policy *p, const char *operator_name, const char **names,
+                       size_t max);
+
 /* The addresses alone, for the supervisor: fills *count and returns an array indexed by inventory
  * index; free it. */
 struct policy_target_address {

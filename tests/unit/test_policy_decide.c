@@ -231,6 +231,24 @@ Test(policy_decide, factors)
     policy_free(p);
 }
 
+Test(policy_decide, roles_of_an_operator)
+{
+    const char *names[2] = {NULL, NULL};
+    struct policy *p = load();
+    size_t count = policy_roles_of(p, "bob", names, 2);
+
+    cr_expect_eq(policy_roles_of(p, "bob", NULL, 0), count);
+    cr_assert_eq(count, 3);
+    cr_expect_str_eq(names[0], "base");
+    cr_expect_str_eq(names[1], "two");
+    names[1] = NULL;
+    cr_expect_eq(policy_roles_of(p, "bob", names, 1), count);
+    cr_expect_null(names[1]);
+    cr_expect_eq(policy_roles_of(p, "carol", names, 2), 1);
+    cr_expect_eq(policy_roles_of(p, "nobody", names, 2), 0);
+    policy_free(p);
+}
+
 Test(policy_decide, no_role)
 {
     struct err e = ERR_INIT;
