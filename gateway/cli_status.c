@@ -3,6 +3,7 @@
  * `sallyport status`: what authd and the supervisor say of themselves, by the control socket. */
 #include <getopt.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,89 +19,110 @@ static const char help[] =
     "  -c DIR       the configuration directory (default: " SALLYPORT_CONFDIR ")\n"
     "  --json       print JSON\n";
 
-#define COLUMNS_MAX 12
-
-static void scalar_text(const json_t *value, char out[256])
+/* A cell of a table: the member's text, or its number, "-" when it is not there. */
+static const char *cell(const json_t *object, const char *name, char out[256])
 {
+    const json_t *value = json_object_get(object, name);
+
     if (json_is_string(value))
         escape_text(out, 256, json_string_value(value), json_string_length(value));
     else if (json_is_integer(value))
         snprintf(out, 256, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        snprintf(out, 256, "%.3f", json_real_value(value));
     else
-        snprintf(out, 256, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
+        snprintf(out, 256, "-");
+    return out;
 }
 
-/* The members that the objects of a list have, in the order in which they first come. */
-static size_t find_columns(const json_t *list, const char *names[COLUMNS_MAX],
-                           size_t widths[COLUMNS_MAX])
+struct column {
+    const char *title, *member;
+};
+
+/* As wide as what stands in it; the last column has no blanks after it. */
+static void print_table(const json_t *rows, const struct column *columns, size_t count)
 {
-    size_t count = 0, i, column;
-    json_t *item, *value;
-    const char *key;
+    size_t width[8], i;
+    const json_t *row;
     char text[256];
-    json_array_foreach(list, i, item)
-    {
-        json_object_foreach(item, key, value)
+
+    for (size_t c = 0; c < count; c++) {
+        width[c] = strlen(columns[c].title);
+        json_array_foreach(rows, i, row)
         {
-            for (column = 0; column < count && strcmp(names[column], key) != 0; column++)
-                ;
-            if (column == COLUMNS_MAX)
-                continue;
-            if (column == count) {
-                names[count] = key;
-                widths[count++] = strlen(key);
-            }
-            scalar_text(value, text);
-            if (strlen(text) > widths[column])
-                widths[column] = strlen(text);
+            const size_t len = strlen(cell(row, columns[c].member, text));
+            if (len > width[c])
+                width[c] = len;
         }
+        printf("%-*s%s", c + 1 < count ? (int)width[c] : 0, columns[c].title,
+               c + 1 < count ? "  " : "\n");
     }
-    return count;
-}
-
-static void print_table(const json_t *list, int indent)
-{
-    const char *names[COLUMNS_MAX];
-    size_t widths[COLUMNS_MAX], count = find_columns(list, names, widths), i;
-    const json_t *item;
-    char text[256];
-    printf("%*s", indent, "");
-    for (size_t c = 0; c < count; c++)
-        printf("%-*s  ", (int)widths[c], names[c]);
-    putchar('\n');
-    json_array_foreach(list, i, item)
+    json_array_foreach(rows, i, row)
     {
-        printf("%*s", indent, "");
-        for (size_t c = 0; c < count; c++) {
-            scalar_text(json_object_get(item, names[c]), text);
-            printf("%-*s  ", (int)widths[c], text);
-        }
-        putchar('\n');
+        for (size_t c = 0; c < count; c++)
+            printf("%-*s%s", c + 1 < count ? (int)width[c] : 0, cell(row, columns[c].member, text),
+                   c + 1 < count ? "  " : "\n");
     }
 }
 
-/* Whatever is there, so that what a later version adds shows up by itself. */
-static void print_object(json_t *object, int indent)
+static long long number(const json_t *object, const char *name)
 {
-    const char *key;
-    json_t *value;
+    return (long long)json_integer_value(json_object_get(object, name));
+}
+
+static void print_sessions(const json_t *sessions)
+{
+    static const struct column columns[] = {{"OPERATOR", "operator"},     {"SOURCE", "source"},
+                                            {"TARGET", "target"},         {"ACCOUNT", "account"},
+                                            {"FACTORS", "factors"},       {"STATE", "state"},
+                                            {"STARTED (UTC)", "started"}, {"SESSION", "session"}};
+
+    if (json_array_size(sessions) == 0)
+        puts("no session runs");
+    else
+        print_table(sessions, columns, sizeof columns / sizeof *columns);
+}
+
+/* What is wrong comes first, in words. */
+static void print_health(const json_t *status, const json_t *supervisor)
+{
     char text[256];
-    json_object_foreach(object, key, value)
-    {
-        if (json_is_object(value)) {
-            printf("%*s%s\n", indent, "", key);
-            print_object(value, indent + 2);
-        } else if (json_is_array(value)) {
-            printf("%*s%s%s\n", indent, "", key, json_array_size(value) ? "" : "  none");
-            if (json_array_size(value))
-                print_table(value, indent + 2);
-        } else {
-            scalar_text(value, text);
-            printf("%*s%-*s  %s\n", indent, "", 14 - indent, key, text);
-        }
-    }
+
+    printf("%s: %s\n", cell(status, "gateway", text),
+           json_is_true(json_object_get(supervisor, "accepting"))
+               ? "operators can log in"
+               : "no operator can log in: a program is being started, or the gateway is ending");
+    if (json_is_false(json_object_get(status, "recorder")))
+        puts("  the recorder is not there: no session runs without it");
+    if (json_object_get(supervisor, "trail_failing"))
+        printf("  the trail cannot be written: %s\n", cell(supervisor, "trail_failing", text));
+    if (number(status, "generation") == 0)
+        puts("  no policy set is in force");
+}
+
+static void print_overview(const json_t *status)
+{
+    static const struct column columns[] = {{"PROGRAM", "program"}, {"PID", "pid"},
+                                            {"STATE", "state"},     {"SINCE (UTC)", "started"},
+                                            {"DEATHS", "deaths"},   {"CONNECTIONS", "connections"}};
+    const json_t *supervisor = json_object_get(status, "supervisor");
+    const json_t *connections = json_object_get(supervisor, "connections");
+    char text[256];
+
+    print_health(status, supervisor);
+    printf("\nconnections  %lld now (%lld with a session, %lld logging in) of %lld at most; %lld "
+           "since the start\n",
+           number(connections, "now"), number(connections, "session"),
+           number(connections, "tls") + number(connections, "waiting") +
+               number(connections, "login") + number(connections, "connecting"),
+           number(connections, "max"), number(connections, "ever"));
+    printf("policy set   %.12s, the %lld. since the start: %lld operators, %lld targets, %lld "
+           "roles\n\n",
+           cell(status, "policy", text), number(status, "generation"), number(status, "operators"),
+           number(status, "targets"), number(status, "roles"));
+    print_table(json_object_get(supervisor, "processes"), columns,
+                sizeof columns / sizeof *columns);
+    if (number(status, "sessions"))
+        printf("\n%lld %s: `sallyport status --sessions`\n", number(status, "sessions"),
+               number(status, "sessions") == 1 ? "session runs" : "sessions run");
 }
 
 int cli_status(int argc, char **argv)
@@ -143,8 +165,10 @@ int cli_status(int argc, char **argv)
     json_object_del(reply, "ok");
     if (json)
         cli_print_json(reply);
+    else if (sessions)
+        print_sessions(json_object_get(reply, "sessions"));
     else
-        print_object(reply, 0);
+        print_overview(reply);
     json_decref(reply);
     return CLI_DONE;
 }

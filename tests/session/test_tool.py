@@ -46,7 +46,10 @@ class Tool(harness.SessionTest):
 
     def test_status(self):
         json.loads(self.admin("status", "--json").stdout)
-        self.assertTrue(self.admin("status").stdout)
+        overview = self.admin("status").stdout
+        self.assertIn("operators can log in", overview)
+        self.assertRegex(overview, r"(?m)^sallyport-auditd +\d+ +running ")
+        self.assertEqual(self.admin("status", "--sessions").stdout, "no session runs\n")
         self.live()
         self.assertIn("alice", self.admin("status", "--sessions").stdout)
 
@@ -138,7 +141,7 @@ class Enrolment(harness.SessionTest):
 class Reading(harness.SessionTest):
     def test_verify_list_show_play(self):
         self.ssh("alice", "hv1", "echo for the record")
-        session = self.record("session-end").session
+        session = self.finished_session()
         done = self.admin("audit", "verify", "--anchor", self.lab.path("state", "public", "anchor.pub"))
         self.assertIn("verified", done.stdout)
         self.assertIn(session[:8], self.admin("audit", "list").stdout)
