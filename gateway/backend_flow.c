@@ -34,7 +34,11 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
         ch->held[is_stderr] = 0;
         return (int)len;
     }
-    if (ch->held[0] == 0 && ch->held[1] == 0) {
+    if (ch->target_eof || ch->target_closed) {
+        /* What libssh held came before the end; the rest is none of the channel's any more. */
+        take = ch->held[is_stderr];
+        ch->lost += len - take;
+    } else if (ch->held[0] == 0 && ch->held[1] == 0) {
         room = ch->output.bytes < OUTPUT_HELD_MAX ? OUTPUT_HELD_MAX - ch->output.bytes : 0;
         take = len < room ? len : room;
     }
@@ -44,6 +48,10 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
         return (int)len;
     }
     ch->bytes_out += take;
+    if (ch->target_eof || ch->target_closed) {
+        ch->held[is_stderr] = 0;
+        return (int)len;
+    }
     ch->held[is_stderr] = len - take;
     b->active_ms = b->now_ms;
     return (int)take;
@@ -63,10 +71,13 @@ static void on_close(ssh_session ssh, ssh_channel c, void *user)
     ch->target_closed = true;
 }
 
+/* The first one counts: what the operator gets is what is recorded. */
 static void on_exit_status(ssh_session ssh, ssh_channel c, int status, void *user)
 {
     struct channel *ch = user;
     (void)ssh, (void)c;
+    if (ch->target_exit)
+        return;
     ch->target_exit = true;
     ch->exit_status = (uint32_t)status;
 }
@@ -76,6 +87,8 @@ static void on_exit_signal(ssh_session ssh, ssh_channel c, const char *name, int
 {
     struct channel *ch = user;
     (void)ssh, (void)c, (void)lang;
+    if (ch->target_exit)
+        return;
     ch->target_exit = true;
     ch->exit_core = core != 0;
     snprintf(ch->exit_signal, sizeof ch->exit_signal, "%s",
