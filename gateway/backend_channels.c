@@ -49,6 +49,13 @@ static void answer_open(struct backend *b, uint32_t id, const char *text, uint8_
         relay_failed(b, rc);
 }
 
+/* Refused by us: that is a record, and 10,000 of them are the end (record_refusal). */
+static void refuse_open(struct backend *b, uint32_t id, const char *text)
+{
+    record_refusal(b, id, "channel", NULL, 0, text);
+    answer_open(b, id, text, EXIT_TRY_AGAIN);
+}
+
 static void release(struct channel *ch)
 {
     struct backend *b = ch->owner;
@@ -79,12 +86,11 @@ void channel_open(struct backend *b, const struct relay_open *m)
         if (b->channels[i].state == CHANNEL_FREE)
             ch = &b->channels[i];
     if (ch == NULL) {
-        answer_open(b, m->channel, "too many channels on one connection", EXIT_TRY_AGAIN);
+        refuse_open(b, m->channel, "too many channels on one connection");
         return;
     }
     if (b->grant == NULL) {
-        answer_open(b, m->channel, "the login service restarted; please connect again",
-                    EXIT_TRY_AGAIN);
+        refuse_open(b, m->channel, "the login service restarted; please connect again");
         return;
     }
     *ch = (struct channel){
@@ -120,6 +126,8 @@ static void open_step(struct channel *ch)
     }
     snprintf(text, sizeof text, "%s refused another session", b->granted.target);
     log_info("open-refused", "%s", ssh_get_error(b->ssh));
+    if (ch->start_asked && !ch->refused)
+        channel_record_close(ch, "target");
     answer_open(b, ch->id, text, EXIT_TARGET_DOWN);
     ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
     ssh_channel_free(ch->ssh);
@@ -234,8 +242,10 @@ static void channel_step(struct channel *ch)
     if (ch->target_closed && (ch->state == CHANNEL_STARTING || ch->state == CHANNEL_OPEN)) {
         char text[400];
         snprintf(text, sizeof text, "%s closed the channel", ch->owner->granted.target);
-        if (ch->start_asked)
+        if (ch->start_asked) {
+            channel_record_close(ch, "target");
             channel_start_failed(ch, text, EXIT_TARGET_DOWN);
+        }
         ch->state = CHANNEL_REFUSED;
         ch->target_closing = true;
     }

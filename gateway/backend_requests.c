@@ -286,6 +286,7 @@ static void answered(struct channel *ch, const struct request *q, bool ok)
     if (!ok) {
         snprintf(text, sizeof text, "%s refused to start the %s", b->granted.target,
                  q->start == START_SHELL ? "shell" : "command");
+        channel_record_close(ch, "target");
         channel_start_failed(ch, text, EXIT_TARGET_DOWN);
         return;
     }
