@@ -54,6 +54,12 @@ void end_draining(struct backend *b, bool output, bool input)
     b->end.deadline_ms = b->now_ms + (output ? OUTPUT_STALL_MS : INPUT_DRAIN_MS);
 }
 
+void end_drained(struct backend *b)
+{
+    if (b->phase == PHASE_DRAIN)
+        b->end.drain_output = b->end.drain_input = false;
+}
+
 static bool drained(struct backend *b)
 {
     uint64_t delivered = b->delivered;

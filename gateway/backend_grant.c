@@ -130,8 +130,10 @@ void grant_step(struct backend *b)
         } else {
             struct grant_end m;
             rc = grant_end_decode(&f, &m, &e);
-            if (rc == 0)
+            if (rc == 0) {
                 end_begin(b, m.token, EXIT_REFUSED, "%s", m.text);
+                end_drained(b);
+            }
         }
         if (rc != 0)
             break;

@@ -46,6 +46,8 @@ void limits_step(struct backend *b)
 {
     char text[200], length[40];
 
+    if (b->phase == PHASE_DRAIN && b->now_ms >= max_at(b))
+        end_drained(b);
     if (b->phase != PHASE_READY)
         return;
     if (b->now_ms >= told_at(b)) {
@@ -67,6 +69,8 @@ uint64_t limits_next_ms(const struct backend *b)
 {
     uint64_t next = UINT64_MAX;
 
+    if (b->phase == PHASE_DRAIN)
+        return max_at(b);
     if (b->phase != PHASE_READY)
         return next;
     if (idle_at(b) < next)

@@ -284,6 +284,8 @@ void end_step(struct backend *b);
 uint64_t end_next_ms(const struct backend *b);
 
 /* backend_watchdog.c: limits on what libssh may do to us. */
+/* No more draining: whoever wants the session to end does not wait for a slow reader. */
+void end_drained(struct backend *b);
 MUST_CHECK int watchdog_start(struct err *e);
 void watchdog_turn(void); /* the loop goes round */
 /* While the agent is asked, which libssh waits for without a limit: after ms its descriptor is
