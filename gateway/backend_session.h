@@ -155,6 +155,9 @@ struct backend {
     uint32_t connect_ms;
     uint64_t connect_deadline_ms;
     unsigned target_opens; /* channels that the target tried to open */
+    /* Bytes that the socket took, bytes and packets made for it; the same when it last had all. */
+    struct ssh_counter_struct sent, packed;
+    uint64_t sent_then, packed_then, packets_then;
 
     struct channel channels[RELAY_CHANNELS_MAX];
     uint32_t next_channel; /* the number that the frontend's next open must have */
@@ -203,7 +206,7 @@ void target_step(struct backend *b);  /* key exchange and login */
 void target_pump(struct backend *b);  /* PHASE_READY: packets, into channel callbacks */
 short target_events(const struct backend *b);
 bool target_alive(const struct backend *b);
-bool target_unsent(const struct backend *b); /* bytes wait in libssh's buffer */
+bool target_unsent(struct backend *b);       /* bytes wait in libssh's buffer */
 void target_close(struct backend *b);        /* no channel has an ssh_channel afterwards */
 
 /* backend_hostkey.c: pinned host keys. */
@@ -281,11 +284,11 @@ void end_begin(struct backend *b, const char *token, uint8_t status, const char 
     PRINTF_LIKE(4, 5);
 void end_draining(struct backend *b, bool output, bool input);
 void end_step(struct backend *b);
+/* No more draining: whoever wants the session to end does not wait for a slow reader. */
+void end_drained(struct backend *b);
 uint64_t end_next_ms(const struct backend *b);
 
 /* backend_watchdog.c: limits on what libssh may do to us. */
-/* No more draining: whoever wants the session to end does not wait for a slow reader. */
-void end_drained(struct backend *b);
 MUST_CHECK int watchdog_start(struct err *e);
 void watchdog_turn(void); /* the loop goes round */
 /* While the agent is asked, which libssh waits for without a limit: after ms its descriptor is

@@ -30,6 +30,12 @@
 #define PUMP_READS 256u
 #define PUMP_GROUP 16u
 
+/* What waits in libssh for a target that does not read. Of ours that is one write, RELAY_CHUNK at
+ * most; beyond come answers to what the target itself asks, on and on, without taking them. */
+#define UNSENT_MAX (1024u * 1024u)
+/* What encryption adds to a packet's payload, about: length, padding, tag. */
+#define PACKET_OVERHEAD 32u
+
 /* authd answers at once; this is for one that hangs. */
 #define AGENT_MS 10000u
 
@@ -92,6 +98,7 @@ void target_begin(struct backend *b)
     }
     ssh_set_blocking(b->ssh, 0);
     ssh_set_message_callback(b->ssh, refuse_message, b);
+    ssh_set_counters(b->ssh, &b->sent, &b->packed);
     b->connect_deadline_ms = b->now_ms + b->connect_ms;
     b->phase = PHASE_CONNECT;
     target_step(b);
@@ -250,9 +257,26 @@ bool target_alive(const struct backend *b)
            (ssh_get_status(b->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) == 0;
 }
 
-bool target_unsent(const struct backend *b)
+bool target_unsent(struct backend *b)
 {
-    return (ssh_get_status(b->ssh) & SSH_WRITE_PENDING) != 0;
+    if ((ssh_get_status(b->ssh) & SSH_WRITE_PENDING) != 0)
+        return true;
+    b->sent_then = b->sent.out_bytes;
+    b->packed_then = b->packed.out_bytes;
+    b->packets_then = b->packed.out_packets;
+    return false;
+}
+
+/* Bytes are counted when they are packed, and when the socket took them. */
+static bool too_much_unsent(struct backend *b)
+{
+    uint64_t packets, packed;
+
+    if (!target_unsent(b))
+        return false;
+    packets = b->packed.out_packets - b->packets_then;
+    packed = b->packed.out_bytes - b->packed_then + packets * PACKET_OVERHEAD;
+    return packed > b->sent.out_bytes - b->sent_then + UNSENT_MAX;
 }
 
 short target_events(const struct backend *b)
@@ -291,6 +315,11 @@ void target_pump(struct backend *b)
         int rc = ssh_event_dopoll(b->event, 0);
         if (rc == SSH_ERROR || !target_alive(b))
             break;
+        if (too_much_unsent(b)) {
+            end_begin(b, "target-stalled", EXIT_TARGET_DOWN, "%s asks without taking the answers",
+                      b->granted.target);
+            return;
+        }
         if (rc == SSH_AGAIN)
             return;
         if (i % PUMP_GROUP == PUMP_GROUP - 1) {
