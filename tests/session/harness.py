@@ -32,7 +32,11 @@ def lab_for_module(namespace, **options):
         name = namespace["__name__"].removeprefix("test_").replace("__", "")
         lab = lablib.Lab(tempfile.mkdtemp(prefix=f"sallyport-{name}-", dir=base))
         namespace["lab"] = lab
-        lab.up(**options)
+        try:
+            lab.up(**options)
+        except BaseException:
+            down()  # unittest does not call tearDownModule then
+            raise
 
     def down():
         lab = namespace["lab"]
@@ -176,6 +180,13 @@ class SessionTest(unittest.TestCase):
             return wait_until(f"a record {kind} with {containing or fields}", look, seconds)[-1]
         except AssertionError as e:
             raise AssertionError(f"{e}; there were {self.records()[-12:]}") from None
+
+    def finished_session(self):
+        """The id of the session that was begun last in this test, once it has its end record. (The end of a
+        session of the test before may come late.)"""
+        session = self.record("session-start").session
+        wait_until(f"the end of session {session}", lambda: self.records("session-end", session=session))
+        return session
 
     def bytes_of(self, kind, session):
         return b"".join(r.payload for r in self.records(kind, session=session))

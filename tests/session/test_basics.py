@@ -42,7 +42,7 @@ class Commands(harness.SessionTest):
     def test_stderr_is_apart(self):
         done = self.ssh("alice", "hv1", "echo out; echo err >&2; echo out2")
         self.assertEqual((done.stdout, done.stderr), (b"out\nout2\n", b"err\n"))
-        session = self.record("session-end").session
+        session = self.finished_session()
         self.assertEqual(self.bytes_of("output", session), b"out\nout2\n")
         self.assertEqual(self.bytes_of("stderr", session), b"err\n")
 
@@ -54,14 +54,14 @@ class Commands(harness.SessionTest):
     def test_a_shell_without_terminal(self):
         done = self.ssh("alice", "hv1", stdin=b"echo one; echo two >&2; exit 5\n", options=("-T",))
         self.assertEqual((done.returncode, done.stdout), (5, b"one\n"))
-        session = self.record("session-end").session
+        session = self.finished_session()
         self.assertEqual(self.bytes_of("input", session), b"echo one; echo two >&2; exit 5\n")
 
     def test_binary_bytes_come_back_as_they_were(self):
         data = bytes(range(256)) * 300
         done = self.ssh("alice", "hv1", "cat", stdin=data)
         self.assertEqual(done.stdout, data)
-        session = self.record("session-end").session
+        session = self.finished_session()
         self.assertEqual(self.bytes_of("input", session), data)
         self.assertEqual(self.bytes_of("output", session), data)
 
@@ -189,7 +189,7 @@ class Terminal(harness.SessionTest):
         os.write(controller, b"echo $((6*7)); exit 4\r")
         self.read_until(controller, rb"[\r\n]42")
         self.assertEqual(child.wait(harness.TIMEOUT), 4)
-        session = self.record("session-end").session
+        session = self.finished_session()
         self.assertIn(b"echo $((6*7)); exit 4\r", self.bytes_of("input", session))
         self.assertIn(b"42", self.bytes_of("output", session))
 
@@ -198,6 +198,6 @@ class Attestation(harness.SessionTest):
     def test_the_frontend_attests_what_it_received(self):
         data = b"attest me\n" * 5000
         self.ssh("alice", "hv1", "cat >/dev/null", stdin=data)
-        session = self.record("session-end").session
+        session = self.finished_session()
         said = self.record("attestation", session=session)
         self.assertIn(hashlib.sha256(data).hexdigest(), said.text())

@@ -31,10 +31,10 @@ class Deaths(harness.SessionTest):
 
     def says(self, child, text):
         """The session ends, and the operator is told; what was typed and accepted stands in the trail."""
-        out = child.communicate(timeout=harness.TIMEOUT)
+        child.wait(harness.TIMEOUT)  # its input stays open: the end is not the operator's
         self.assertNotEqual(child.returncode, 0)
         if text:
-            self.assertRegex(out[1].decode("utf-8", "replace"), text)
+            self.assertRegex(child.stderr.read().decode("utf-8", "replace"), text)
 
     def accepted_input_is_there(self):
         session = self.record("session-start").session

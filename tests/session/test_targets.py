@@ -36,7 +36,7 @@ class Targets(harness.SessionTest):
             self.lab.start_sshd("hv2")
         self.shows(done, "key", 69)
         self.record("alarm", "key")
-        self.assertEqual(self.bytes_of("output", self.record("session-end").session), b"")
+        self.assertEqual(self.bytes_of("output", self.finished_session()), b"")
 
     def test_the_gateway_s_key_is_not_let_in(self):
         path = self.lab.path("hv2", "authorized_keys")
