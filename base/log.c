@@ -63,9 +63,13 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
             len = (size_t)n < sizeof line - len ? len + (size_t)n : sizeof line - 1;
     }
     /* The callers escape what a peer sent; whatever they missed must not forge a line. */
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7F)
-            line[i] = '?';
+    for (size_t i = 0; i < len;) {
+        uint32_t c;
+        size_t seen = utf8_next((const uint8_t *)line + i, len - i, &c);
+        if (!seen || !utf8_visible(c))
+            memset(line + i, '?', seen ? seen : 1);
+        i += seen ? seen : 1;
+    }
     line[len++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, len);
     (void)written;

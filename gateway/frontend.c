@@ -117,11 +117,15 @@ static void client_gone(struct frontend *f)
 static void step_key_exchange(struct frontend *f)
 {
     int rc = ssh_handle_key_exchange(f->ssh);
+    const char *why;
+    char reason[1024];
 
     if (rc == SSH_AGAIN)
         return;
     if (rc != SSH_OK || ssh_event_add_session(f->event, f->ssh) != SSH_OK) {
-        log_info("key-exchange-failed", "reason=\"%s\"", ssh_get_error(f->ssh));
+        why = ssh_get_error(f->ssh); /* quotes what the client sent */
+        log_info("key-exchange-failed", "reason=\"%s\"",
+                 escape_text(reason, sizeof reason, why, strlen(why)));
         client_gone(f);
         return;
     }

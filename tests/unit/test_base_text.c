@@ -91,13 +91,16 @@ Test(base_log, a_line_is_one_line)
     log_init("sallyport-test");
     log_connection(7);
     log_info("silent", "a=%d", 1);
-    log_warn("event", "name=\"%s\"", "forged\nerror x");
+    log_warn("event", "name=\"%s\"", "forged\nerror x \x9b 2J \xC2\x9b 2J \xC3\xA4");
     dup2(saved, 2);
     n = read(p[0], line, sizeof line - 1);
     cr_assert(n > 0);
     line[n] = '\0';
-    cr_expect(strcmp(line, "warn sallyport-test event conn=7 name=\"forged?error x\"\n") == 0, "%s",
-              line);
+    cr_expect(
+        strcmp(line,
+               "warn sallyport-test event conn=7 name=\"forged?error x ? 2J ?? 2J \xC3\xA4\"\n") ==
+            0,
+        "%s", line);
 }
 
 Test(base_json, members)
