@@ -206,8 +206,9 @@ void target_step(struct backend *b);  /* key exchange and login */
 void target_pump(struct backend *b);  /* PHASE_READY: packets, into channel callbacks */
 short target_events(const struct backend *b);
 bool target_alive(const struct backend *b);
-bool target_unsent(struct backend *b);       /* bytes wait in libssh's buffer */
-void target_close(struct backend *b);        /* no channel has an ssh_channel afterwards */
+bool target_unsent(struct backend *b); /* bytes wait in libssh's buffer */
+void target_close(struct backend *b);  /* no channel has an ssh_channel afterwards */
+void target_clear(struct backend *b);  /* frees libssh's session, after target_close */
 
 /* backend_hostkey.c: pinned host keys. */
 /* Algorithm names for SSH_OPTIONS_HOSTKEYS, of the pinned keys' types. ERR_INPUT: none usable. */
@@ -283,9 +284,9 @@ uint64_t limits_next_ms(const struct backend *b); /* UINT64_MAX: none */
 void end_begin(struct backend *b, const char *token, uint8_t status, const char *format, ...)
     PRINTF_LIKE(4, 5);
 void end_draining(struct backend *b, bool output, bool input);
-void end_step(struct backend *b);
 /* No more draining: whoever wants the session to end does not wait for a slow reader. */
 void end_drained(struct backend *b);
+void end_step(struct backend *b);
 uint64_t end_next_ms(const struct backend *b);
 
 /* backend_watchdog.c: limits on what libssh may do to us. */

@@ -345,3 +345,13 @@ void target_close(struct backend *b)
         ssh_disconnect(b->ssh);
     b->connecting = false;
 }
+
+void target_clear(struct backend *b)
+{
+    if (b->event != NULL && b->ssh != NULL)
+        ssh_event_remove_session(b->event, b->ssh);
+    ssh_event_free(b->event);
+    ssh_free(b->ssh);
+    b->event = NULL;
+    b->ssh = NULL;
+}
