@@ -11,12 +11,14 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -100,15 +102,29 @@ static int apply_limits(enum sandbox_program program, struct err *e)
     if (!rc)
         rc = limit(RLIMIT_FSIZE, "FSIZE", t->file_mib * mib, e);
     if (!rc)
-        rc = limit(RLIMIT_NPROC, "NPROC", t->processes, e);
-    if (!rc)
         rc = limit(RLIMIT_MEMLOCK, "MEMLOCK", (rlim_t)t->locked_kib * 1024, e);
-#ifndef SALLYPORT_SANITIZERS /* AddressSanitizer maps terabytes */
+#ifndef SALLYPORT_SANITIZERS /* AddressSanitizer maps terabytes, the leak checker forks */
+    if (!rc)
+        rc = limit(RLIMIT_NPROC, "NPROC", t->processes, e);
     if (!rc)
         rc = limit(RLIMIT_AS, "AS", t->address_mib * mib, e);
 #endif
     return rc;
 }
+
+#ifdef SALLYPORT_SANITIZERS
+/* The leak checker finds its own process in /proc: it is shown in the root directory, and there to
+ * this program alone. */
+static int show_proc(const char *root, struct err *e)
+{
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+        return err_errno(e, "unshare");
+    if (chdir(root) || (mkdir("proc", 0555) && errno != EEXIST) ||
+        mount("/proc", "proc", NULL, MS_BIND | MS_REC, NULL))
+        return err_errno(e, "mounting %s/proc", root);
+    return 0;
+}
+#endif
 
 static int drop_identity(const struct identity *id, struct err *e)
 {
@@ -178,6 +194,10 @@ int sandbox_enter(enum sandbox_program program, int argc, char **argv, struct er
     if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return err_errno(e, "signal");
     rc = apply_limits(program, e);
+#ifdef SALLYPORT_SANITIZERS
+    if (!rc)
+        rc = show_proc(id.root, e);
+#endif
     if (!rc)
         rc = drop_identity(&id, e);
     if (rc)
@@ -185,9 +205,9 @@ int sandbox_enter(enum sandbox_program program, int argc, char **argv, struct er
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return err_errno(e, "prctl(PR_SET_NO_NEW_PRIVS)");
     rc = verify_identity(&id, e);
+    /* A change of uid makes a process dumpable as the system likes. */
     if (!rc)
-        rc = secret_process_protect(
-            e); /* a change of uid makes a process dumpable as the system likes */
+        rc = secret_process_protect(e);
     if (rc)
         return rc;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))

@@ -158,9 +158,12 @@ int secret_process_protect(struct err *e)
 
     if (setrlimit(RLIMIT_CORE, &none))
         return err_errno(e, "setrlimit(RLIMIT_CORE)");
-#ifndef SALLYPORT_SANITIZERS /* the leak checker traces its own process */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-        return err_errno(e, "prctl(PR_SET_DUMPABLE)");
+#ifdef SALLYPORT_SANITIZERS /* the leak checker traces its own process */
+    const unsigned long dumpable = 1;
+#else
+    const unsigned long dumpable = 0;
 #endif
+    if (prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0))
+        return err_errno(e, "prctl(PR_SET_DUMPABLE)");
     return 0;
 }
