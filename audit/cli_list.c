@@ -134,7 +134,7 @@ static void print_all(const struct session_list *list, const struct filter *f, b
             print_line(&list->at[i]);
     }
     if (json) {
-        json_dumpf(array, stdout, JSON_INDENT(2));
+        json_dumpf(array, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
         json_decref(array);
     } else if (shown == 0) {

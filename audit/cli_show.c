@@ -63,12 +63,23 @@ static void print_json(const struct trail_view *v, const struct trail_place *pla
             json_object_set_new(j, "hex", hex ? json_string(hex) : json_null());
         free(hex);
     }
-    json_dumpf(j, stdout, JSON_COMPACT);
+    /* ASCII: control characters above 127 are for terminals what those below 32 are. */
+    json_dumpf(j, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(j);
 }
 
-/* One member after the other, `name=value`: strings escaped, the rest as JSON. */
+static void print_escaped(const char *text)
+{
+    size_t len = strlen(text);
+    char *escaped = malloc(4 * len + 1);
+
+    if (escaped)
+        fputs(escape_text(escaped, 4 * len + 1, text, len), stdout);
+    free(escaped);
+}
+
+/* One member after the other, `name=value`: names and strings escaped, the rest as JSON. */
 static void print_members(const json_t *object)
 {
     const char *name;
@@ -79,15 +90,12 @@ static void print_members(const json_t *object)
         const char *text = json_string_value(value);
         char *plain =
             text ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
-        const char *from = text ? text : plain ? plain : "";
-        size_t len = strlen(from);
-        char *escaped = malloc(4 * len + 1);
 
-        if (escaped && text)
-            printf("  %s=\"%s\"", name, escape_text(escaped, 4 * len + 1, from, len));
-        else
-            printf("  %s=%s", name, from);
-        free(escaped);
+        fputs("  ", stdout);
+        print_escaped(name);
+        fputs(text ? "=\"" : "=", stdout);
+        print_escaped(text ? text : "");
+        fputs(text ? "\"" : plain ? plain : "", stdout);
         free(plain);
     }
 }

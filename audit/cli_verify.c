@@ -61,7 +61,7 @@ static void print_json(const struct audit_source *s, const struct verify_result 
         json_object_set_new(j, "offset", json_integer((json_int_t)v->offset));
         json_object_set_new(j, "record", json_integer((json_int_t)v->record));
     }
-    json_dumpf(j, stdout, JSON_INDENT(2));
+    json_dumpf(j, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(j);
 }

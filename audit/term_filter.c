@@ -177,6 +177,7 @@ static void begin(struct term_filter *f, enum state state)
 static void begin_string(struct term_filter *f)
 {
     begin(f, STRING);
+    f->string_c2 = false;
     f->left_out++;
 }
 
@@ -339,8 +340,9 @@ static int step(struct term_filter *f, uint8_t c, struct buf *out)
     if (f->state == STRING) {
         if (c == 0x1b)
             f->state = STRING_ESCAPE;
-        else if (c == 0x07 || c == 0x18 || c == 0x1a)
+        else if (c == 0x07 || c == 0x18 || c == 0x1a || (c == 0x9c && f->string_c2))
             begin(f, GROUND);
+        f->string_c2 = c == 0xc2;
         return 0;
     }
     if (f->state == STRING_ESCAPE) {

@@ -32,6 +32,7 @@ struct term_filter {
     bool too_much;     /* the sequence under way is over a bound: left out */
     uint8_t utf8[4];
     unsigned utf8_have, utf8_need;
+    bool string_c2;       /* in a string, first half of ST in UTF-8 (C2 9C) */
     bool carriage_return; /* TERM_TEXT: one is held back */
     bool alternate;       /* the alternate screen was switched on */
     uint64_t left_out;    /* sequences and control characters that did not pass */

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Read-ahead of 1 MiB beyond the longest record: larger reads gain nothing measurable. */
@@ -29,14 +30,20 @@ struct trail_reader {
 static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
 {
     char name[SEGMENT_NAME_MAX];
+    struct stat st;
     int fd;
 
     segment_name(first, name);
-    fd = openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    /* Not blocking: in a copy from an enemy, a segment may be a pipe. */
+    fd = openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
         return ERR_NOT_FOUND;
     if (fd < 0)
         return err_errno(e, "cannot open %s", name);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(e, ERR_INPUT, "%s is not a file", name);
+    }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     if (t->fd >= 0)
         close(t->fd);

@@ -84,6 +84,14 @@ static const struct {
     {"\x1b]0;never ended", "", ""},
     {"\x1b]0;t\x18x", "x", "x"},
     {"\x1b]0;t\x1b[31mx", "\x1b[31mx", "x"}, /* ESC ends the string and begins a sequence */
+    {"a\x1b]0;t\xc2\x9c"
+     "b",
+     "ab", "ab"}, /* the string's end in one character */
+    {"a\x1b]0;t\x9c"
+     "b\xe2\x9c\x9c"
+     "c\x07"
+     "d",
+     "ad", "ad"},
     {"\x1b\x1b[31mx", "\x1b[31mx", "x"},
     {"\x1b[\x1b[31mx", "\x1b[31mx", "x"},
     {"\x1b\xc3\xa9", "\xc3\xa9", "\xc3\xa9"},
