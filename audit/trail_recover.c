@@ -93,6 +93,9 @@ static int keep_tail(struct trail *t, int fd, uint64_t offset, struct trail_repo
     if (r == 0 && (fdatasync(to) < 0 || fsync(t->dir) < 0))
         r = err_errno(e, "cannot synchronise %s", report->torn_file);
     close(to);
+    /* A part of a copy, one for each attempt on a full disk, would only be in the way. */
+    if (r < 0)
+        (void)unlinkat(t->dir, report->torn_file, 0);
     return r;
 }
 

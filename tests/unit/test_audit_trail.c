@@ -3,8 +3,10 @@
  * The trail on disk: written, verified, cut, altered, recovered. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "audit/session_scan.h"
@@ -153,6 +155,39 @@ Test(trail, recovery_ends_orphans)
     cr_expect_eq(list.count, 2);
     cr_expect(list.at[0].ended && list.at[1].ended);
     session_list_clear(&list);
+    lab_remove(&lab);
+}
+
+/* There is no room to keep the torn tail: nothing is cut, and no part of a copy stays to be taken
+ * for one at the next attempt, or for the thousandth. */
+Test(trail, a_tail_that_cannot_be_kept_leaves_nothing)
+{
+    static const uint8_t tail[65536];
+    const struct rlimit small = {32768, RLIM_INFINITY};
+    struct rlimit before;
+    struct audit_lab lab;
+    struct trail_report report;
+    struct verify_result v;
+    struct err e = ERR_INIT;
+    struct trail *t;
+    int fd;
+
+    make_killed(&lab, 0);
+    fd = openat(lab.dir, SEGMENT_0, O_WRONLY | O_APPEND);
+    cr_assert(fd >= 0 && write(fd, tail, sizeof tail) == sizeof tail);
+    close(fd);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    setrlimit(RLIMIT_FSIZE, &small);
+    for (int i = 0; i < 3; i++)
+        cr_expect_lt(lab_open(&lab, &t, 0, &report, &e), 0);
+    setrlimit(RLIMIT_FSIZE, &before);
+    cr_assert_eq(lab_open(&lab, &t, 0, &report, &e), 0, "%s", e.text);
+    cr_expect_eq(report.torn_bytes, sizeof tail);
+    cr_expect_eq(report.torn_file[strlen(report.torn_file) - 1], '0', "%s", report.torn_file);
+    trail_close(t);
+    cr_expect_eq(lab_verify(&lab, &v, &e), 0, "%s", e.text);
+    lab_remove_torn(&lab);
     lab_remove(&lab);
 }
 
