@@ -130,6 +130,11 @@ int agent_step(struct agent *a, struct buf *in, struct buf *out, struct bytes *d
     }
     if (buf_len(in) < len)
         return AGENT_MORE;
+    if (++a->requests > AGENT_REQUESTS_MAX) {
+        *why = "requests without end";
+        rc = put_failure(out);
+        return rc < 0 ? rc : ERR_PROTOCOL;
+    }
     wire_reader_init(&r, buf_head(in) + 4, len - 4);
     uint8_t type = wire_get_u8(&r);
     if (type == AGENT_REQUEST_IDENTITIES && wire_get_end(&r, NULL) == 0) {

@@ -19,11 +19,15 @@
 /* A signing request over an authentication request has less than 1 KiB; no honest one is longer. */
 #define AGENT_MESSAGE_MAX 4096
 
+/* libssh asks for identities once or twice; a backend that goes on is not libssh. */
+#define AGENT_REQUESTS_MAX 16
+
 struct agent {
     uint8_t identity[256]; /* the SSH public key blob */
     size_t identity_len;
     char account[65];
     bool signed_once;
+    unsigned requests;
 };
 
 void agent_init(struct agent *a, const uint8_t *identity, size_t len, const char *account);

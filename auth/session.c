@@ -136,6 +136,9 @@ static int on_backend_frame(void *arg, struct frame *f, struct err *e)
         return rc;
     if (m.state < BACKEND_LOGGED_IN || m.state > BACKEND_ENDED)
         return err_set(e, ERR_PROTOCOL, "link grant: unknown state %u", m.state);
+    if (m.state <= c->session->backend_state)
+        return err_set(e, ERR_PROTOCOL, "link grant: state %u after %u", m.state,
+                       c->session->backend_state);
     c->session->backend_state = m.state;
     log_info("backend", "conn=%llu state=%u text=\"%s\"", (unsigned long long)c->conn, m.state,
              escape_text(text, sizeof text, m.text, strlen(m.text)));

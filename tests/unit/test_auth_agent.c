@@ -97,6 +97,24 @@ Test(agent, identities)
     end(&c);
 }
 
+Test(agent, asks_are_counted)
+{
+    static const uint8_t ask[] = {0, 0, 0, 1, 11};
+    struct conversation c;
+    struct bytes data;
+    const char *why;
+    begin(&c);
+    for (unsigned i = 0; i < AGENT_REQUESTS_MAX; i++) {
+        cr_assert_eq(buf_put(&c.in, ask, sizeof ask), 0);
+        cr_expect_eq(agent_step(&c.agent, &c.in, &c.out, &data, &why), AGENT_ANSWERED);
+        buf_clear(&c.out);
+    }
+    cr_assert_eq(buf_put(&c.in, ask, sizeof ask), 0);
+    cr_expect_eq(agent_step(&c.agent, &c.in, &c.out, &data, &why), ERR_PROTOCOL);
+    cr_expect_not_null(why);
+    end(&c);
+}
+
 Test(agent, signs_once)
 {
     const struct request right = {0};
