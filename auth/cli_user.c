@@ -16,13 +16,16 @@
 #define GROUPS_MAX   32
 
 static const char help[] =
-    "usage: sallyport user add NAME --key FILE [--key FILE]... [--name TEXT] [--group GROUP]...\n"
+    "usage: sallyport user add NAME --key KEY [--key KEY]... [--name TEXT] [--group GROUP]...\n"
     "       sallyport user enroll NAME [--json]\n"
     "       sallyport user list [--json]\n"
     "       sallyport user lock NAME --reason TEXT\n"
     "       sallyport user unlock NAME\n"
     "       sallyport user forget NAME\n\n"
-    "  add      writes the operator with the SSH public keys into operators.yaml (FILE may be -)\n"
+    "  add      writes the operator with the SSH public keys into operators.yaml. KEY is the "
+    "key's\n"
+    "           line, as in 'ssh-ed25519 AAAA... alice@laptop', or a file of such lines (- for "
+    "stdin)\n"
     "  enroll   gives a one-time token for the second factor; the operator redeems it with\n"
     "           `sallyport login`. An authenticator and the remembered logins from before end "
     "then\n"
@@ -90,15 +93,31 @@ static int parse(int argc, char **argv, const char *verb, bool named, struct arg
     return -1;
 }
 
-/* Each key line of an OpenSSH public key file becomes an item of the YAML list. */
-static int append_keys(const char *path, struct buf *out, size_t *count, struct err *e)
+/* No file's name begins like this: a type, a blank and the key. */
+static bool is_key_line(const char *text)
 {
+    return (strncmp(text, "ssh-", 4) == 0 || strncmp(text, "ecdsa-", 6) == 0 ||
+            strncmp(text, "sk-", 3) == 0) &&
+           strchr(text, ' ');
+}
+
+/* Each key line of an OpenSSH public key file becomes an item of the YAML list. */
+static int append_keys(const char *key, struct buf *out, size_t *count, struct err *e)
+{
+    const char *path = is_key_line(key) ? "--key" : key;
+    char *text, *rest;
     struct buf file;
-    int r = cli_read_file(path, KEY_FILE_MAX, &file, e);
-    if (r != 0)
-        return r;
-    char *text = buf_string(&file), *rest = text;
-    buf_clear(&file);
+    int r = 0;
+    if (is_key_line(key)) {
+        text = strdup(key);
+    } else {
+        r = cli_read_file(path, KEY_FILE_MAX, &file, e);
+        if (r != 0)
+            return r;
+        text = buf_string(&file);
+        buf_clear(&file);
+    }
+    rest = text;
     if (!text)
         return err_set(e, ERR_MEMORY, "no memory");
     size_t had = *count;
@@ -135,7 +154,7 @@ static int user_add(int argc, char **argv)
     if (parse(argc, argv, "user add", true, &a, &status) != 0)
         return status;
     if (a.key_count == 0)
-        return cli_usage("user", "expected --key FILE with the operator's public key");
+        return cli_usage("user", "expected --key with the operator's public key");
     buf_init(&entry, 65536);
     int r = buf_printf(&entry, "%s:\n", a.name);
     if (r == 0 && a.full_name) {

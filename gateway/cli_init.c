@@ -260,9 +260,12 @@ static void tell(const struct init *in)
            "  anchor key      %s\n"
            "  genesis         %s\n\n"
            "Next:\n"
-           "  1. sallyportd -c %s                      (or: systemctl enable --now sallyportd)\n"
-           "  2. sallyport target add hv1 10.0.0.11    and a role in %s/roles.d/\n"
-           "  3. sallyport user add alice --key alice.pub, then: sallyport user enroll alice\n\n"
+           "  1. systemctl enable --now sallyportd, or: sallyportd -c %s\n"
+           "  2. sallyport target add hv1 10.0.0.11 --label env=prod --label kind=libvirt\n"
+           "  3. sallyport user add alice --key alice.pub --group kvm-ops\n"
+           "  4. a role in %s/roles.d/ (copy and edit the example there), then\n"
+           "     sallyportd --check and systemctl reload sallyportd, or SIGHUP\n"
+           "  5. sallyport user enroll alice\n\n"
            "Recordings are not sealed in this version: not for production.\n",
            in->trail.anchor, in->trail.genesis, in->confdir, in->confdir);
 }

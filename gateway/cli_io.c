@@ -165,6 +165,7 @@ int cli_make_dirs(const char *path, mode_t mode, struct err *e)
 
 int cli_run(char *const argv[], struct err *e)
 {
+    fflush(stdout); /* what was said before comes before what the program says */
     pid_t pid = fork();
     if (pid < 0)
         return err_errno(e, "cannot start %s", argv[0]);
