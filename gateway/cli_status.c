@@ -114,8 +114,8 @@ static void print_overview(const json_t *status)
            number(connections, "tls") + number(connections, "waiting") +
                number(connections, "login") + number(connections, "connecting"),
            number(connections, "max"), number(connections, "ever"));
-    printf("policy set   %.12s, the %lld. since the start: %lld operators, %lld targets, %lld "
-           "roles\n\n",
+    printf("policy set   %.12s, number %lld since the start; operators %lld, targets %lld, roles "
+           "%lld\n\n",
            cell(status, "policy", text), number(status, "generation"), number(status, "operators"),
            number(status, "targets"), number(status, "roles"));
     print_table(json_object_get(supervisor, "processes"), columns,
