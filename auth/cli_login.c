@@ -115,11 +115,12 @@ static int show_secret(const char *uri, struct err *e)
 {
     char shown[1024];
     int r = 0;
-    puts("Scan this with your authenticator app, or type the address below into it. It is shown "
-         "once.\n");
+    printf("Scan the code with your authenticator app, or type this into it. It is shown once.\n\n"
+           "    %s\n\n",
+           escape_text(shown, sizeof shown, uri, strlen(uri)));
+    /* Last, so that a terminal of 24 lines has all of it above the question. */
     if (isatty(STDOUT_FILENO))
         r = qr_code_print(stdout, uri, e);
-    printf("\n    %s\n\n", escape_text(shown, sizeof shown, uri, strlen(uri)));
     fflush(stdout);
     return r;
 }
@@ -176,6 +177,20 @@ static int converse(struct conversation *c, struct buf *pem, bool *enrolled, str
     return r;
 }
 
+/* ssh answers a prompt that it cannot show with nothing, which counts as a wrong code. */
+static int can_ask(struct err *e)
+{
+    const char *askpass = getenv("SSH_ASKPASS");
+    int fd;
+    if (askpass && askpass[0])
+        return 0;
+    fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return err_set(e, ERR_SYSTEM, "there is no terminal to ask for the code on");
+    close(fd);
+    return 0;
+}
+
 static int log_in(const char *dir)
 {
     struct err e = ERR_INIT;
@@ -185,7 +200,9 @@ static int log_in(const char *dir)
     bool enrolled = false;
     buf_init(&pem, 16384);
     signal(SIGPIPE, SIG_IGN); /* ssh may end while it is written to; its status says why */
-    int r = device_key_request(dir, &csr, &e);
+    int r = can_ask(&e);
+    if (r == 0)
+        r = device_key_request(dir, &csr, &e);
     if (r == 0)
         r = start_ssh(dir, "login", &c, &e);
     if (r == 0) {

@@ -167,15 +167,20 @@ static int write_device(const struct setup *s, const char *dir, const char *host
     return r;
 }
 
-static void tell_next(const struct setup *s, const char *dir)
+static void tell_next(const struct setup *s, const char *dir, const char *hosts)
 {
     printf("This device is set up for %s (%s:%s).\n\n"
            "1. Put this line at the top of ~/.ssh/config:\n\n       Include \"%s/ssh_config\"\n\n"
            "2. Log in once:\n\n       sallyport login\n\n"
            "   It asks for a code of your authenticator; the first time, for the enrolment token "
            "that\n"
-           "   your administrator gave you.\n",
+           "   your administrator gave you.\n\n",
            s->name, s->host, s->port, dir);
+    if (hosts)
+        printf("Then ssh reaches these hosts through the gateway: %s\n", hosts);
+    else
+        puts("So far ssh reaches only the gateway itself by it: say which hosts are behind it with "
+             "--hosts,\nfor example: sallyport setup FILE --hosts 'hv* *.virt.example'");
 }
 
 /* An absolute path that can stand in double quotes in ssh_config. */
@@ -255,7 +260,7 @@ int cli_setup(int argc, char **argv)
     if (r == 0)
         r = write_device(&s, dir, hosts, user, key, &e);
     if (r == 0)
-        tell_next(&s, dir);
+        tell_next(&s, dir, hosts);
     free(text);
     free(base);
     free(dir);
