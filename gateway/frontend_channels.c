@@ -255,6 +255,9 @@ void channels_messages(struct frontend *f)
         if (!message(f, m))
             f->waiting[kept++] = m;
     }
+    /* There is room again for what libssh still queues. */
+    if (kept < f->waiting_count)
+        f->again = true;
     f->waiting_count = kept;
 }
 

@@ -166,6 +166,7 @@ static bool write_output(struct frontend *f, struct frontend_channel *c)
 {
     struct frontend_output *out = &c->out;
     struct buf *b;
+    uint64_t packets;
     uint32_t n;
     int rc;
 
@@ -181,9 +182,13 @@ static bool write_output(struct frontend *f, struct frontend_channel *c)
     n = MIN(ssh_channel_window_size(c->ssh), (uint32_t)MIN(buf_len(b), (size_t)FRONTEND_WRITE_MAX));
     if (n == 0)
         return false;
+    packets = f->packets.in_packets;
     rc = out->first == 0 ? ssh_channel_write(c->ssh, buf_head(b), n)
                          : ssh_channel_write_stderr(c->ssh, buf_head(b), n);
-    f->again = true; /* a write polls, and may have brought messages or callbacks */
+    /* A write polls, and may have brought messages or callbacks. One that could do nothing, because
+     * the client takes its time to exchange keys, is tried again when something comes. */
+    if (rc != 0 || f->packets.in_packets != packets)
+        f->again = true;
     if (rc < 0) {
         drop_output(c);
         return false;
