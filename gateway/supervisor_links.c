@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -16,16 +17,25 @@
 /* Frames of one program that are taken before others get their turn. */
 #define FRAMES_AT_ONCE 64
 
+/* Whoever may write a key chooses it. */
 static int open_key(const struct supervisor *s, const char *file, struct err *e)
 {
     char path[CONFIG_PATH_MAX + 64];
+    struct stat st;
     int fd;
 
     snprintf(path, sizeof path, "%s/keys/%s", s->config.state, file);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == ELOOP)
+        return err_set(e, ERR_INPUT, "%s: found a symbolic link, expected a plain file", path);
     if (fd < 0)
-        err_errno(e, "%s", path);
-    return fd;
+        return err_errno(e, "%s", path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+        !(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return fd;
+    close(fd);
+    return err_set(e, ERR_DENIED, "%s: expected a plain file of root's that nobody else may write",
+                   path);
 }
 
 static int open_keys(const struct supervisor *s, const char *const *files, int *fds, size_t count,
