@@ -281,18 +281,18 @@ static int user_list(int argc, char **argv)
         json_decref(reply);
         return CLI_DONE;
     }
-    printf("%-16s  %-8s  %-10s  %-22s  %s\n", "OPERATOR", "ENROLLED", "REMEMBERED", "LOCKED",
-           "NAME");
+    printf("%-16s  %-24s  %-8s  %-10s  %s\n", "OPERATOR", "NAME", "ENROLLED", "REMEMBERED",
+           "LOCKED");
     json_array_foreach(users, i, user)
     {
         char remembered[32];
         snprintf(remembered, sizeof remembered, "%lld",
                  (long long)json_integer_value(json_object_get(user, "remembered")));
         cli_print_cell(control_text(user, "operator", "?"), 16);
+        cli_print_cell(control_text(user, "name", ""), 24);
         cli_print_cell(json_is_true(json_object_get(user, "enrolled")) ? "yes" : "no", 8);
         cli_print_cell(remembered, 10);
-        cli_print_cell(control_text(user, "locked", "no"), 22);
-        cli_print_cell(control_text(user, "name", ""), 0);
+        cli_print_cell(control_text(user, "locked", "no"), 0);
         putchar('\n');
     }
     json_decref(reply);
