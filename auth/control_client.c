@@ -102,6 +102,9 @@ static int send_line(struct control *c, json_t *request, struct err *e)
         ssize_t n = send(c->fd, whole + sent, len - sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
+        /* Whoever may not ask is told so and closed at once: the answer is there to be read. */
+        if (n < 0 && errno == EPIPE)
+            break;
         if (n < 0) {
             r = err_errno(e, "cannot ask sallyportd");
             break;

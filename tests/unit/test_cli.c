@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "auth/control_client.h"
 #include "auth/device_key.h"
 #include "auth/yaml_edit.h"
 #include "gateway/cli.h"
@@ -211,4 +214,32 @@ Test(cli_files, replaced_files_keep_their_mode_and_created_ones_refuse)
     buf_clear(&b);
     free(path);
     remove_dir(dir);
+}
+
+/* authd answers whoever may not ask before it reads anything, and closes. */
+Test(control_client, an_answer_that_came_before_the_question_is_read)
+{
+    static const char answer[] = "{\"ok\":false,\"error\":\"not you\",\"code\":\"denied\"}\n";
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char dir[] = "/tmp/sallyport-control-XXXXXX";
+    struct err e = ERR_INIT;
+    json_t *reply;
+
+    cr_assert(mkdtemp(dir));
+    snprintf(at.sun_path, sizeof at.sun_path, "%s/control", dir);
+    int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(bind(listening, (struct sockaddr *)&at, sizeof at) == 0 && listen(listening, 1) == 0);
+    struct control *c = control_open(at.sun_path, &e);
+    cr_assert(c, "%s", e.text);
+    int server = accept(listening, NULL, NULL);
+    cr_assert_eq(send(server, answer, strlen(answer), 0), (ssize_t)strlen(answer));
+    close(server);
+
+    cr_expect_eq(control_ask(c, json_pack("{s:s}", "verb", "status"), &reply, &e), ERR_DENIED);
+    cr_expect_str_eq(e.text, "not you");
+    cr_expect_null(reply);
+    control_free(c);
+    close(listening);
+    unlink(at.sun_path);
+    rmdir(dir);
 }
