@@ -375,9 +375,9 @@ static void test_bye_drains(struct world *w)
 
 static void set_rules(struct world *w)
 {
-    static struct words words;
+    struct words words;
+    static struct buf text; /* the grant points into it */
     struct rule_set *set = rule_set_new();
-    struct buf text;
     struct err e = ERR_INIT;
 
     buf_init(&text, RULES_ENCODED_MAX);
@@ -386,6 +386,8 @@ static void set_rules(struct world *w)
     CHECK(rule_set_encode(set, &text) == 0);
     w->grant.rules = (struct bytes){buf_head(&text), buf_len(&text)};
     w->grant.abilities = ABILITY_EXEC;
+    rule_set_free(set);
+    words_clear(&words);
 }
 
 static void set_exec_only(struct world *w)
@@ -479,7 +481,7 @@ static void pin(struct world *w, char *list)
 
 int main(int argc, char **argv)
 {
-    struct world w;
+    static struct world w; /* what it holds, it holds until the exit */
 
     CHECK(argc >= 6);
     signal(SIGPIPE, SIG_IGN);

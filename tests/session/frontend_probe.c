@@ -136,6 +136,7 @@ int main(int argc, char **argv)
         ssh_pki_import_privkey_file(argv[2], NULL, NULL, NULL, &key);
         printf("%s", word(ssh_userauth_try_publickey(s, "alice", key)));
         printf(" %s\n", word(code_login("alice", "123456")));
+        ssh_key_free(key);
     } else if (strcmp(mode, "none") == 0) {
         printf("%s", word(ssh_userauth_none(s, "alice")));
         printf(" %s\n", word(ssh_userauth_password(s, "alice", "123456")));

@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
 
 import lablib  # noqa: E402
+import sanitizers  # noqa: E402
 import trail  # noqa: E402
 
 # A machine with two busy cores is slow; nothing here takes longer than this unless it hangs.
@@ -44,7 +45,11 @@ def lab_for_module(namespace, **options):
         if keep and os.path.exists(lab.logfile):
             os.makedirs(keep, exist_ok=True)
             shutil.copy(lab.logfile, os.path.join(keep, namespace["__name__"] + ".log"))
+        lab.end_processes()
+        said = sanitizers.report(lab.logfile)
         lab.down()
+        if said:
+            raise AssertionError(said)
 
     return up, down
 

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
 
 import lablib  # noqa: E402
+import sanitizers  # noqa: E402
 
 BUILD = os.environ.get("SALLYPORT_BUILD") or lablib.find_build(None)
 MIB = 1024 * 1024
@@ -73,9 +74,12 @@ class Harness:
 
     def stop(self):
         self.process.stdin.close()
-        self.process.wait(5)
+        self.process.wait(30)
         self.log_file.close()
+        said = sanitizers.report(self.path("log"))
         shutil.rmtree(self.dir, ignore_errors=True)
+        if said:
+            raise AssertionError(said)
 
 
 def setUpModule():
@@ -237,7 +241,7 @@ class Bytes(Case):
                                   stdout=p.stdin)
         p.stdin.close()
         time.sleep(3)
-        self.assertLess(private_kib(youngest_child(H.server)), 6 * 1024)
+        sanitizers.assert_memory_below(self, private_kib(youngest_child(H.server)), 6 * 1024)
         out = p.stdout.read()
         p.stdout.close()
         self.assertEqual((p.wait(), feeder.wait()), (0, 0))
@@ -247,7 +251,7 @@ class Bytes(Case):
         p = subprocess.Popen(H.command("alice", "head -c 60000000 /dev/zero"), env=H.env(), stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE)
         time.sleep(2)
-        self.assertLess(private_kib(youngest_child(H.server)), 6 * 1024)
+        sanitizers.assert_memory_below(self, private_kib(youngest_child(H.server)), 6 * 1024)
         self.assertEqual(len(p.stdout.read()), 60000000)
         p.stdout.close()
         self.assertEqual(p.wait(), 0)
@@ -452,11 +456,12 @@ class Memory(Case):
         return kib
 
     def test_idle(self):
-        self.assertLess(self.idle("echo on; cat"), 420)
+        sanitizers.assert_memory_below(self, self.idle("echo on; cat"), 420)
 
     def test_idle_after_bulk(self):
         # libssh keeps its output buffer of 128 KiB
-        self.assertLess(self.idle("echo on; head -c 20000000 /dev/zero >&2; cat"), 700)
+        kib = self.idle("echo on; head -c 20000000 /dev/zero >&2; cat")
+        sanitizers.assert_memory_below(self, kib, 700)
 
 
 if __name__ == "__main__":

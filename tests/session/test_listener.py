@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component test of sallyport-listener and `sallyport connect`: the real programs, the listener's sandbox
 enforcing. This file plays the supervisor (accepts, passes descriptors) and the frontend (an echo or a
-sink on the byte stream). Needs root. Programs: $SALLYPORT_BUILD, default: the current directory."""
+sink on the byte stream). Needs root. Programs: $SALLYPORT_BUILD, default: the newest build."""
 import array
 import hashlib
 import os
@@ -11,12 +11,20 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import unittest
 
-BUILD = os.environ.get("SALLYPORT_BUILD", os.getcwd())
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
+
+import lablib  # noqa: E402
+import sanitizers  # noqa: E402
+
+BUILD = os.environ.get("SALLYPORT_BUILD") or lablib.find_build(None)
 MIB = 1024 * 1024
 START, STARTED, ACCEPT, READY, STREAM, DROP, FAILED, CLOSED = range(1, 9)
 STAGE_TLS, STAGE_REQUEST, STAGE_DEADLINE = 1, 2, 3
@@ -160,9 +168,12 @@ class Supervisor:
 
     def stop(self):
         self.link.shutdown(socket.SHUT_RDWR)
-        status = self.process.wait(5)
+        status = self.process.wait(30)
         self.log_file.close()
+        said = sanitizers.report(self.path("log"))
         shutil.rmtree(self.dir, ignore_errors=True)
+        if said:
+            raise AssertionError(said)
         return status
 
 
@@ -417,7 +428,7 @@ class Tool(unittest.TestCase):
 class Sandbox(unittest.TestCase):
     def test_confined(self):
         status = open(f"/proc/{S.process.pid}/status").read()
-        self.assertIn("Seccomp:\t2", status)
+        self.assertIn("Seccomp:\t" + sanitizers.SECCOMP, status)
         self.assertIn("NoNewPrivs:\t1", status)
         self.assertIn("CapEff:\t0000000000000000", status)
         self.assertNotIn("seccomp-denied", open(S.path("log")).read())

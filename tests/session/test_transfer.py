@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import harness
+import sanitizers
 
 setUpModule, tearDownModule = harness.lab_for_module(globals())
 
@@ -65,7 +66,7 @@ class Transfer(harness.SessionTest):
         for program in ("sallyport-frontend", "sallyport-backend"):
             for pid in self.servers_and_children(program)[1]:
                 status = harness.proc_status(pid)
-                self.assertLess(int(status["RssAnon"].split()[0]), 24 * 1024, f"{program} {status['RssAnon']}")
+                sanitizers.assert_memory_below(self, int(status["RssAnon"].split()[0]), 24 * 1024, program)
         digest = hashlib.sha256()
         while block := child.stdout.read(MIB):
             digest.update(block)
