@@ -4,9 +4,11 @@ paramiko's transport, which is made to send any message in any order."""
 import logging
 import os
 import queue
+import select
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import paramiko
@@ -94,6 +96,33 @@ def server_kexinit(s):
     return lists
 
 
+def pump(outer, inner):
+    """Bytes between TLS and a plain socket, in one thread: paramiko reads and writes in two, which the ssl module does
+    not bear. Ends with either side."""
+    with outer, inner:
+        while True:
+            readable = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
+            try:
+                if outer in readable:
+                    outer.setblocking(False)
+                    try:
+                        piece = outer.recv(65536)
+                    except ssl.SSLWantReadError:
+                        piece = None
+                    outer.settimeout(10)
+                    if piece == b"":
+                        return
+                    if piece:
+                        inner.sendall(piece)
+                if inner in readable:
+                    piece = inner.recv(65536)
+                    if not piece:
+                        return
+                    outer.sendall(piece)
+            except OSError:
+                return
+
+
 class _Answers:
     """In the place of paramiko's own authentication: every answer is put aside for the test."""
     def __init__(self):
@@ -114,7 +143,9 @@ class _Answers:
 class Raw:
     def __init__(self, lab, target="hv1:22", compression=None, **how):
         self.lab = lab
-        self.socket = tunnel(lab, target, **how)
+        self.socket, other_end = socket.socketpair()
+        self.pump = threading.Thread(target=pump, args=(tunnel(lab, target, **how), other_end), daemon=True)
+        self.pump.start()
         self.t = paramiko.Transport(self.socket)
         if compression:
             self.t._preferred_compression = compression
@@ -126,10 +157,11 @@ class Raw:
         self.answers = self.t.auth_handler = _Answers()
 
     def close(self):
-        """The thread that reads goes first: a descriptor's number may be another connection's at once."""
+        """The threads go first: a descriptor's number may be another connection's at once."""
         self.t.close()
         self.t.join(10)
         self.socket.close()
+        self.pump.join(10)
 
     # --- messages
 
