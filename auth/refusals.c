@@ -69,7 +69,9 @@ static bool tell(const struct source *s, uint64_t count, struct buf *payload)
 bool refusals_note(struct refusals *r, const struct login *l, const char *reason, uint64_t now_ms,
                    struct buf *payload)
 {
-    struct source *s = find(r, &l->source);
+    /* A stranger with an IPv6 network of his own has 2^64 addresses: they are one source. */
+    const struct address key = address_quota_key(&l->source);
+    struct source *s = find(r, &key);
     snprintf(s->reason, sizeof s->reason, "%s", reason);
     snprintf(s->user, sizeof s->user, "%s", l->user);
     snprintf(s->key, sizeof s->key, "%s", l->fingerprint);
@@ -80,7 +82,7 @@ bool refusals_note(struct refusals *r, const struct login *l, const char *reason
     }
     s->used = true;
     r->used++;
-    s->address = l->source;
+    s->address = key;
     s->since_ms = now_ms;
     s->count = 0;
     return tell(s, 1, payload);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Logins refused before anybody is known (unknown keys, left before a code): strangers must not
- * fill the trail, so per source address the first is told at once and the others summed up, one
- * AUTHENTICATION record a minute. Bounded; pure, the time is passed in. */
+ * fill the trail, so per source (an IPv4 address, an IPv6 /64) the first is told at once and the
+ * others summed up, one AUTHENTICATION record a minute. Bounded; pure, the time is passed in. */
 #ifndef SALLYPORT_AUTH_REFUSALS_H
 #define SALLYPORT_AUTH_REFUSALS_H
 

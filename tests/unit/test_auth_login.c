@@ -2,6 +2,7 @@
  *
  * The login of a connection step by step, on a fake clock; and what is decided after it. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,6 +322,28 @@ Test(decision, no_policy_is_no)
     decision_clear(&d);
     login_clear(&l);
     lab_tear_down(&lab);
+}
+
+Test(refusals, a_network_is_one_source)
+{
+    struct refusals *r = refusals_new();
+    struct buf out;
+    struct err e = ERR_INIT;
+    struct login l;
+
+    buf_init(&out, 4096);
+    lab_login(&l, "hv1:22");
+    for (unsigned i = 0; i < 5000; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "2001:db8:1:2::%x", i + 1);
+        cr_assert_eq(address_parse(text, &l.source, &e), 0);
+        cr_expect_eq(refusals_note(r, &l, "unknown-key", 1000, &out), i == 0);
+    }
+    cr_expect(refusals_due(r, 61000, &out));
+    cr_expect(!refusals_due(r, 61000, &out), "one record, not one an address");
+    buf_clear(&out);
+    login_clear(&l);
+    refusals_free(r);
 }
 
 Test(refusals, one_a_minute_and_source)
