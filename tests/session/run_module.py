@@ -13,7 +13,7 @@ class LineResult(unittest.TestResult):
     def __init__(self):
         super().__init__()
         self.passed = self.bad = 0
-        self.began = 0.0
+        self.began = time.monotonic()  # a setUp of the module that fails has no startTest
 
     def startTest(self, test):
         super().startTest(test)
