@@ -241,7 +241,7 @@ class Codes(Threats):
         (pid,) = self.gateway_processes()["sallyport-authd"]
         os.kill(pid, signal.SIGKILL)
         harness.wait_until("another authd", lambda: self.gateway_processes().get("sallyport-authd", [pid]) != [pid])
-        harness.wait_until("it answers", lambda: self.admin("status", check=False).returncode == 0)
+        harness.wait_until("it answers", lambda: self.admin("user", "list", check=False).returncode == 0)
 
     def test_one_code_is_one_login(self):
         """In parallel, and again after the one who took it was killed."""
