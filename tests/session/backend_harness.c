@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 
@@ -261,13 +262,89 @@ static void test_refusals(struct world *w)
     world_bye(w);
 }
 
+/* Past our own end of the link, which sends nothing that is not a frontend's to send. */
+static int send_raw(struct world *w, uint16_t number)
+{
+    uint8_t frame[32] = {(uint8_t)(number >> 8), (uint8_t)number};
+
+    return send(link_fd(w->relay), frame, sizeof frame, MSG_NOSIGNAL) == sizeof frame ? 0
+                                                                                      : ERR_SYSTEM;
+}
+
+/* What a frontend that an intruder took over might send; channel n runs `cat`. */
+static int violate(struct world *w, uint32_t n)
+{
+    static const uint8_t chunk[RELAY_CHUNK];
+    struct relay_output_credit credit = {.channel = n, .bytes = 1};
+    struct relay_input input = {.channel = n, .bytes = {chunk, sizeof chunk}};
+    struct relay_input_eof eof = {.channel = n};
+    struct relay_start start = {.channel = n, .kind = START_SHELL};
+    struct relay_pty pty = {.channel = n, .term = "vt100"};
+    struct relay_env env = {.channel = n, .name = "LANG", .value = "C"};
+    struct relay_close_down close_down = {.channel = n};
+    struct relay_open open = {.channel = n + 5};
+    struct relay_refused refused = {.channel = n, .kind = 200};
+    struct err e = ERR_INIT;
+    int rc = 0;
+
+    if (strcmp(argument, "output credit") == 0)
+        return relay_output_credit_send(w->relay, &credit, NULL, &e);
+    if (strcmp(argument, "input beyond the credit") == 0) {
+        w->answer_up_to = w->record_count; /* no record is durable: no credit comes back */
+        for (uint32_t sent = 0; rc == 0 && sent <= RELAY_WINDOW; sent += RELAY_CHUNK) {
+            rc = relay_input_send(w->relay, &input, NULL, &e);
+            world_turn(w, 1);
+        }
+        w->answer_up_to = UINT64_MAX;
+        return rc == ERR_CLOSED ? 0 : rc;
+    }
+    if (strcmp(argument, "second start") == 0)
+        return relay_start_send(w->relay, &start, NULL, &e);
+    if (strcmp(argument, "terminal after the start") == 0)
+        return relay_pty_send(w->relay, &pty, NULL, &e);
+    if (strcmp(argument, "variable after the start") == 0)
+        return relay_env_send(w->relay, &env, NULL, &e);
+    if (strcmp(argument, "second end of input") == 0) {
+        rc = relay_input_eof_send(w->relay, &eof, NULL, &e);
+        return rc != 0 ? rc : relay_input_eof_send(w->relay, &eof, NULL, &e);
+    }
+    if (strcmp(argument, "input after its end") == 0) {
+        rc = relay_input_eof_send(w->relay, &eof, NULL, &e);
+        return rc != 0 ? rc : relay_input_send(w->relay, &input, NULL, &e);
+    }
+    if (strcmp(argument, "input after the close") == 0) {
+        rc = relay_close_down_send(w->relay, &close_down, NULL, &e);
+        return rc != 0 ? rc : relay_input_send(w->relay, &input, NULL, &e);
+    }
+    if (strcmp(argument, "channel out of turn") == 0)
+        return relay_open_send(w->relay, &open, NULL, &e);
+    if (strcmp(argument, "channel that never was") == 0) {
+        input.channel = 4000000000u;
+        return relay_input_send(w->relay, &input, NULL, &e);
+    }
+    if (strcmp(argument, "refusal of no kind") == 0)
+        return relay_refused_send(w->relay, &refused, NULL, &e);
+    if (strcmp(argument, "message of the backend's") == 0)
+        return send_raw(w, relay_output_NUMBER);
+    if (strcmp(argument, "no message at all") == 0)
+        return send_raw(w, 63);
+    if (strcmp(argument, "10,000 opens") == 0) {
+        for (uint32_t i = n + 1; rc == 0 && i < n + 12000; i++) {
+            open.channel = i;
+            rc = relay_open_send(w->relay, &open, NULL, &e);
+            if (i % 50 == 0)
+                world_turn(w, 1);
+        }
+        return rc == ERR_CLOSED ? 0 : rc;
+    }
+    return ERR_USAGE;
+}
+
 static void test_violation(struct world *w)
 {
-    struct err e = ERR_INIT;
     uint32_t n;
-    run(w, "cat", &n);
-    struct relay_output_credit m = {.channel = n, .bytes = 1};
-    CHECK(relay_output_credit_send(w->relay, &m, NULL, &e) == 0);
+    run(w, "cat > /dev/null", &n);
+    CHECK(violate(w, n) == 0);
     world_wait_end(w);
     CHECK(world_record(w, RECORD_ALARM, "frontend-protocol", 0) != NULL);
     CHECK(world_record(w, RECORD_SESSION_END, "frontend-protocol", 0) != NULL);

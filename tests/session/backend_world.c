@@ -21,7 +21,7 @@
 void world_init(struct world *w)
 {
     *w = (struct world){.connect_ms = 5000, .answer_up_to = UINT64_MAX};
-    w->channels = calloc(RELAY_CHANNELS_MAX + 6, sizeof *w->channels);
+    w->channels = calloc(WORLD_CHANNELS, sizeof *w->channels);
     CHECK(w->channels != NULL);
     snprintf(w->grant.operator_name, sizeof w->grant.operator_name, "alice");
     snprintf(w->grant.address, sizeof w->grant.address, "192.0.2.7");
@@ -248,7 +248,8 @@ static void take_frame(struct world *w, const struct frame *f)
         w->ended = true;
         break;
         ON(notice) snprintf(w->notice, sizeof w->notice, "%s", m.text);
-        END ON(opened) w->channels[m.channel].opened = m.ok;
+        END ON(opened) if (m.channel >= WORLD_CHANNELS) break; /* a flood of opens */
+        w->channels[m.channel].opened = m.ok;
         w->channels[m.channel].open_failed = !m.ok;
         w->channels[m.channel].status = m.status;
         snprintf(w->channels[m.channel].text, 1001, "%s", m.text);

@@ -25,7 +25,8 @@
         }                                                                                          \
     } while (0)
 
-#define KEEP 65536u
+#define KEEP           65536u
+#define WORLD_CHANNELS (RELAY_CHANNELS_MAX + 6)
 
 struct stream {
     bool plain; /* counts only */
@@ -65,7 +66,7 @@ struct world {
     struct relay_end end;
     char notice[1001], state_text[1001];
     uint8_t state;
-    struct channel *channels; /* RELAY_CHANNELS_MAX + 6 */
+    struct channel *channels; /* WORLD_CHANNELS */
     uint32_t opened;
     struct kept_record *records;
     size_t record_count;

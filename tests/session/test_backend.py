@@ -180,6 +180,14 @@ class Backend(unittest.TestCase):
         with open(self.path("log"), encoding="utf-8", errors="replace") as f:
             self.assertIn("session signalling requires privilege separation", f.read())
 
+    def test_violations_end_the_session(self):
+        for what in ("output credit", "input beyond the credit", "second start", "terminal after the start",
+                     "variable after the start", "second end of input", "input after its end", "input after the close",
+                     "channel out of turn", "channel that never was", "refusal of no kind", "message of the backend's",
+                     "no message at all", "10,000 opens"):
+            with self.subTest(what):
+                self.scenario("violation", what)
+
     def test_idle_limit(self):
         self.scenario("idle", '"reason":"idle"')
 
@@ -188,8 +196,7 @@ class Backend(unittest.TestCase):
 
 
 for scenario in ("exec", "stdin", "half-closed", "exit-signal", "pty", "channels", "download", "download-lag",
-                 "upload", "upload-lag", "slow-reader", "memory", "latency", "durable", "rules", "refusals", "violation",
-                 "grant-end", "authd-dies", "trail-stops", "trail-dies", "frontend-dies", "target-dies"):
+                 "upload", "upload-lag", "slow-reader", "memory", "latency", "durable", "rules", "refusals", "grant-end", "authd-dies", "trail-stops", "trail-dies", "frontend-dies", "target-dies"):
     setattr(Backend, "test_" + scenario.replace("-", "_"), lambda self, name=scenario: self.check(name))
 
 
