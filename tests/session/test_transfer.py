@@ -60,13 +60,28 @@ class Transfer(harness.SessionTest):
             done = self.ssh("alice", "hv1", "cat", stdin=f, options=("-o", "RekeyLimit=4M"))
         self.assertEqual(hashlib.sha256(done.stdout).hexdigest(), self.digest)
 
+    def memory_is_bounded(self):
+        for program in ("sallyport-frontend", "sallyport-backend"):
+            for pid in self.servers_and_children(program)[1]:
+                taken = int(harness.proc_status(pid)["RssAnon"].split()[0])
+                sanitizers.assert_memory_below(self, taken, 8 * 1024, program)
+
+    def test_300_megabytes_for_a_reader_who_pauses(self):
+        child = self.start_ssh("alice", "hv1", "head -c 300000000 /dev/zero")
+        taken = 0
+        for _ in range(5):
+            time.sleep(1)
+            self.memory_is_bounded()
+            taken += sum(len(child.stdout.read(MIB)) for _ in range(40))
+        while block := child.stdout.read(MIB):
+            taken += len(block)
+        self.assertEqual(taken, 300000000)
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+
     def test_a_slow_reader_costs_bounded_memory(self):
         child = self.start_ssh("alice", "hv1", f"cat {self.big} {self.big}")
         time.sleep(3)
-        for program in ("sallyport-frontend", "sallyport-backend"):
-            for pid in self.servers_and_children(program)[1]:
-                status = harness.proc_status(pid)
-                sanitizers.assert_memory_below(self, int(status["RssAnon"].split()[0]), 24 * 1024, program)
+        self.memory_is_bounded()
         digest = hashlib.sha256()
         while block := child.stdout.read(MIB):
             digest.update(block)
@@ -77,4 +92,6 @@ class Transfer(harness.SessionTest):
     def test_a_target_that_does_not_read(self):
         with open(self.big, "rb") as f:
             child = self.start_ssh("alice", "hv1", "sleep 3; sha256sum", stdin=f, stdout=subprocess.PIPE)
+            time.sleep(2)
+            self.memory_is_bounded()
             self.assertEqual(child.stdout.read().split()[0].decode(), self.digest)
