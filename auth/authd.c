@@ -145,7 +145,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
 {
     int control_fd = frame_take_fd(f, 0), store_fd = frame_take_fd(f, 1);
     int key_fd = frame_take_fd(f, 2), certificate_fd = frame_take_fd(f, 3);
-    size_t seed;
+    size_t seed = 0;
 
     strcpy(a->gateway, m->gateway);
     strcpy(a->gateway_from, m->gateway_from);
