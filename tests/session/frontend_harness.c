@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "gateway/messages.h"
@@ -112,8 +113,12 @@ int main(int argc, char **argv)
         int rc;
 
         poll(p, 3, -1);
-        if (p[2].revents)
-            return 0; /* the test closed our stdin */
+        if (p[2].revents) { /* the test closed our stdin */
+            link_free(forks);
+            while (wait(NULL) > 0) /* all of them: SIGCHLD is ignored */
+                ;
+            return 0;
+        }
         if (p[0].revents)
             accepted(forks, accept4(listener, NULL, NULL, SOCK_CLOEXEC), listener, conn++);
         while ((rc = link_recv(forks, &f, &e)) == 1)
