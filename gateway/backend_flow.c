@@ -53,7 +53,8 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
         return (int)len;
     }
     ch->held[is_stderr] = len - take;
-    b->active_ms = b->now_ms;
+    if (!ch->pty) /* what a terminal shows by itself is nobody at work */
+        b->active_ms = b->now_ms;
     return (int)take;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The grant's limits of time: idle (no byte in either direction) and max (since the start), the
- * latter told five minutes ahead. Runs in the backend; the time comes from its loop. */
+ * The grant's limits of time: idle (no input; without a terminal, no output either) and max
+ * (since the start), the latter told five minutes ahead. Runs in the backend; the time comes from its loop. */
 #include <stdio.h>
 
 #include "gateway/backend_session.h"
@@ -61,7 +61,7 @@ void limits_step(struct backend *b)
                   duration(b->granted.max_s, length));
     else if (b->now_ms >= idle_at(b))
         end_begin(b, "idle", EXIT_TRY_AGAIN,
-                  "this session ended: there was no input or output for %s",
+                  "this session ended: nothing was typed or transferred for %s",
                   duration(b->granted.idle_s, length));
 }
 

@@ -165,7 +165,7 @@ struct backend {
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
 
-    uint64_t started_ms, active_ms; /* limits: start, last byte in either direction */
+    uint64_t started_ms, active_ms; /* limits: start, last sign of work */
     bool max_told;
     uint32_t opened;
     uint64_t bytes_in, forwarded, bytes_out, delivered; /* of closed channels */

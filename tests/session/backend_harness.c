@@ -437,6 +437,23 @@ static void test_idle(struct world *w)
     CHECK(world_record(w, RECORD_SESSION_END, argument, 0) != NULL);
 }
 
+/* A terminal that only shows, such as top's, is nobody at work. */
+static void test_idle_terminal(struct world *w)
+{
+    struct err e = ERR_INIT;
+    uint32_t n;
+    UNTIL(w, w->ready);
+    struct channel *c = world_open(w, &n);
+    UNTIL(w, c->opened);
+    struct relay_pty pty = {.channel = n, .term = "xterm", .columns = 80, .rows = 24};
+    CHECK(relay_pty_send(w->relay, &pty, NULL, &e) == 0);
+    world_start_on(w, n, START_EXEC, "for i in $(seq 100); do echo $i; sleep 0.1; done");
+    world_wait_end(w);
+    CHECK(w->ended && strstr(c->out[0].head, "1\r\n2\r\n") != NULL);
+    CHECK(strstr(c->out[0].head, "\r\n99\r\n") == NULL);
+    CHECK(world_record(w, RECORD_SESSION_END, argument, 0) != NULL);
+}
+
 /* The operator leaves with input on its way: it arrives. */
 static void test_bye_drains(struct world *w)
 {
@@ -533,6 +550,7 @@ static const struct {
     {"frontend-dies", test_frontend_dies, NULL},
     {"target-dies", test_target_dies, NULL},
     {"idle", test_idle, set_idle},
+    {"idle-terminal", test_idle_terminal, set_idle},
     {"max", test_idle, set_max},
     {"bye-drains", test_bye_drains, NULL},
 };

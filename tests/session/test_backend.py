@@ -191,6 +191,9 @@ class Backend(unittest.TestCase):
     def test_idle_limit(self):
         self.scenario("idle", '"reason":"idle"')
 
+    def test_idle_limit_of_a_terminal_that_only_shows(self):
+        self.scenario("idle-terminal", '"reason":"idle"')
+
     def test_max_limit(self):
         self.scenario("max", '"reason":"max"')
 

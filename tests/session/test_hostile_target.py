@@ -214,7 +214,7 @@ class Hostile(harness.SessionTest):
         return took
 
     def test_a_target_that_is_silent_meets_the_idle_limit(self):
-        self.assertLess(self.end_of(lambda c: c.target.over.wait(), "idle", "no input or output for 3 seconds"), 20)
+        self.assertLess(self.end_of(lambda c: c.target.over.wait(), "idle", "nothing was typed or transferred for 3 seconds"), 20)
 
     def test_a_target_that_never_answers_the_start_meets_the_idle_limit(self):
         def never(target):
