@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The grant's limits of time: idle (no input; without a terminal, no output either) and max
- * (since the start), the latter told five minutes ahead. Runs in the backend; the time comes from its loop. */
+ * (since the start), the latter told five minutes ahead. Runs in the backend; the time comes from
+ * its loop. */
 #include <stdio.h>
 
 #include "gateway/backend_session.h"
