@@ -4,8 +4,8 @@
  * when the record is durable and the target has window. Output: taken from libssh, recorded,
  * delivered when the record is accepted (or durable, by the grant) and the frontend has credit. End
  * of file, exit and close keep their places behind the data. What cannot be passed on is left where
- * it is, so that the other side waits; the rules for libssh, which grants window anew on every
- * read, are measured in design/libssh.md. Runs in the backend; both sides are hostile. */
+ * it is, so that the other side waits: libssh grants window anew on every read. Runs in the
+ * backend; both sides are hostile. */
 #include <stdio.h>
 #include <string.h>
 

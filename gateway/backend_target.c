@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The SSH session with the target, over a socket that the supervisor connected: key exchange,
- * pinned host key, login by authd's agent, packets. libssh's client, driven without blocking as
- * design/libssh.md measured it. The target is hostile until its key is checked, and may be after.
- */
+ * pinned host key, login by authd's agent, packets. libssh's client, driven without blocking. The
+ * target is hostile until its key is checked, and may be after. */
 #include <fcntl.h>
 #include <libssh/server.h>
 #include <poll.h>
