@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/backend_session.h"
+#include "gateway/watchdog.h"
 
 /* Each link holds at most a few messages that the kernel does not take: bulk is only sent when
  * nothing waits, and the longest message is a record of 64 KiB. */
@@ -152,7 +153,7 @@ int backend_child(uint64_t conn, const int *fds, void *data)
     struct err e = ERR_INIT;
     int status = 1;
 
-    if (b == NULL || watchdog_start(&e) != 0) {
+    if (b == NULL || watchdog_start(&e) != 0 || watchdog_agent_start(&e) != 0) {
         log_error("start", "%s", b == NULL ? "memory" : e.text);
         goto out;
     }

@@ -290,8 +290,7 @@ void end_step(struct backend *b);
 uint64_t end_next_ms(const struct backend *b);
 
 /* backend_watchdog.c: limits on what libssh may do to us. */
-MUST_CHECK int watchdog_start(struct err *e);
-void watchdog_turn(void); /* the loop goes round */
+MUST_CHECK int watchdog_agent_start(struct err *e);
 /* While the agent is asked, which libssh waits for without a limit: after ms its descriptor is
  * closed under it. 0: no longer. */
 void watchdog_agent(int fd, uint32_t ms);

@@ -1,40 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two ways in which a peer could keep libssh busy without our loop getting a turn: a maximum packet
- * of ten bytes makes a write loop over one-byte packets, and the agent's answer is waited for
- * without a limit (design/libssh.md). The first is met by a timer of CPU time: a process whose loop
- * has not gone round during two seconds of it ends, as a crash. The second by closing the agent's
- * descriptor, after which the login fails with a text. Runs in the backend. */
+ * libssh waits for an agent's answer without a limit. One that does not come is met by closing the
+ * agent's descriptor, after which the login fails with a text. Runs in the backend. */
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "gateway/backend_session.h"
 
-#define EXIT_WATCHDOG 70 /* EX_SOFTWARE */
-
-static volatile sig_atomic_t turns;
 static volatile sig_atomic_t agent_fd = -1;
-
-static void on_cpu_time(int number)
-{
-    static const char line[] = "error sallyport-backend watchdog the loop did not go round during "
-                               "2 s of CPU time\n";
-    static sig_atomic_t seen = -1, strikes;
-    (void)number;
-
-    if (turns != seen) {
-        seen = turns;
-        strikes = 0;
-    } else if (++strikes >= 2) {
-        ssize_t n = write(2, line, sizeof line - 1);
-        (void)n;
-        _exit(EXIT_WATCHDOG);
-    }
-}
 
 static void on_agent_time(int number)
 {
@@ -46,33 +21,12 @@ static void on_agent_time(int number)
     errno = saved;
 }
 
-static int on_signal(int number, void (*handler)(int), struct err *e)
+int watchdog_agent_start(struct err *e)
 {
-    struct sigaction action;
+    /* No SA_RESTART: libssh's poll has to come back. */
+    const struct sigaction a = {.sa_handler = on_agent_time};
 
-    memset(&action, 0, sizeof action);
-    action.sa_handler = handler;
-    sigemptyset(&action.sa_mask);
-    if (sigaction(number, &action, NULL) != 0)
-        return err_errno(e, "sigaction");
-    return 0;
-}
-
-int watchdog_start(struct err *e)
-{
-    const struct itimerval every = {{1, 0}, {1, 0}};
-    int rc = on_signal(SIGPROF, on_cpu_time, e);
-
-    if (rc == 0)
-        rc = on_signal(SIGALRM, on_agent_time, e);
-    if (rc == 0 && setitimer(ITIMER_PROF, &every, NULL) != 0)
-        rc = err_errno(e, "setitimer");
-    return rc;
-}
-
-void watchdog_turn(void)
-{
-    turns = (turns + 1) & 0xffff;
+    return sigaction(SIGALRM, &a, NULL) == 0 ? 0 : err_errno(e, "sigaction");
 }
 
 void watchdog_agent(int fd, uint32_t ms)

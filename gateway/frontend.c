@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/forkserver.h"
+#include "gateway/watchdog.h"
 
 /* libssh reads 4 KiB at once: 512 KiB a turn, to be sent on in full frames. */
 #define POLLS_PER_TURN    128
@@ -402,7 +403,7 @@ int frontend_run(uint64_t conn, const int *fds, const struct frontend_server *se
     char reason[900];
     int status = 1;
 
-    if (!f || watchdog_arm(&e) != 0) {
+    if (!f || watchdog_start(&e) != 0) {
         log_error("frontend-start", "reason=\"%s\"", f ? e.text : "out of memory");
         free(f);
         return 1;

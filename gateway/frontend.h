@@ -277,10 +277,4 @@ void gateway_exit(struct frontend *f, const struct login_command_exit *m);
 MUST_CHECK int frontend_server_start(struct frontend_server *s, int host_key_fd, uint32_t login_ms,
                                      struct err *e);
 
-/* --- frontend_watchdog.c */
-
-/* Ends the process when one turn of the loop takes more than some seconds of CPU. */
-MUST_CHECK int watchdog_arm(struct err *e);
-void watchdog_turn(void);
-
 #endif
