@@ -56,9 +56,12 @@ void audit_source_init(struct audit_source *s)
 {
     memset(s, 0, sizeof *s);
     s->dir = -1;
+    opterr = 0;
+    optind = 1;
 }
 
-bool audit_source_option(struct audit_source *s, int c, const char *value)
+/* Whether c is one of the common options; it is taken then. */
+static bool source_option(struct audit_source *s, int c, const char *value)
 {
     switch (c) {
     case OPT_TRAIL:
@@ -79,6 +82,25 @@ bool audit_source_option(struct audit_source *s, int c, const char *value)
     default:
         return false;
     }
+}
+
+int audit_next_option(struct audit_options *o, struct audit_source *s, int argc, char **argv)
+{
+    char letters[16];
+    int c;
+
+    o->status = -1;
+    snprintf(letters, sizeof letters, ":c:h%s", o->letters);
+    do
+        c = getopt_long(argc, argv, letters, o->table, NULL);
+    while (c != -1 && source_option(s, c, optarg));
+    if (c == 'h') {
+        fputs(o->help, stdout);
+        o->status = CLI_DONE;
+    } else if (c == '?' || c == ':') {
+        o->status = cli_bad_option(o->verb, c, argv);
+    }
+    return o->status < 0 ? c : -1;
 }
 
 /* The state directory: as given, or as the configuration says. NULL with --trail alone. */

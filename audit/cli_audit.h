@@ -33,9 +33,18 @@ enum { OPT_TRAIL = 256, OPT_STATE, OPT_LOG_KEY, OPT_ANCHOR, OPT_FIRST_OWN };
     "  --state DIR     the gateway's state directory\n"                                            \
     "  --trail DIR     the trail itself, or a copy of it\n"
 
+/* The command line of a verb. */
+struct audit_options {
+    const char *verb, *help;    /* "audit list", and what --help prints */
+    const char *letters;        /* of its own one-letter options */
+    const struct option *table; /* begins with AUDIT_SOURCE_OPTIONS */
+    int status;                 /* negative: go on; else the verb ends with this (enum cli_exit) */
+};
+
 void audit_source_init(struct audit_source *s);
-/* Whether c is one of the common options; it is taken then. */
-bool audit_source_option(struct audit_source *s, int c, const char *value);
+/* The verb's next own option, with optarg; -1 when there is none, or o->status says to end: after
+ * --help, or an option that it does not have. The common ones are taken into s. */
+int audit_next_option(struct audit_options *o, struct audit_source *s, int argc, char **argv);
 /* Opens the directory; with keys: reads those too. */
 MUST_CHECK int audit_source_open(struct audit_source *s, bool keys, struct err *e);
 void audit_source_close(struct audit_source *s);

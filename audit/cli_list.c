@@ -151,30 +151,23 @@ int audit_list(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     struct filter f = {NULL, NULL};
     struct session_list list;
+    struct audit_options o = {"audit list", help, "", options, -1};
     struct audit_source s;
     struct err e = ERR_INIT;
     bool json = false;
     int c, r;
 
     audit_source_init(&s);
-    opterr = 0;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-        if (audit_source_option(&s, c, optarg))
-            continue;
-        if (c == 'h') {
-            fputs(help, stdout);
-            return CLI_DONE;
-        }
+    while ((c = audit_next_option(&o, &s, argc, argv)) != -1) {
         if (c == 'o')
             f.operator_name = optarg;
         else if (c == 't')
             f.target = optarg;
         else if (c == 'j')
             json = true;
-        else
-            return cli_bad_option("audit list", c, argv);
     }
+    if (o.status >= 0)
+        return o.status;
     if (optind < argc)
         return cli_usage("audit list", "there is no argument \"%s\"", argv[optind]);
     r = audit_source_open(&s, false, &e);

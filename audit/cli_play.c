@@ -222,20 +222,13 @@ int audit_play(int argc, char **argv)
                                             {"raw", no_argument, NULL, 'r'},
                                             {NULL, 0, NULL, 0}};
     struct play p = {.speed = 1, .idle_max_s = 2};
+    struct audit_options o = {"audit play", help, "", options, -1};
     struct audit_source s;
     struct err e = ERR_INIT;
     int c, r;
 
     audit_source_init(&s);
-    opterr = 0;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-        if (audit_source_option(&s, c, optarg))
-            continue;
-        if (c == 'h') {
-            fputs(help, stdout);
-            return CLI_DONE;
-        }
+    while ((c = audit_next_option(&o, &s, argc, argv)) != -1) {
         if (c == 'n' && parse_channel(optarg, &p) < 0)
             return cli_usage("audit play", "--channel %s: expected a number", optarg);
         if (c == 's' && parse_positive(optarg, &p.speed) < 0)
@@ -244,9 +237,9 @@ int audit_play(int argc, char **argv)
             return cli_usage("audit play", "--idle-max %s: expected seconds above 0", optarg);
         if (c == 'r')
             p.raw = true;
-        if (c == '?' || c == ':')
-            return cli_bad_option("audit play", c, argv);
     }
+    if (o.status >= 0)
+        return o.status;
     if (optind + 1 != argc)
         return cli_usage("audit play", "which session? `sallyport audit list` has them");
     r = audit_source_open(&s, false, &e);

@@ -190,27 +190,20 @@ int audit_show(int argc, char **argv)
                                             {"json", no_argument, NULL, 'j'},
                                             {NULL, 0, NULL, 0}};
     struct show show = {.json = false};
+    struct audit_options o = {"audit show", help, "", options, -1};
     struct audit_source s;
     struct err e = ERR_INIT;
     int c, r;
 
     audit_source_init(&s);
-    opterr = 0;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-        if (audit_source_option(&s, c, optarg))
-            continue;
-        if (c == 'h') {
-            fputs(help, stdout);
-            return CLI_DONE;
-        }
+    while ((c = audit_next_option(&o, &s, argc, argv)) != -1) {
         if (c == 'f')
             show.full = true;
         else if (c == 'j')
             show.json = true;
-        else
-            return cli_bad_option("audit show", c, argv);
     }
+    if (o.status >= 0)
+        return o.status;
     if (optind + 1 != argc)
         return cli_usage("audit show", "which session? `sallyport audit list` has them");
     r = audit_source_open(&s, false, &e);

@@ -115,6 +115,7 @@ int audit_verify(int argc, char **argv)
                                             {"quiet", no_argument, NULL, 'q'},
                                             {NULL, 0, NULL, 0}};
     struct verify_result v;
+    struct audit_options line = {"audit verify", help, "jq", options, -1};
     struct verify_options o;
     struct audit_source s;
     struct err e = ERR_INIT;
@@ -124,26 +125,14 @@ int audit_verify(int argc, char **argv)
 
     audit_source_init(&s);
     memset(&v, 0, sizeof v);
-    opterr = 0;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, ":c:hjq", options, NULL)) != -1) {
-        if (audit_source_option(&s, c, optarg))
-            continue;
-        switch (c) {
-        case 'h':
-            fputs(help, stdout);
-            return VERIFIED;
-        case 'j':
+    while ((c = audit_next_option(&line, &s, argc, argv)) != -1) {
+        if (c == 'j')
             json = true;
-            break;
-        case 'q':
+        else if (c == 'q')
             quiet = true;
-            break;
-        default:
-            cli_bad_option("audit verify", c, argv);
-            return NOT_CHECKED;
-        }
     }
+    if (line.status >= 0)
+        return line.status == CLI_DONE ? VERIFIED : NOT_CHECKED;
     if (optind < argc) {
         cli_usage("audit verify", "there is no argument \"%s\"", argv[optind]);
         return NOT_CHECKED;
