@@ -170,17 +170,15 @@ void records_end(struct supervisor *s, uint8_t type)
     len = buf_len(&r->payload);
     if (r->link) {
         send_record(r, type, payload, len);
-    } else if (r->waiting_count < WAITING_MAX) {
-        struct waiting *w = &r->waiting[r->waiting_count];
-        w->payload = malloc(len);
-        if (w->payload) {
-            memcpy(w->payload, payload, len);
-            w->type = type;
-            w->len = len;
-            r->waiting_count++;
-        }
     } else {
-        r->lost++;
+        void *kept = r->waiting_count < WAITING_MAX ? malloc(len) : NULL;
+        if (!kept) {
+            r->lost++;
+            return;
+        }
+        memcpy(kept, payload, len);
+        r->waiting[r->waiting_count++] =
+            (struct waiting){.type = type, .payload = kept, .len = len};
     }
 }
 
