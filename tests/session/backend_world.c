@@ -53,13 +53,23 @@ static int connect_agent(const char *path)
     return fd;
 }
 
+static char root[] = "/tmp/backend-root-XXXXXX";
+
+static void remove_root(void)
+{
+    char proc[sizeof root + 5];
+
+    snprintf(proc, sizeof proc, "%s/proc", root); /* base/sandbox.c: for the leak checker */
+    rmdir(proc);
+    rmdir(root);
+}
+
 static void start_server(struct world *w, const char *program)
 {
-    char root[] = "/tmp/backend-root-XXXXXX";
     int pair[2];
     struct err e = ERR_INIT;
 
-    CHECK(mkdtemp(root) != NULL && chmod(root, 0755) == 0);
+    CHECK(mkdtemp(root) != NULL && chmod(root, 0755) == 0 && atexit(remove_root) == 0);
     CHECK(link_pair(pair, 65536, &e) == 0);
     w->server = fork();
     CHECK(w->server >= 0);
