@@ -226,8 +226,13 @@ class Gateway(harness.SessionTest):
                 f.write(right)
         self.assertEqual(done.returncode, 255)
         self.assertRegex(done.stderr.decode(), r"(?i)certificate")
-        # The gateway sees a handshake that a client broke off; such are summed up per source and minute.
         self.assertEqual(self.records("session-start"), [])
+        # The gateway sees a handshake that a client broke off; such are summed up per source and minute, and at its end.
+        self.lab.stop()
+        try:
+            self.assertEqual(self.record("access", "tls").json["source"], "127.0.0.1")
+        finally:
+            self.lab.start()
 
     def test_whoami_and_hosts(self):
         done = self.ssh("alice", "gateway", "whoami")
