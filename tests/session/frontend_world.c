@@ -191,6 +191,7 @@ static void spawn(struct channel *ch, const char *command)
         CHECK(ch->pid >= 0);
         if (ch->pid == 0) {
             setpgid(0, 0);
+            signal(SIGINT, SIG_DFL); /* ignored where the tests run in the background */
             dup2(in[0], 0);
             dup2(out[1], 1);
             dup2(errs[1], 2);
