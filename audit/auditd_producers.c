@@ -165,7 +165,7 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
     /* authd names sessions that are not held by a link. */
     if (session != p->session && sessions_count(sessions) > SESSIONS_HIGH)
         sessions_forget(sessions, SESSIONS_KEPT);
-    if (trail_append(a->trail, m.type, session, m.channel, m.payload.p, m.payload.len, e) < 0)
+    if (auditd_append(p, &m, session, e) < 0)
         return ERR_TRAIL;
     p->started = p->started || m.type == RECORD_SESSION_START;
     p->ended = p->ended || m.type == RECORD_SESSION_END;

@@ -78,6 +78,11 @@ void producers_drain(struct auditd *a);
 /* Sends counts when it waits for them. May end the producer. */
 void producer_tell(struct producer *p);
 
+/* auditd_append.c */
+/* Appends what the producer may write. ERR_TRAIL. */
+MUST_CHECK int auditd_append(struct producer *p, const struct trail_record *m,
+                             const uint8_t *session, struct err *e);
+
 /* auditd_settle.c */
 /* After each round of the loop: write, synchronise, tell. */
 void auditd_settle(struct auditd *a);

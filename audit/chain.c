@@ -48,7 +48,7 @@ void chain_clear(struct chain *c)
     c->sessions = NULL;
 }
 
-int chain_place(struct chain *c, struct record *r, const void *payload, struct err *e)
+int chain_place(struct chain *c, struct record *r, struct err *e)
 {
     struct session_state *state = sessions_get(c->sessions, r->session);
 
@@ -59,7 +59,6 @@ int chain_place(struct chain *c, struct record *r, const void *payload, struct e
     r->sequence = state->next_sequence;
     memcpy(r->previous, c->leaf, RECORD_HASH_SIZE);
     memcpy(r->session_previous, state->leaf, RECORD_HASH_SIZE);
-    digest_bytes(c->digest, payload, r->payload_len, r->payload_hash);
     return 0;
 }
 

@@ -36,10 +36,9 @@ const char *fault_name(enum fault fault);
 MUST_CHECK int chain_init(struct chain *c, const uint8_t genesis[RECORD_HASH_SIZE], struct err *e);
 void chain_clear(struct chain *c);
 
-/* Fills a new record's place: index, sequence, epoch, previous leaves, payload hash. r's type,
- * flags, times, session, channel, payload_len are the caller's. ERR_MEMORY (the table of sessions).
- */
-MUST_CHECK int chain_place(struct chain *c, struct record *r, const void *payload, struct err *e);
+/* Fills a new record's place: index, sequence, epoch, previous leaves. Everything else is the
+ * caller's, the payload hash too. ERR_MEMORY (the table of sessions). */
+MUST_CHECK int chain_place(struct chain *c, struct record *r, struct err *e);
 /* Takes a placed, encoded record as the newest. */
 MUST_CHECK int chain_advance(struct chain *c, const struct record *r,
                              const uint8_t header[RECORD_HEADER_SIZE], struct err *e);

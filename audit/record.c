@@ -17,6 +17,7 @@ struct type_row {
     const char *token;
     unsigned producers;
     enum payload_kind payload;
+    enum record_sealing sealing;
 };
 
 #define SUPERVISOR PRODUCER_SUPERVISOR
@@ -26,9 +27,12 @@ struct type_row {
 #define AUDITD     PRODUCER_AUDITD
 #define JSON       PAYLOAD_JSON
 #define BYTES      PAYLOAD_BYTES
+#define CLEAR      SEALING_CLEAR
+#define CONTENT    SEALING_CONTENT
+#define KEYSTROKES SEALING_KEYSTROKES
 static const struct type_row types[256] = {
-#define RECORD(number, name, token, producers, payload, meaning)                                   \
-    [number] = {token, producers, payload},
+#define RECORD(number, name, token, producers, payload, sealing, meaning)                          \
+    [number] = {token, producers, payload, sealing},
 #include "audit/record.def"
 #undef RECORD
 };
@@ -39,6 +43,9 @@ static const struct type_row types[256] = {
 #undef AUDITD
 #undef JSON
 #undef BYTES
+#undef CLEAR
+#undef CONTENT
+#undef KEYSTROKES
 
 const char *record_token(uint8_t type)
 {
@@ -48,6 +55,11 @@ const char *record_token(uint8_t type)
 unsigned record_producers(uint8_t type)
 {
     return types[type].producers;
+}
+
+enum record_sealing record_sealing(uint8_t type)
+{
+    return types[type].sealing;
 }
 
 bool record_is_json(uint8_t type)

@@ -11,10 +11,13 @@
 #include "base/err.h"
 
 enum record_type {
-#define RECORD(number, name, token, producers, payload, meaning) RECORD_##name = (number),
+#define RECORD(number, name, token, producers, payload, sealing, meaning) RECORD_##name = (number),
 #include "audit/record.def"
 #undef RECORD
 };
+
+/* Under which of its session's data keys a type is sealed: the number of that key. */
+enum record_sealing { SEALING_CLEAR = 0, SEALING_CONTENT = 1, SEALING_KEYSTROKES = 2 };
 
 #define RECORD_HEADER_SIZE 176u
 #define RECORD_HASH_SIZE   32u
@@ -53,7 +56,9 @@ MUST_CHECK int record_decode(const uint8_t in[RECORD_HEADER_SIZE], struct record
 const char *record_token(uint8_t type);
 /* The bits of enum trail_producer that may send this type; 0 for an unknown one. */
 unsigned record_producers(uint8_t type);
-/* Whether the payload is a JSON object (else bytes as they crossed). */
+/* SEALING_CLEAR for an unknown type. */
+enum record_sealing record_sealing(uint8_t type);
+/* Whether the payload, once open, is a JSON object (else bytes as they crossed). */
 bool record_is_json(uint8_t type);
 
 #endif

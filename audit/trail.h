@@ -9,6 +9,7 @@
 
 #include "audit/chain.h"
 #include "audit/checkpoint.h"
+#include "audit/data_key.h"
 
 struct trail;
 
@@ -48,6 +49,12 @@ void trail_close(struct trail *t);
  * and was flushed already when the batch was full. ERR_TRAIL: final. */
 MUST_CHECK int trail_append(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
                             uint32_t channel, const void *payload, size_t len, struct err *e);
+/* The same, sealed under this key of the session, whose number is `number` (enum record_sealing);
+ * len is 16 bytes less at most. */
+MUST_CHECK int trail_append_sealed(struct trail *t, struct data_key *key, uint32_t number,
+                                   uint8_t type, const uint8_t session[RECORD_SESSION_ID],
+                                   uint32_t channel, const void *payload, size_t len,
+                                   struct err *e);
 /* Writes what was appended. */
 MUST_CHECK int trail_flush(struct trail *t, struct err *e);
 

@@ -56,27 +56,51 @@ int trail_flush(struct trail *t, struct err *e)
     return 0;
 }
 
-/* Places one record in the batch; there must be room. */
-static int put_record(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
-                      uint32_t channel, const void *payload, size_t len, struct err *e)
+/* What one record is made of. */
+struct part {
+    uint8_t type;
+    const uint8_t *session;
+    uint32_t channel;
+    struct data_key *key; /* NULL: in the clear */
+    uint32_t number;
+    const void *payload;
+    size_t len;
+};
+
+static size_t stored_len(const struct part *p)
 {
-    struct record r = {.type = type, .channel = channel, .payload_len = (uint32_t)len};
-    uint8_t *header = t->batch + t->batch_len;
+    return p->len + (p->key ? DATA_KEY_TAG : 0);
+}
+
+/* Places one record in the batch; there must be room. The payload's hash is over what is stored,
+ * and the sealing covers the header up to that hash. */
+static int put_record(struct trail *t, const struct part *p, struct err *e)
+{
+    struct record r = {.type = p->type, .channel = p->channel, .data_key = p->number};
+    uint8_t *header = t->batch + t->batch_len, *stored = header + RECORD_HEADER_SIZE;
     int rc;
 
+    r.flags = p->key ? RECORD_FLAG_SEALED : 0;
+    r.payload_len = (uint32_t)stored_len(p);
     r.real_ns = clock_real_ns();
     r.boot_ns = clock_boot_ns();
-    memcpy(r.session, session, RECORD_SESSION_ID);
-    rc = chain_place(&t->chain, &r, payload, e);
+    memcpy(r.session, p->session, RECORD_SESSION_ID);
+    rc = chain_place(&t->chain, &r, e);
     if (rc < 0)
         return trail_fail(t, e);
+    record_encode(header, &r);
+    if (p->key)
+        rc = data_key_seal(p->key, r.sequence, header, p->payload, p->len, stored, e);
+    else if (p->len > 0)
+        memcpy(stored, p->payload, p->len);
+    if (rc < 0)
+        return trail_fail(t, e);
+    digest_bytes(t->chain.digest, stored, r.payload_len, r.payload_hash);
     record_encode(header, &r);
     rc = chain_advance(&t->chain, &r, header, e);
     if (rc < 0)
         return trail_fail(t, e);
-    if (len > 0)
-        memcpy(header + RECORD_HEADER_SIZE, payload, len);
-    t->batch_len += RECORD_HEADER_SIZE + len;
+    t->batch_len += RECORD_HEADER_SIZE + r.payload_len;
     return 0;
 }
 
@@ -107,7 +131,12 @@ int trail_new_segment(struct trail *t, struct err *e)
         r = err_errno(e, "cannot synchronise the trail's directory");
         goto out;
     }
-    r = put_record(t, RECORD_SEGMENT, gateway, 0, buf_head(&payload), buf_len(&payload), e);
+    r = put_record(t,
+                   &(struct part){.type = RECORD_SEGMENT,
+                                  .session = gateway,
+                                  .payload = buf_head(&payload),
+                                  .len = buf_len(&payload)},
+                   e);
 out:
     buf_clear(&payload);
     return r < 0 ? trail_fail(t, e) : 0;
@@ -136,15 +165,15 @@ static int rotate(struct trail *t, struct err *e)
     return r;
 }
 
-int trail_append(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
-                 uint32_t channel, const void *payload, size_t len, struct err *e)
+/* Makes room for it: a new segment, an empty batch. */
+static int append(struct trail *t, const struct part *p, struct err *e)
 {
-    size_t size = RECORD_HEADER_SIZE + len;
+    size_t size = RECORD_HEADER_SIZE + stored_len(p);
     int r = failed(t, e);
 
     if (r < 0)
         return r;
-    INVARIANT(len <= RECORD_PAYLOAD_MAX && type != RECORD_SEGMENT);
+    INVARIANT(stored_len(p) <= RECORD_PAYLOAD_MAX && p->type != RECORD_SEGMENT);
     if (t->segment_bytes + t->batch_len + size > t->segment_max) {
         r = rotate(t, e);
         if (r < 0)
@@ -155,7 +184,20 @@ int trail_append(struct trail *t, uint8_t type, const uint8_t session[RECORD_SES
         if (r < 0)
             return r;
     }
-    return put_record(t, type, session, channel, payload, len, e);
+    return put_record(t, p, e);
+}
+
+int trail_append(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
+                 uint32_t channel, const void *payload, size_t len, struct err *e)
+{
+    return append(t, &(struct part){type, session, channel, NULL, 0, payload, len}, e);
+}
+
+int trail_append_sealed(struct trail *t, struct data_key *key, uint32_t number, uint8_t type,
+                        const uint8_t session[RECORD_SESSION_ID], uint32_t channel,
+                        const void *payload, size_t len, struct err *e)
+{
+    return append(t, &(struct part){type, session, channel, key, number, payload, len}, e);
 }
 
 int trail_append_json(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
