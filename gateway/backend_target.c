@@ -130,8 +130,13 @@ static void connect_failed(struct backend *b)
             "that type, pinned %s); tell your administrators",
             target, pinned);
     } else {
-        end_begin(b, "target-handshake", EXIT_TARGET_DOWN, "%s broke off the key exchange: %s",
-                  target, text);
+        /* sshd may hang up before libssh compares the lists: then the socket's end is all there is.
+         */
+        hostkey_fingerprints(b->granted.host_keys, pinned, sizeof pinned);
+        end_begin(b, "target-handshake", EXIT_TARGET_DOWN,
+                  "%s broke off the key exchange: %s (a target without a host key of a pinned type "
+                  "does so too, pinned %s)",
+                  target, text, pinned);
     }
 }
 

@@ -191,6 +191,12 @@ static void test_host_key(struct world *w)
     refused_login(w, "host key is not the pinned one", "\"host-key\"");
 }
 
+/* sshd hangs up as well: which side is first decides about the reason. */
+static void test_host_key_kind(struct world *w)
+{
+    refused_login(w, "pinned SHA256:", "\"reason\"");
+}
+
 static void test_login_refused(struct world *w)
 {
     refused_login(w, "refused the gateway's key for account root", "\"target-login\"");
@@ -537,6 +543,7 @@ static const struct {
     {"latency", test_latency, NULL},
     {"durable", test_durable, set_sync_all},
     {"host-key", test_host_key, NULL},
+    {"host-key-kind", test_host_key_kind, NULL},
     {"login-refused", test_login_refused, NULL},
     {"not-ssh", test_not_ssh, set_short},
     {"agent", test_agent, NULL},

@@ -119,7 +119,8 @@ class Backend(unittest.TestCase):
         self.assertIn("pinned SHA256:", text)
 
     def test_host_key_of_another_kind(self):
-        self.assertIn("found no key of that type, pinned SHA256:", self.scenario("host-key", keys=("other_kind",)))
+        self.assertRegex(self.scenario("host-key-kind", keys=("other_kind",)),
+                         r"(found no|without a host) key of (that|a pinned) type")
 
     def test_keys_are_exchanged_anew_in_a_transfer(self):
         self.scenario("download", port=self.rekeying_port)
