@@ -26,6 +26,7 @@ struct authd {
     struct event *ticker;
     bool ticking, sealed, stopping;
     char stop_reason[201];
+    char no_sessions[501]; /* why no new session starts; empty: they may */
     int result; /* of authd_run */
     uint64_t (*real_ns)(void);
 

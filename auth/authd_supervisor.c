@@ -106,6 +106,15 @@ static int on_reload_failed(struct authd *a, const struct frame *f, struct err *
     return rc;
 }
 
+static int on_admission(struct authd *a, const struct frame *f, struct err *e)
+{
+    struct authd_admission m;
+    int rc = authd_admission_decode(f, &m, e);
+    if (rc == 0)
+        strcpy(a->no_sessions, m.open ? "" : *m.text ? m.text : "No session can start now.");
+    return rc;
+}
+
 static int on_shutdown(struct authd *a, const struct frame *f, struct err *e)
 {
     struct authd_shutdown m;
@@ -142,6 +151,8 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
         return on_stats(a, f, e);
     case authd_reload_failed_NUMBER:
         return on_reload_failed(a, f, e);
+    case authd_admission_NUMBER:
+        return on_admission(a, f, e);
     case authd_shutdown_NUMBER:
         return on_shutdown(a, f, e);
     default:

@@ -57,6 +57,7 @@ static void start_backend(struct connection *c)
     memcpy(m.session, s->id, sizeof m.session);
     strcpy(m.operator_name, c->login.operator_name);
     strcpy(m.target_name, s->decision.target);
+    m.max_bytes = s->decision.policy.max_bytes;
     s->phase = SESSION_CONNECTING;
     watch_sent(a->supervisor, authd_start_backend_send(watch_link(a->supervisor), &m, NULL, &e),
                &e);
@@ -81,6 +82,17 @@ static void decision_recorded(void *arg, uint64_t conn, int rc)
         start_backend(c);
 }
 
+/* The gateway's own commands are no recorded session: they go on. */
+static void heed_admission(const struct authd *a, struct decision *d)
+{
+    if (!*a->no_sessions || !d->allowed || d->gateway)
+        return;
+    d->allowed = false;
+    d->status = EXIT_TRY_AGAIN;
+    strcpy(d->token, "no-new-sessions");
+    strcpy(d->text, a->no_sessions);
+}
+
 int session_open(struct connection *c, const struct frame *f, struct err *e)
 {
     struct login_open m;
@@ -96,6 +108,7 @@ int session_open(struct connection *c, const struct frame *f, struct err *e)
     s->started_s = authd_now_s(c->a);
     s->generation = policy_set_generation(c->a->policies);
     decision_make(&c->a->world, &c->login, s->started_s, &s->decision);
+    heed_admission(c->a, &s->decision);
     if (RAND_bytes(s->id, sizeof s->id) != 1)
         return err_set(e, ERR_CRYPTO, "no random bytes");
     if (s->decision.alarm)

@@ -17,8 +17,7 @@ static void trail_failed(struct backend *b, const char *reason)
         return;
     b->trail.stopped = true;
     snprintf(b->trail.reason, sizeof b->trail.reason, "%s", reason);
-    end_begin(b, "trail", EXIT_TRAIL, "the trail cannot be written: %s; nothing more was forwarded",
-              reason);
+    end_begin(b, "trail", EXIT_TRAIL, "%s; nothing more was forwarded", reason);
 }
 
 static int send_record(struct backend *b, enum record_type type, uint32_t channel,

@@ -84,6 +84,7 @@ static void print_sessions(const json_t *sessions)
 /* What is wrong comes first, in words. */
 static void print_health(const json_t *status, const json_t *supervisor)
 {
+    const json_t *disk = json_object_get(supervisor, "trail_disk");
     char text[256];
 
     printf("%s: %s\n", cell(status, "gateway", text),
@@ -94,6 +95,12 @@ static void print_health(const json_t *status, const json_t *supervisor)
         puts("  the recorder is not there: no session runs without it");
     if (json_object_get(supervisor, "trail_failing"))
         printf("  the trail cannot be written: %s\n", cell(supervisor, "trail_failing", text));
+    if (json_object_get(supervisor, "no_new_sessions"))
+        printf("  no new session starts: %s\n", cell(supervisor, "no_new_sessions", text));
+    if (json_object_get(disk, "level") &&
+        strcmp(json_string_value(json_object_get(disk, "level")), "normal") != 0)
+        printf("  the trail's disk is %s: %lld of %lld MiB are free\n", cell(disk, "level", text),
+               number(disk, "available") >> 20, number(disk, "total") >> 20);
     if (number(status, "generation") == 0)
         puts("  no policy set is in force");
 }

@@ -114,6 +114,24 @@ static int parse_user(const struct yaml_doc *doc, const struct yaml_node *n,
     return 0;
 }
 
+/* "10%" or a size. min and max bound the percent. */
+static int parse_amount(const struct yaml_doc *doc, const struct yaml_node *n,
+                        const struct config_key *k, struct config_amount *out, struct err *e)
+{
+    const char *text = n->kind == YAML_SCALAR ? n->text : "";
+    char found[YAML_FOUND_MAX], *end;
+
+    out->percent = strchr(text, '%') != NULL;
+    if (!out->percent)
+        return yaml_size(doc, n, &out->value, e);
+    out->value = strtoul(text, &end, 10);
+    if (isdigit((unsigned char)text[0]) && strcmp(end, "%") == 0 && out->value >= k->min &&
+        out->value <= k->max)
+        return 0;
+    return yaml_error(doc, n, e, "found %s, expected %llu%% to %llu%%, or a size such as 20GiB",
+                      yaml_found(n, found), (unsigned long long)k->min, (unsigned long long)k->max);
+}
+
 static int parse_list(const struct yaml_doc *doc, const struct yaml_node *n,
                       const struct config_key *k, void *field, struct err *e)
 {
@@ -166,6 +184,8 @@ static int parse_key(const struct yaml_doc *doc, const struct yaml_node *n,
         return yaml_u64(doc, n, k->min, k->max, field, e);
     case CONFIG_TYPE_DURATION:
         return yaml_duration(doc, n, k->min, k->max, field, e);
+    case CONFIG_TYPE_AMOUNT:
+        return parse_amount(doc, n, k, field, e);
     case CONFIG_TYPE_USER:
         return parse_user(doc, n, field, e);
     case CONFIG_TYPE_ENDPOINTS:
@@ -204,6 +224,11 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
     if (c->reserve >= c->connections)
         return yaml_error(doc, at, e, "found reserve %llu of %llu connections, expected less",
                           (unsigned long long)c->reserve, (unsigned long long)c->connections);
+    if (c->disk_soft.percent == c->disk_hard.percent && c->disk_soft.value < c->disk_hard.value) {
+        at = yaml_get(yaml_root(doc), "disk");
+        return yaml_error(doc, at ? at : yaml_root(doc), e,
+                          "found a soft mark below the hard one, expected it above");
+    }
     return 0;
 }
 

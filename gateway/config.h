@@ -6,6 +6,7 @@
 #ifndef SALLYPORT_GATEWAY_CONFIG_H
 #define SALLYPORT_GATEWAY_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,6 +50,12 @@ struct config_prefixes {
     struct prefix at[CONFIG_PREFIXES_MAX];
 };
 
+/* "10%" or "20GiB" */
+struct config_amount {
+    uint64_t value; /* percent or bytes */
+    bool percent;
+};
+
 struct config {
     char file[256]; /* for messages */
     char gateway[256];
@@ -69,6 +76,8 @@ struct config {
     uint64_t handshake_ms, login_ms, connect_ms;
     uint64_t lockout_failures, lockout_ms;
     uint64_t enrolment_ms;
+    struct config_amount disk_soft, disk_hard, disk_share;
+    uint64_t disk_slow_ms;
     struct config_user users[CONFIG_USERS];
 };
 

@@ -21,6 +21,21 @@ static int put_duration(struct buf *out, uint64_t ms)
     return buf_printf(out, "%llu%c", (unsigned long long)(ms / units[i].ms), units[i].unit);
 }
 
+static int put_amount(struct buf *out, const struct config_amount *a)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    uint64_t value = a->value;
+    size_t i = 0;
+
+    if (a->percent)
+        return buf_printf(out, "%llu%%", (unsigned long long)value);
+    while (value != 0 && value % 1024 == 0 && i + 1 < sizeof units / sizeof *units) {
+        value /= 1024;
+        i++;
+    }
+    return buf_printf(out, "%llu%s", (unsigned long long)value, units[i]);
+}
+
 static int put_endpoint(struct buf *out, const struct config_endpoint *at)
 {
     char text[ADDRESS_TEXT];
@@ -66,6 +81,8 @@ static int put_value(struct buf *out, const struct config_key *k, const struct c
         return buf_printf(out, "%llu", *(const unsigned long long *)field);
     case CONFIG_TYPE_DURATION:
         return put_duration(out, *(const uint64_t *)field);
+    case CONFIG_TYPE_AMOUNT:
+        return put_amount(out, field);
     case CONFIG_TYPE_USER:
         return buf_printf(out, "%s", ((const struct config_user *)field)->name);
     case CONFIG_TYPE_ENDPOINTS:

@@ -13,6 +13,7 @@ enum config_type {
     CONFIG_TYPE_PATH,      /* char[CONFIG_PATH_MAX + 1] */
     CONFIG_TYPE_NUMBER,    /* uint64_t */
     CONFIG_TYPE_DURATION,  /* uint64_t, milliseconds */
+    CONFIG_TYPE_AMOUNT,    /* struct config_amount */
     CONFIG_TYPE_ENDPOINTS, /* struct config.listen */
     CONFIG_TYPE_PREFIXES,  /* struct config_prefixes */
     CONFIG_TYPE_USER,      /* struct config_user */

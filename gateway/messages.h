@@ -55,6 +55,16 @@ enum refused_kind {
 /* grant.state */
 enum backend_state { BACKEND_LOGGED_IN = 1, BACKEND_FAILED = 2, BACKEND_ENDED = 3 };
 
+/* auditd.admission: what may close the gate for new sessions; each opens it again by itself. */
+enum admission_reason {
+    ADMISSION_DISK,        /* the trail's disk is nearly full */
+    ADMISSION_CHECKPOINTS, /* checkpoints are not known elsewhere */
+    ADMISSION_REASONS
+};
+
+/* auditd.disk */
+enum disk_level { DISK_NORMAL, DISK_SOFT, DISK_HARD, DISK_EXHAUSTED };
+
 /* trail.record */
 enum trail_want { WANT_NOTHING = 0, WANT_ACCEPTED = 1, WANT_DURABLE = 2 };
 

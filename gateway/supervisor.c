@@ -97,6 +97,7 @@ static void introduce_authd(struct supervisor *s, struct program *authd)
         return;
     s->authd_introduced = authd->generation;
     policy_give(s);
+    admission_give(s);
     TAILQ_FOREACH(c, &s->connections, entry)
     {
         struct authd_live m = {.conn = c->number};

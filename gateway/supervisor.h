@@ -15,6 +15,7 @@
  * supervisor_target.c       connect() to a target
  * supervisor_policy.c       policy sets: read, hand to authd, keep the addresses
  * supervisor_records.c      the supervisor's records in the trail
+ * supervisor_admission.c    whether new sessions may start, and why not
  * supervisor_stats.c        the answer to authd.stats_ask */
 #ifndef SALLYPORT_GATEWAY_SUPERVISOR_H
 #define SALLYPORT_GATEWAY_SUPERVISOR_H
@@ -121,6 +122,7 @@ struct connection {
     uint8_t session[16];
     char operator_name[OPERATOR_NAME_MAX + 1];
     char target_name[TARGET_NAME_MAX + 1];
+    uint64_t max_bytes; /* of the trail, that the session may fill; 0: no limit */
     int target_fd; /* CONNECTING and WAITING, else -1 */
     struct event *target_event;
 };
@@ -167,6 +169,11 @@ struct supervisor {
 
     struct records *records;
     char trail_failing[512]; /* what auditd said; empty: it writes */
+    char closed[ADMISSION_REASONS][512]; /* why no session starts; empty: for that they may */
+    struct {
+        uint8_t level; /* enum disk_level */
+        uint64_t available, total;
+    } disk;
 
     enum { RUNNING, ENDING_SESSIONS, ENDING_PROGRAMS, ENDING_TRAIL } phase;
     uint64_t phase_until_ms;
@@ -289,6 +296,14 @@ void records_count(struct supervisor *s, const struct address *address, const ch
                    const char *detail);
 /* Writes the minute's counts when it is over, or now. */
 void records_flush(struct supervisor *s, uint64_t now_ms, bool now);
+
+/* supervisor_admission.c */
+/* text NULL: for this reason sessions may start. Tells authd when that changes. */
+void admission_set(struct supervisor *s, enum admission_reason reason, const char *text);
+/* To a fresh authd. */
+void admission_give(struct supervisor *s);
+/* Why no session starts; NULL: they do. */
+const char *admission_closed(const struct supervisor *s);
 
 /* supervisor_stats.c */
 MUST_CHECK int stats_write(struct supervisor *s, struct buf *out);

@@ -65,8 +65,11 @@ static int give_trail(struct program *auditd, enum trail_producer kind, const st
 {
     struct auditd_producer m = {.kind = (uint8_t)kind, .conn = c->number};
 
-    if (with_session)
+    if (with_session) {
         memcpy(m.session, c->session, sizeof m.session);
+        memcpy(m.operator_name, c->operator_name, sizeof m.operator_name);
+        m.max_bytes = c->max_bytes;
+    }
     return program_sent(auditd, auditd_producer_send(auditd->link, &m, &fd, e), e);
 }
 
@@ -262,6 +265,7 @@ int on_start_backend(struct program *authd, struct frame *f, struct err *e)
     memcpy(c->session, m.session, sizeof c->session);
     memcpy(c->operator_name, m.operator_name, sizeof c->operator_name);
     memcpy(c->target_name, m.target_name, sizeof c->target_name);
+    c->max_bytes = m.max_bytes;
     target = policy_target(authd->s, m.generation, m.target);
     c->backend.state = SIDE_CONNECTING;
     if (target)

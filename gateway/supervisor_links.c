@@ -52,14 +52,25 @@ static int open_keys(const struct supervisor *s, const char *const *files, int *
     return 0;
 }
 
+static void put_amount(const struct config_amount *a, uint8_t *percent, uint64_t *value)
+{
+    *percent = a->percent;
+    *value = a->value;
+}
+
 static int start_auditd(struct program *p, struct err *e)
 {
     static const char *const files[] = {"log.key"};
+    const struct config *c = &p->s->config;
     struct auditd_start m;
     int fd, rc = open_keys(p->s, files, &fd, 1, e);
 
     if (rc < 0)
         return rc;
+    put_amount(&c->disk_soft, &m.soft_percent, &m.soft);
+    put_amount(&c->disk_hard, &m.hard_percent, &m.hard);
+    put_amount(&c->disk_share, &m.share_percent, &m.share);
+    m.slow_ms = (uint32_t)c->disk_slow_ms;
     snprintf(m.origin, sizeof m.origin, "%.230s/sallyport/0", p->s->config.gateway);
     rc = auditd_start_send(p->link, &m, &fd, e);
     close(fd);
@@ -153,6 +164,9 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
             return rc;
         log_info("trail", "records=%llu", (unsigned long long)m.size);
         s->trail_failing[0] = 0;
+        /* What closed the gate was the one before; this one says so again if it is so. */
+        for (int i = 0; i < ADMISSION_REASONS; i++)
+            admission_set(s, (enum admission_reason)i, NULL);
         program_running(p);
         records_attach(s);
         return 0;
@@ -163,6 +177,26 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
         if (rc == 0)
             supervisor_fatal(s, "the trail", m.text);
         return rc;
+    }
+    case auditd_admission_NUMBER: {
+        struct auditd_admission m;
+        rc = auditd_admission_decode(f, &m, e);
+        if (rc < 0)
+            return rc;
+        if (m.reason >= ADMISSION_REASONS)
+            return err_set(e, ERR_PROTOCOL, "admission: reason %u is not known", m.reason);
+        admission_set(s, (enum admission_reason)m.reason, m.open ? NULL : m.text);
+        return 0;
+    }
+    case auditd_disk_NUMBER: {
+        struct auditd_disk m;
+        rc = auditd_disk_decode(f, &m, e);
+        if (rc < 0)
+            return rc;
+        s->disk.level = m.level > DISK_EXHAUSTED ? DISK_EXHAUSTED : m.level;
+        s->disk.available = m.available;
+        s->disk.total = m.total;
+        return 0;
     }
     case auditd_failing_NUMBER: {
         struct auditd_failing m;

@@ -56,6 +56,20 @@ static void put_connections(struct json_out *j, const struct supervisor *s)
     json_close(j);
 }
 
+static void put_disk(struct json_out *j, const struct supervisor *s)
+{
+    static const char *const levels[] = {[DISK_NORMAL] = "normal",
+                                         [DISK_SOFT] = "below-soft-mark",
+                                         [DISK_HARD] = "below-hard-mark",
+                                         [DISK_EXHAUSTED] = "exhausted"};
+
+    json_open_object(j, "trail_disk");
+    json_str(j, "level", levels[s->disk.level]);
+    json_u64(j, "available", s->disk.available);
+    json_u64(j, "total", s->disk.total);
+    json_close(j);
+}
+
 int stats_write(struct supervisor *s, struct buf *out)
 {
     struct json_out j;
@@ -69,6 +83,10 @@ int stats_write(struct supervisor *s, struct buf *out)
     json_bool(&j, "accepting", s->accepting);
     if (s->trail_failing[0])
         json_str(&j, "trail_failing", s->trail_failing);
+    if (admission_closed(s))
+        json_str(&j, "no_new_sessions", admission_closed(s));
+    if (s->disk.total > 0)
+        put_disk(&j, s);
     json_open_array(&j, "processes");
     for (size_t i = 0; i < s->slot_count; i++)
         put_slot(&j, &s->slots[i]);

@@ -174,6 +174,7 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     sum->exec_of_anything = sum->exec_of_anything || (role->exec && !role->rules);
     out->idle_s = smaller_limit(out->idle_s, role->idle_s);
     out->max_s = smaller_limit(out->max_s, role->max_s);
+    out->max_bytes = smaller_limit(out->max_bytes, role->max_bytes);
     if (role->record > out->record)
         out->record = role->record;
     if (!role->exec || !role->rules)

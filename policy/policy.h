@@ -82,6 +82,7 @@ struct policy_decision {
     uint32_t abilities;
     enum record_mode record;
     uint64_t idle_s, max_s; /* 0: no limit */
+    uint64_t max_bytes;     /* of the trail, that the session may fill; 0: no limit */
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */

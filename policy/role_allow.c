@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define DAYS_30_MS (UINT64_C(30) * 86400000)
+/* Less than a screenful of work is a mistake. */
+#define MAX_BYTES_MIN (UINT64_C(1) << 20)
 
 static int load_abilities(struct loading *l, const struct yaml_node *root, struct role *role)
 {
@@ -207,11 +209,9 @@ static int load_commands(struct loading *l, const struct yaml_node *root, struct
 
 static int load_session(struct loading *l, const struct yaml_node *root, struct role *role)
 {
-    static const char *const known[] = {"idle", "max", "record", NULL};
-    static const struct later_key later[] = {{"max-bytes", "a limit of bytes"},
-                                             {"bulk", "bulk output"},
-                                             {"bulk-after", "bulk output"},
-                                             {NULL, NULL}};
+    static const char *const known[] = {"idle", "max", "max-bytes", "record", NULL};
+    static const struct later_key later[] = {
+        {"bulk", "bulk output"}, {"bulk-after", "bulk output"}, {NULL, NULL}};
     static const char *const modes[] = {
         [RECORD_STRICT] = "strict", [RECORD_SYNC_ALL] = "sync-all", NULL};
     const struct yaml_node *n = yaml_get(root, "session"), *value;
@@ -230,6 +230,11 @@ static int load_session(struct loading *l, const struct yaml_node *root, struct 
         rc = yaml_duration(l->doc, value, 1000, DAYS_30_MS, &ms, l->e);
         if (rc == 0)
             role->max_s = ms / 1000;
+    }
+    if (rc == 0 && (value = yaml_get(n, "max-bytes"))) {
+        rc = yaml_size(l->doc, value, &role->max_bytes, l->e);
+        if (rc == 0 && role->max_bytes < MAX_BYTES_MIN)
+            rc = yaml_error(l->doc, value, l->e, "found %s, expected at least 1MiB", value->text);
     }
     if (rc == 0 && (value = yaml_get(n, "record"))) {
         rc = yaml_word(l->doc, value, modes, &mode, l->e);

@@ -62,7 +62,7 @@ struct role {
     size_t account_count;
     const struct prefix *from; /* none: anywhere */
     size_t from_count;
-    uint64_t remember_s, idle_s, max_s; /* 0: not remembered, no limit */
+    uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
     struct rule_set *rules; /* NULL: exec of anything */
