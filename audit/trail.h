@@ -10,6 +10,7 @@
 #include "audit/chain.h"
 #include "audit/checkpoint.h"
 #include "audit/data_key.h"
+#include "audit/trail_space.h"
 
 struct trail;
 
@@ -57,6 +58,10 @@ MUST_CHECK int trail_append_sealed(struct trail *t, struct data_key *key, uint32
                                    struct err *e);
 /* Writes what was appended. */
 MUST_CHECK int trail_flush(struct trail *t, struct err *e);
+
+/* Whether a record with this payload may be appended for this use without touching what is reserved
+ * for others; allocates further when there is room on the disk. */
+bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len);
 
 uint64_t trail_size(const struct trail *t);     /* records appended */
 uint64_t trail_accepted(const struct trail *t); /* records that write(2) took */

@@ -27,6 +27,7 @@ static struct trail *trail_new(int dir, const char *origin, EVP_PKEY *log_key, u
     }
     t->dir = dir;
     t->lock = t->fd = -1;
+    space_init(&t->space, dir);
     t->log_key = log_key;
     t->segment_max = segment_max ? segment_max : TRAIL_SEGMENT_MAX;
     INVARIANT(strlen(origin) <= NOTE_NAME_MAX);
@@ -44,8 +45,13 @@ void trail_close(struct trail *t)
     buf_clear(&t->sync.job.checkpoint);
     chain_clear(&t->chain);
     buf_clear(&t->checkpoint_note);
-    if (t->fd >= 0)
+    space_clear(&t->space);
+    if (t->fd >= 0) {
+        /* Behind an orderly end nothing more is written: a crash leaves it for the recovery. */
+        if (t->chain.last_type == RECORD_SHUTDOWN || t->chain.last_type == RECORD_SEAL)
+            space_give_back(t->fd);
         close(t->fd);
+    }
     if (t->lock >= 0)
         close(t->lock);
     free(t->batch);
@@ -167,6 +173,8 @@ static int say_opened(struct trail *t, const struct anchor *a, struct trail_repo
 
     if (t->fd < 0)
         r = trail_new_segment(t, e);
+    else
+        space_begin(&t->space, t->fd, t->segment_bytes, t->segment_max);
     if (r == 0 && !report->clean)
         r = append_recovery(t, report, e);
     if (r == 0)
@@ -247,6 +255,8 @@ int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *
         r = trail_want_checkpoint(t, e);
     if (r == 0)
         r = trail_sync_now(t, e);
+    if (r == 0 && t->checkpointed != t->durable)
+        r = err_set(e, ERR_TRAIL, "there is no room for the log's first checkpoint");
     trail_close(t);
     return r;
 }

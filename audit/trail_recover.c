@@ -74,7 +74,7 @@ static int copy_bytes(int from, uint64_t offset, int to, struct err *e)
 static int keep_tail(struct trail *t, int fd, uint64_t offset, struct trail_report *report,
                      struct err *e)
 {
-    int to = -1, r;
+    int to = -1, failed, r;
 
     for (unsigned i = 0; to < 0 && i < TORN_FILES_MAX; i++) {
         snprintf(report->torn_file, sizeof report->torn_file, "torn-%016" PRIx64 ".%u",
@@ -92,10 +92,12 @@ static int keep_tail(struct trail *t, int fd, uint64_t offset, struct trail_repo
     r = copy_bytes(fd, offset, to, e);
     if (r == 0 && (fdatasync(to) < 0 || fsync(t->dir) < 0))
         r = err_errno(e, "cannot synchronise %s", report->torn_file);
+    failed = errno;
     close(to);
     /* A part of a copy, one for each attempt on a full disk, would only be in the way. */
     if (r < 0)
         (void)unlinkat(t->dir, report->torn_file, 0);
+    errno = failed;
     return r;
 }
 
@@ -114,6 +116,12 @@ static int open_tail(struct trail *t, const struct trail_place *place, struct tr
     if ((uint64_t)st.st_size > place->offset) {
         report->torn_bytes = (uint64_t)st.st_size - place->offset;
         r = keep_tail(t, fd, place->offset, report, e);
+        if (r < 0 && errno == ENOSPC) {
+            /* The reserve is for this too: its blocks are behind the segment's end. */
+            space_give_back(fd);
+            e->code = 0;
+            r = keep_tail(t, fd, place->offset, report, e);
+        }
         if (r < 0)
             goto out;
         if (ftruncate(fd, (off_t)place->offset) < 0 || fdatasync(fd) < 0) {

@@ -6,6 +6,7 @@
 
 #include "audit/segments.h"
 #include "audit/trail.h"
+#include "audit/trail_space.h"
 #include "audit/trail_sync.h"
 #include "base/json_out.h"
 
@@ -30,6 +31,7 @@ struct trail {
     uint64_t checkpoint_size; /* of the one that waits in checkpoint_note */
     struct buf checkpoint_note;
     struct trail_sync sync;
+    struct trail_space space;
     struct err failure; /* code 0: none */
 };
 

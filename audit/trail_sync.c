@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "audit/checkpoint.h"
+#include "base/log.h"
 
 static uint64_t now_ns(void)
 {
@@ -29,8 +30,9 @@ static int write_checkpoint(const struct sync_job *job, struct err *e)
 {
     const uint8_t *p = buf_head(&job->checkpoint);
     size_t left = buf_len(&job->checkpoint);
-    int r = 0, fd = openat(job->dir, CHECKPOINT_FILE_NEW,
-                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int failed, r = 0,
+                fd = openat(job->dir, CHECKPOINT_FILE_NEW,
+                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return err_errno(e, "cannot make %s", CHECKPOINT_FILE_NEW);
@@ -53,18 +55,30 @@ static int write_checkpoint(const struct sync_job *job, struct err *e)
     else if (fsync(job->dir) < 0)
         r = err_errno(e, "cannot synchronise the trail's directory");
 out:
+    failed = errno;
     close(fd);
+    errno = failed;
     return r;
 }
 
-int sync_job_run(const struct sync_job *job, uint64_t *took_ns, struct err *e)
+int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e)
 {
     uint64_t begun = now_ns();
+    int r;
 
     if (fdatasync(job->fd) < 0)
         return err_errno(e, "fdatasync of the trail failed");
     *took_ns = now_ns() - begun;
-    return job->checkpoint_size ? write_checkpoint(job, e) : 0;
+    if (!job->checkpoint_size)
+        return 0;
+    errno = 0;
+    r = write_checkpoint(job, e);
+    if (r < 0 && (errno == ENOSPC || errno == EDQUOT)) {
+        log_warn("checkpoint-without-room", "error=\"%s\"", e->text);
+        job->checkpoint_size = 0;
+        e->code = r = 0;
+    }
+    return r;
 }
 
 static void *sync_thread(void *arg)

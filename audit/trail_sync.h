@@ -17,7 +17,7 @@ struct sync_job {
     int fd;                   /* the segment */
     int dir;                  /* of the checkpoint */
     uint64_t upto;            /* records that are in the segment and the ones before it */
-    uint64_t checkpoint_size; /* 0: no checkpoint */
+    uint64_t checkpoint_size; /* 0: no checkpoint, or the disk had no room for it */
     struct buf checkpoint;
 };
 
@@ -32,8 +32,10 @@ struct trail_sync {
     struct err error; /* of the job that ended */
 };
 
-/* Does a job here and now. */
-MUST_CHECK int sync_job_run(const struct sync_job *job, uint64_t *took_ns, struct err *e);
+/* Does a job here and now. That a checkpoint (its file, the tiles before it) finds no room on the
+ * disk is no failure of the trail: the job's checkpoint_size is 0 then, and the next one covers
+ * more. Any other error of it is. */
+MUST_CHECK int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e);
 
 /* On a zeroed struct whose job.checkpoint is set up; the job stays the caller's to clear. */
 MUST_CHECK int trail_sync_start(struct trail_sync *s, struct err *e);

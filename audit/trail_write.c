@@ -53,6 +53,7 @@ int trail_flush(struct trail *t, struct err *e)
     t->unsynced_bytes += t->batch_len;
     t->batch_len = 0;
     t->accepted = t->chain.next;
+    space_ahead(&t->space, t->segment_bytes, t->segment_max);
     return 0;
 }
 
@@ -117,16 +118,18 @@ int trail_new_segment(struct trail *t, struct err *e)
     r = segment_state_write(&payload, &t->chain, t->origin, e);
     if (r < 0)
         goto out;
-    fd =
-        openat(t->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = space_open(&t->space, name, e);
     if (fd < 0) {
-        r = err_errno(e, "cannot make segment %s", name);
+        r = fd;
         goto out;
     }
-    if (t->fd >= 0)
+    if (t->fd >= 0) {
+        space_give_back(t->fd);
         close(t->fd);
+    }
     t->fd = fd;
     t->segment_bytes = 0;
+    space_begin(&t->space, fd, 0, t->segment_max);
     if (fsync(t->dir) < 0) {
         r = err_errno(e, "cannot synchronise the trail's directory");
         goto out;
@@ -174,7 +177,8 @@ static int append(struct trail *t, const struct part *p, struct err *e)
     if (r < 0)
         return r;
     INVARIANT(stored_len(p) <= RECORD_PAYLOAD_MAX && p->type != RECORD_SEGMENT);
-    if (t->segment_bytes + t->batch_len + size > t->segment_max) {
+    /* Without room for another segment this one goes on, into its reserve. */
+    if (t->segment_bytes + t->batch_len + size > t->segment_max && space_prepare(&t->space)) {
         r = rotate(t, e);
         if (r < 0)
             return r;
@@ -210,6 +214,19 @@ int trail_append_json(struct trail *t, uint8_t type, const uint8_t session[RECOR
         return trail_fail(t, e);
     }
     return trail_append(t, type, session, 0, buf_head(j->out), buf_len(j->out), e);
+}
+
+bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len)
+{
+    uint64_t used = t->segment_bytes + t->batch_len;
+    uint64_t size = RECORD_HEADER_SIZE + DATA_KEY_TAG + payload_len;
+
+    if (used + size > t->segment_max && space_prepare(&t->space))
+        return true;
+    if (space_room(&t->space, use, used) >= size)
+        return true;
+    space_ahead(&t->space, used, t->segment_max);
+    return space_room(&t->space, use, used) >= size;
 }
 
 uint64_t trail_size(const struct trail *t)
