@@ -12,8 +12,8 @@
 #define SIGNATURE_SIZE    64
 /* key id and signature */
 #define BLOB_SIZE 68
-/* The longest thing that is base64 here is BLOB_SIZE bytes. */
-#define BASE64_MAX 96
+/* The longest thing that is base64 here is a record header of 176 bytes, in a proof. */
+#define BASE64_MAX 236
 
 static const char signature_prefix[] = "\xe2\x80\x94 "; /* em dash, blank */
 
