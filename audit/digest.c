@@ -45,6 +45,15 @@ void digest_bytes(struct digest *d, const void *p, size_t len, uint8_t out[RECOR
     INVARIANT(EVP_DigestFinal_ex(d->ctx, out, NULL) == 1);
 }
 
+void digest_prefixed(struct digest *d, uint8_t prefix, const void *p, size_t len,
+                     uint8_t out[RECORD_HASH_SIZE])
+{
+    INVARIANT(EVP_DigestInit_ex2(d->ctx, d->md, NULL) == 1);
+    INVARIANT(EVP_DigestUpdate(d->ctx, &prefix, 1) == 1);
+    INVARIANT(EVP_DigestUpdate(d->ctx, p, len) == 1);
+    INVARIANT(EVP_DigestFinal_ex(d->ctx, out, NULL) == 1);
+}
+
 void digest_leaf(struct digest *d, const uint8_t header[RECORD_HEADER_SIZE],
                  uint8_t out[RECORD_HASH_SIZE])
 {

@@ -26,6 +26,10 @@ void digest_leaf(struct digest *d, const uint8_t header[RECORD_HEADER_SIZE],
 void digest_node(struct digest *d, const uint8_t left[RECORD_HASH_SIZE],
                  const uint8_t right[RECORD_HASH_SIZE], uint8_t out[RECORD_HASH_SIZE]);
 
+/* SHA-256(prefix || p) */
+void digest_prefixed(struct digest *d, uint8_t prefix, const void *p, size_t len,
+                     uint8_t out[RECORD_HASH_SIZE]);
+
 /* 64 lower-case hexadecimal digits and a NUL. */
 #define DIGEST_HEX (2 * RECORD_HASH_SIZE + 1)
 void digest_hex(const uint8_t hash[RECORD_HASH_SIZE], char out[DIGEST_HEX]);

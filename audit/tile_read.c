@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/digest_many.h"
 #include "base/wire.h"
 
 /* The tile of a level that was read last: proofs of neighbours ask for the same ones. */
@@ -140,7 +141,6 @@ int tile_subtree(struct tile_reader *t, unsigned height, uint64_t index,
 {
     unsigned within = height % 8, count = 1u << within, width;
     uint64_t first = index << within; /* the hash of the tile's level that it begins with */
-    uint8_t nodes[TILE_WIDTH / 2][RECORD_HASH_SIZE];
     const uint8_t *hashes;
     int r;
 
@@ -151,11 +151,7 @@ int tile_subtree(struct tile_reader *t, unsigned height, uint64_t index,
         return r;
     if (first % TILE_WIDTH + count > width)
         return err_set(e, ERR_INPUT, "a tree of %" PRIu64 " leaves has no such subtree", t->size);
-    memcpy(nodes, hashes + first % TILE_WIDTH * RECORD_HASH_SIZE, (size_t)count * RECORD_HASH_SIZE);
-    for (; count > 1; count /= 2)
-        for (unsigned i = 0; i < count / 2; i++)
-            digest_node(t->digest, nodes[2 * i], nodes[2 * i + 1], nodes[i]);
-    memcpy(out, nodes[0], RECORD_HASH_SIZE);
+    digest_subtree(t->digest, hashes + first % TILE_WIDTH * RECORD_HASH_SIZE, count, out);
     return 0;
 }
 
