@@ -16,7 +16,8 @@
 #include "base/log.h"
 #include "base/secret.h"
 
-#define CHECKPOINT_S 10
+/* How often the epoch's age and the real clock are looked at. */
+#define TICK_S 1
 /* failing, started: small messages, and the supervisor reads. */
 #define SUPERVISOR_QUEUE 65536u
 /* An Ed25519 key in PEM has 119 bytes. */
@@ -128,13 +129,15 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void on_checkpoint_time(evutil_socket_t fd, short what, void *arg)
+static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct auditd *a = arg;
+    struct err e = ERR_INIT;
 
     (void)fd;
     (void)what;
-    a->checkpoint_due = true;
+    if (!a->failing && trail_tick(a->trail, clock_real_ns(), clock_boot_ns(), &e) < 0)
+        auditd_fail(a, &e);
 }
 
 /* Waits for the one message that may come first. */
@@ -175,7 +178,7 @@ static EVP_PKEY *read_key(int fd, struct err *e)
 
 static int make_events(struct auditd *a, struct err *e)
 {
-    static const struct timeval every = {CHECKPOINT_S, 0};
+    static const struct timeval every = {TICK_S, 0};
 
     a->base = event_base_new();
     if (!a->base)
@@ -185,17 +188,17 @@ static int make_events(struct auditd *a, struct err *e)
     a->sync_ended =
         event_new(a->base, trail_sync_fd(a->trail), EV_READ | EV_PERSIST, auditd_sync_ended, a);
     a->soon = evtimer_new(a->base, auditd_soon, a);
-    a->checkpoints = event_new(a->base, -1, EV_PERSIST, on_checkpoint_time, a);
-    if (!a->supervisor_readable || !a->sync_ended || !a->soon || !a->checkpoints ||
+    a->ticks = event_new(a->base, -1, EV_PERSIST, on_tick, a);
+    if (!a->supervisor_readable || !a->sync_ended || !a->soon || !a->ticks ||
         event_add(a->supervisor_readable, NULL) < 0 || event_add(a->sync_ended, NULL) < 0 ||
-        event_add(a->checkpoints, &every) < 0)
+        event_add(a->ticks, &every) < 0)
         return err_set(e, ERR_MEMORY, "no memory for events");
     return 0;
 }
 
 static void free_events(struct auditd *a)
 {
-    struct event *events[] = {a->supervisor_readable, a->sync_ended, a->soon, a->checkpoints};
+    struct event *events[] = {a->supervisor_readable, a->sync_ended, a->soon, a->ticks};
 
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])

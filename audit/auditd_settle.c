@@ -109,14 +109,13 @@ static int synchronise(struct auditd *a, struct err *e)
 {
     bool wanted = durable_wanted(a);
 
-    if (trail_sync_busy(a->trail) || (!wanted && !a->checkpoint_due)) {
+    if (trail_sync_busy(a->trail) || (!wanted && !trail_checkpoint_due(a->trail))) {
         arm_soon(a);
         return 0;
     }
-    if (a->checkpoint_due) {
+    if (trail_checkpoint_due(a->trail)) {
         int r = trail_want_checkpoint(a->trail, e);
 
-        a->checkpoint_due = false;
         if (r < 0 || !(wanted || trail_checkpoint_waits(a->trail)))
             return r;
     } else if (a->turns == 1 && trail_unsynced_bytes(a->trail) <= INLINE_BYTES &&

@@ -47,9 +47,8 @@ struct auditd {
     struct event *supervisor_readable;
     struct event *sync_ended;  /* the synchronising thread's eventfd */
     struct event *soon;        /* bounds how long accepted records stay without fdatasync */
-    struct event *checkpoints; /* every CHECKPOINT_S */
+    struct event *ticks;       /* every TICK_S */
     bool soon_armed;
-    bool checkpoint_due;
     struct trail *trail;
     struct producer_list producers, active;
     unsigned producer_count;

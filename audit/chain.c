@@ -18,6 +18,8 @@ const char *fault_name(enum fault fault)
         return "missing";
     case FAULT_REORDERED:
         return "reordered";
+    case FAULT_UNSEALED:
+        return "unsealed";
     case FAULT_UNSIGNED:
         return "not signed";
     case FAULT_NONE:
@@ -26,10 +28,12 @@ const char *fault_name(enum fault fault)
     return "none";
 }
 
-int chain_init(struct chain *c, const uint8_t genesis[RECORD_HASH_SIZE], struct err *e)
+int chain_init(struct chain *c, const struct anchor *a, struct err *e)
 {
     memset(c, 0, sizeof *c);
-    memcpy(c->leaf, genesis, RECORD_HASH_SIZE);
+    memcpy(c->leaf, a->genesis, RECORD_HASH_SIZE);
+    memcpy(c->origin, a->log.name, sizeof c->origin);
+    c->epoch.key = a->epoch;
     merkle_init(&c->merkle);
     c->digest = digest_new();
     c->sessions = sessions_new();
@@ -55,7 +59,7 @@ int chain_place(struct chain *c, struct record *r, struct err *e)
     if (!state)
         return err_set(e, ERR_MEMORY, "no memory for a session");
     r->index = c->next;
-    r->epoch = c->epoch;
+    r->epoch = c->epoch.number;
     r->sequence = state->next_sequence;
     memcpy(r->previous, c->leaf, RECORD_HASH_SIZE);
     memcpy(r->session_previous, state->leaf, RECORD_HASH_SIZE);
@@ -63,7 +67,7 @@ int chain_place(struct chain *c, struct record *r, struct err *e)
 }
 
 int chain_advance(struct chain *c, const struct record *r, const uint8_t header[RECORD_HEADER_SIZE],
-                  struct err *e)
+                  const void *payload, struct err *e)
 {
     struct session_state *state = sessions_get(c->sessions, r->session);
 
@@ -71,8 +75,13 @@ int chain_advance(struct chain *c, const struct record *r, const uint8_t header[
         return err_set(e, ERR_MEMORY, "no memory for a session");
     digest_leaf(c->digest, header, c->leaf);
     merkle_add(&c->merkle, c->digest, c->leaf);
+    if (c->next == 0) {
+        c->epoch.real_ns = r->real_ns;
+        c->epoch.boot_ns = r->boot_ns;
+    }
     c->next++;
     c->last_type = r->type;
+    c->run = chain_run_after(c->run, r, payload);
     state->next_sequence++;
     memcpy(state->leaf, c->leaf, RECORD_HASH_SIZE);
     switch (r->type) {
@@ -102,14 +111,38 @@ static int found(enum fault *fault, enum fault kind, struct err *e, const char *
     return err_set(e, ERR_TAMPERED, "%s", text);
 }
 
-int chain_check(struct chain *c, const struct record *r, const uint8_t header[RECORD_HEADER_SIZE],
-                const void *payload, enum fault *fault, struct err *e)
+/* Nothing that others in the log are judged by may be dropped. */
+static bool may_be_dropped(const struct record *r)
+{
+    static const uint8_t gateway[RECORD_SESSION_ID];
+
+    return (r->flags & RECORD_FLAG_SEALED) ||
+           (r->type == RECORD_KEY && memcmp(r->session, gateway, sizeof gateway) != 0);
+}
+
+static int check_payload(struct chain *c, const struct record *r, const void *payload,
+                         enum fault *fault, struct err *e)
+{
+    uint8_t hash[RECORD_HASH_SIZE];
+
+    if (!payload)
+        return may_be_dropped(r)
+                   ? 0
+                   : found(fault, FAULT_EDITED, e,
+                           "the payload is not there, and was none that may be pruned");
+    digest_bytes(c->digest, payload, r->payload_len, hash);
+    if (memcmp(hash, r->payload_hash, sizeof hash) != 0)
+        return found(fault, FAULT_EDITED, e, "the payload does not have the hash in its header");
+    return 0;
+}
+
+static int check_links(struct chain *c, const struct record *r, const void *payload,
+                       enum fault *fault, struct err *e)
 {
     static const uint8_t zero[RECORD_HASH_SIZE];
     struct session_state *state;
-    uint8_t hash[RECORD_HASH_SIZE];
+    int rc;
 
-    *fault = FAULT_NONE;
     if (r->index != c->next) {
         /* Where the chain goes on all the same, only the number was changed. */
         *fault = memcmp(r->previous, c->leaf, RECORD_HASH_SIZE) == 0 ? FAULT_EDITED
@@ -123,15 +156,33 @@ int chain_check(struct chain *c, const struct record *r, const uint8_t header[RE
                      c->next == 0 ? "the first record does not follow from the log's keys (genesis)"
                                   : "the link to the previous record is broken: this header or the "
                                     "one before it was altered");
-    digest_bytes(c->digest, payload, r->payload_len, hash);
-    if (memcmp(hash, r->payload_hash, sizeof hash) != 0)
-        return found(fault, FAULT_EDITED, e, "the payload does not have the hash in its header");
+    rc = check_payload(c, r, payload, fault, e);
+    if (rc < 0)
+        return rc;
     state = sessions_find(c->sessions, r->session);
     if (r->sequence != (state ? state->next_sequence : 0))
         return found(fault, FAULT_EDITED, e, "the session's sequence number is not the next one");
     if (memcmp(r->session_previous, state ? state->leaf : zero, RECORD_HASH_SIZE) != 0)
         return found(fault, FAULT_EDITED, e, "the link to the session's previous record is broken");
-    if (r->epoch != c->epoch)
-        return found(fault, FAULT_EDITED, e, "the epoch's number is not the current one");
-    return chain_advance(c, r, header, e);
+    return 0;
+}
+
+int chain_check(struct chain *c, const struct record *r, const uint8_t header[RECORD_HEADER_SIZE],
+                const void *payload, enum fault *fault, struct err *e)
+{
+    struct seal seal;
+    int rc;
+
+    *fault = FAULT_NONE;
+    rc = check_links(c, r, payload, fault, e);
+    if (rc == 0)
+        rc = chain_check_order(c, r, payload, fault, e);
+    if (rc == 0 && r->type == RECORD_SEAL)
+        rc = chain_check_seal(c, r, payload, &seal, fault, e);
+    if (rc < 0)
+        return rc;
+    rc = chain_advance(c, r, header, payload, e);
+    if (rc == 0 && r->type == RECORD_SEAL)
+        chain_take_seal(c, &seal);
+    return rc;
 }

@@ -9,12 +9,34 @@
 #include "audit/digest.h"
 #include "audit/merkle.h"
 #include "audit/record.h"
+#include "audit/seal.h"
 #include "audit/sessions.h"
+
+/* The epoch that the next record is of. */
+struct epoch {
+    uint32_t number;
+    struct vkey key;           /* its seal is signed by this */
+    uint64_t first;            /* index of its first record; all before it is sealed */
+    uint64_t real_ns, boot_ns; /* where it began: the seal before; record 0 in the first epoch */
+};
+
+/* Where the recorder's own course stands: what may follow. */
+enum chain_run {
+    RUN_BORN,      /* nothing yet */
+    RUN_GOING,     /* a recorder writes, or ended without a shutdown */
+    RUN_SHUTDOWN,  /* the last record is a shutdown: its seal must follow, or a recovery */
+    RUN_ENDED,     /* shutdown and seal: in order */
+    RUN_RECOVERED, /* a recovery record; the recorder opens the log next */
+};
 
 struct chain {
     uint64_t next;                  /* the next record's index */
     uint8_t leaf[RECORD_HASH_SIZE]; /* of the last record; the genesis leaf before the first */
-    uint32_t epoch;
+    char origin[NOTE_NAME_MAX + 1];
+    struct epoch epoch;
+    bool closed;          /* the last seal names the log that follows this one: */
+    struct vkey next_log; /* its anchor */
+    enum chain_run run;
     uint8_t last_type; /* 0: no record yet */
     struct merkle merkle;
     struct sessions *sessions;
@@ -28,25 +50,49 @@ enum fault {
     FAULT_CUT,       /* it ends inside a record, or before its checkpoint */
     FAULT_MISSING,   /* records or a segment are not there */
     FAULT_REORDERED, /* a record stands where another should */
-    FAULT_UNSIGNED,  /* a checkpoint or anchor whose signature or root is not right */
+    FAULT_UNSEALED,  /* an epoch goes on, or the next begins, without the seal that ends it */
+    FAULT_UNSIGNED,  /* a checkpoint, anchor or seal whose signature or root is not right */
 };
 const char *fault_name(enum fault fault);
 
-/* An empty log that begins with this genesis leaf. ERR_MEMORY. */
-MUST_CHECK int chain_init(struct chain *c, const uint8_t genesis[RECORD_HASH_SIZE], struct err *e);
+/* An empty log that begins with this anchor: its genesis leaf, its first epoch's key. ERR_MEMORY.
+ */
+MUST_CHECK int chain_init(struct chain *c, const struct anchor *a, struct err *e);
 void chain_clear(struct chain *c);
 
 /* Fills a new record's place: index, sequence, epoch, previous leaves. Everything else is the
  * caller's, the payload hash too. ERR_MEMORY (the table of sessions). */
 MUST_CHECK int chain_place(struct chain *c, struct record *r, struct err *e);
-/* Takes a placed, encoded record as the newest. */
+/* Takes a placed, encoded record as the newest; payload as in chain_check. After a seal's:
+ * chain_take_seal. */
 MUST_CHECK int chain_advance(struct chain *c, const struct record *r,
-                             const uint8_t header[RECORD_HEADER_SIZE], struct err *e);
+                             const uint8_t header[RECORD_HEADER_SIZE], const void *payload,
+                             struct err *e);
 
-/* Compares a record that was read with the state, and advances when all is right. ERR_TAMPERED with
- * *fault and e saying what; ERR_MEMORY. */
+/* Compares a record that was read with the state, and advances when all is right. payload NULL:
+ * the payload was dropped by pruning, which only sealed payloads and a session's keys may be; its
+ * hash is not checked then. ERR_TAMPERED with *fault and e saying what; ERR_MEMORY. */
 MUST_CHECK int chain_check(struct chain *c, const struct record *r,
                            const uint8_t header[RECORD_HEADER_SIZE], const void *payload,
                            enum fault *fault, struct err *e);
+
+/* chain_epoch.c */
+/* The seal that ends the current epoch here, but for the next epoch's key; real_ns and boot_ns are
+ * those of its record. */
+void chain_next_seal(struct chain *c, struct seal *s, uint64_t real_ns, uint64_t boot_ns);
+/* Compares a seal's payload with the state before it. As chain_check. */
+MUST_CHECK int chain_check_seal(struct chain *c, const struct record *r, const void *payload,
+                                struct seal *s, enum fault *fault, struct err *e);
+/* The seal's record was taken: the next epoch begins. */
+void chain_take_seal(struct chain *c, const struct seal *s);
+/* Whether a record of this type may come now: one epoch after the other, a shutdown only before its
+ * seal, a log that ended without one goes on with a recovery. As chain_check. */
+MUST_CHECK int chain_check_order(const struct chain *c, const struct record *r, const void *payload,
+                                 enum fault *fault, struct err *e);
+/* What the run is after a record. */
+enum chain_run chain_run_after(enum chain_run run, const struct record *r, const void *payload);
+/* "going" ...; for segment records. */
+const char *chain_run_name(enum chain_run run);
+MUST_CHECK int chain_run_parse(const char *name, enum chain_run *run);
 
 #endif

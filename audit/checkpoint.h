@@ -14,9 +14,8 @@
 #define ANCHOR_FILE         "anchor.note"
 /* What is appended to the log's origin to name its other keys. */
 #define ANCHOR_NAME_SUFFIX "/anchor"
-#define EPOCH_NAME_SUFFIX  "/epoch/0"
-/* A key's name is NOTE_NAME_MAX at most; the suffixes of an origin must still fit. */
-#define ORIGIN_MAX (NOTE_NAME_MAX - 16)
+/* A key's name is NOTE_NAME_MAX at most; "/epoch/4294967295" after an origin must still fit. */
+#define ORIGIN_MAX (NOTE_NAME_MAX - 17)
 
 struct checkpoint {
     char origin[NOTE_NAME_MAX + 1];

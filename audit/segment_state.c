@@ -10,13 +10,20 @@
 
 int segment_state_write(struct buf *out, const struct chain *c, const char *origin, struct err *e)
 {
+    char key[VKEY_MAX];
     struct json_out j;
     int r;
 
+    vkey_text(&c->epoch.key, key);
     json_begin(&j, out);
     json_str(&j, "origin", origin);
     json_u64(&j, "first", c->next);
-    json_u64(&j, "epoch", c->epoch);
+    json_u64(&j, "epoch", c->epoch.number);
+    json_str(&j, "epoch_key", key);
+    json_u64(&j, "epoch_first", c->epoch.first);
+    json_u64(&j, "epoch_real_ns", c->epoch.real_ns);
+    json_u64(&j, "epoch_boot_ns", c->epoch.boot_ns);
+    json_str(&j, "run", chain_run_name(c->run));
     json_open_array(&j, "merkle");
     for (unsigned i = 0; i < c->merkle.count; i++)
         json_hex(&j, NULL, c->merkle.roots[i], RECORD_HASH_SIZE);
@@ -81,18 +88,35 @@ static int read_session(struct chain *c, json_t *object)
     return 0;
 }
 
+static int read_epoch(struct chain *c, json_t *root)
+{
+    char name[NOTE_NAME_MAX + 1];
+    const char *key = json_string_value(json_object_get(root, "epoch_key"));
+    uint64_t number = 0;
+
+    if (!key || vkey_parse(&c->epoch.key, key, NULL) < 0 || get_u64(root, "epoch", &number) < 0 ||
+        number > UINT32_MAX || get_u64(root, "epoch_first", &c->epoch.first) < 0 ||
+        c->epoch.first > c->next || get_u64(root, "epoch_real_ns", &c->epoch.real_ns) < 0 ||
+        get_u64(root, "epoch_boot_ns", &c->epoch.boot_ns) < 0 ||
+        chain_run_parse(json_string_value(json_object_get(root, "run")), &c->run) < 0)
+        return ERR_SYNTAX;
+    c->epoch.number = (uint32_t)number;
+    epoch_key_name(name, c->origin, c->epoch.number);
+    return strcmp(c->epoch.key.name, name) == 0 ? 0 : ERR_SYNTAX;
+}
+
 int segment_state_read(struct chain *c, const struct record *r, const void *payload, struct err *e)
 {
     json_t *root = json_loadb(payload, r->payload_len, JSON_REJECT_DUPLICATES, NULL);
     json_t *merkle = json_object_get(root, "merkle"), *list = json_object_get(root, "sessions");
-    uint64_t first = 0, epoch = 0;
+    uint64_t first = 0;
     size_t i, count = json_array_size(merkle);
     json_t *item;
     int rc = ERR_SYNTAX;
 
     if (r->type != RECORD_SEGMENT || get_u64(root, "first", &first) < 0 || first != r->index ||
-        get_u64(root, "epoch", &epoch) < 0 || epoch != r->epoch || !json_is_array(merkle) ||
-        !json_is_array(list) || count != (size_t)__builtin_popcountll(first))
+        !json_is_array(merkle) || !json_is_array(list) ||
+        count != (size_t)__builtin_popcountll(first))
         goto out;
     json_array_foreach(merkle, i, item)
     {
@@ -108,9 +132,8 @@ int segment_state_read(struct chain *c, const struct record *r, const void *payl
     c->merkle.size = first;
     c->merkle.count = (unsigned)count;
     c->next = first;
-    c->epoch = r->epoch;
     memcpy(c->leaf, r->previous, RECORD_HASH_SIZE);
-    rc = 0;
+    rc = read_epoch(c, root);
 out:
     json_decref(root);
     if (rc == ERR_SYNTAX)

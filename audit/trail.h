@@ -14,9 +14,13 @@
 
 struct trail;
 
-/* A segment is small enough to copy and to prune alone, and large enough that a thousand hold a
- * terabyte. */
-#define TRAIL_SEGMENT_MAX (1024ull * 1024 * 1024)
+/* A segment is small enough to copy and to prune alone. A start reads the last one: about a second
+ * for this size. */
+#define TRAIL_SEGMENT_MAX (256ull * 1024 * 1024)
+/* An epoch is sealed after so long, also when nothing happens. */
+#define TRAIL_EPOCH_NS 10000000000ull
+/* The real clock steps when it moves by more than this against CLOCK_BOOTTIME between two looks. */
+#define TRAIL_CLOCK_STEP_NS 2000000000ll
 
 struct trail_options {
     int dir;              /* stays the caller's; must stay open */
@@ -27,7 +31,7 @@ struct trail_options {
 
 /* What opening found; for the log and the recovery record. */
 struct trail_report {
-    bool clean; /* the last record was a shutdown */
+    bool clean; /* the log ended with a shutdown and its seal */
     uint64_t size;
     uint64_t checkpoint;
     uint64_t torn_bytes; /* cut off, kept aside */
@@ -41,7 +45,8 @@ struct trail_report {
  * is not as it was written; e says where. ERR_TRAIL: not writable. */
 MUST_CHECK int trail_open(struct trail **out, const struct trail_options *o,
                           struct trail_report *report, struct err *e);
-/* Makes the first segment of a new log: segment, key and shutdown record, and a checkpoint. */
+/* Makes the first segment of a new log: segment, key and shutdown record, the seal, and a
+ * checkpoint. The epochs' keys are in the directory already. */
 MUST_CHECK int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *e);
 /* Waits for the thread; writes nothing. NULL-safe. */
 void trail_close(struct trail *t);
@@ -56,6 +61,15 @@ MUST_CHECK int trail_append_sealed(struct trail *t, struct data_key *key, uint32
                                    uint8_t type, const uint8_t session[RECORD_SESSION_ID],
                                    uint32_t channel, const void *payload, size_t len,
                                    struct err *e);
+/* Ends the epoch: its seal is the next record, and the key is destroyed by the synchronisation that
+ * makes it durable. Waits for that of the seal before. next_log: the anchor of the log that follows
+ * this one, after which nothing can be appended any more; else NULL. ERR_TRAIL. */
+MUST_CHECK int trail_seal(struct trail *t, const struct vkey *next_log, struct err *e);
+/* Seals when the epoch has lasted for TRAIL_EPOCH_NS; an alarm record when the real clock stepped
+ * since the last call. To be called about once a second, with the times now. */
+MUST_CHECK int trail_tick(struct trail *t, uint64_t real_ns, uint64_t boot_ns, struct err *e);
+/* A seal was appended, and no checkpoint was signed since. */
+bool trail_checkpoint_due(const struct trail *t);
 /* Writes what was appended. */
 MUST_CHECK int trail_flush(struct trail *t, struct err *e);
 

@@ -16,6 +16,7 @@
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 
+#include "audit/epoch_keys.h"
 #include "audit/trail.h"
 
 static int make_dir(int dir, const char *name, mode_t mode, struct err *e)
@@ -88,7 +89,7 @@ out:
 static int give_away(int trail, uid_t uid, gid_t gid, struct err *e)
 {
     static const char *const files[] = {
-        "epoch.key", ANCHOR_FILE, CHECKPOINT_FILE, "lock", "0000000000000000.spa",
+        EPOCH_KEYS_FILE, ANCHOR_FILE, CHECKPOINT_FILE, "lock", "0000000000000000.spa",
     };
 
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -100,7 +101,8 @@ static int give_away(int trail, uid_t uid, gid_t gid, struct err *e)
 }
 
 struct log_keys {
-    EVP_PKEY *log, *epoch, *anchor;
+    EVP_PKEY *log, *anchor;
+    struct epoch_keys *epochs;
 };
 
 static int make_keys(struct log_keys *keys, const char *origin, struct anchor *a,
@@ -111,15 +113,15 @@ static int make_keys(struct log_keys *keys, const char *origin, struct anchor *a
     int r;
 
     keys->log = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    keys->epoch = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     keys->anchor = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    if (!keys->log || !keys->epoch || !keys->anchor)
+    if (!keys->log || !keys->anchor)
         return err_set(e, ERR_CRYPTO, "cannot make the log's keys");
     r = vkey_from_private(&log, origin, keys->log, e);
     if (r < 0)
         return r;
-    snprintf(name, sizeof name, "%s" EPOCH_NAME_SUFFIX, origin);
-    r = vkey_from_private(&epoch, name, keys->epoch, e);
+    r = epoch_keys_new(&keys->epochs, e);
+    if (r == 0)
+        r = epoch_keys_public(keys->epochs, origin, 0, &epoch, e);
     if (r < 0)
         return r;
     snprintf(name, sizeof name, "%s" ANCHOR_NAME_SUFFIX, origin);
@@ -139,7 +141,7 @@ static int write_all(int state, int trail, const struct log_keys *keys, const st
     buf_init(&note, NOTE_MAX);
     r = write_private(state, "keys/log.key", keys->log, e);
     if (r == 0)
-        r = write_private(trail, "epoch.key", keys->epoch, e);
+        r = epoch_keys_save(keys->epochs, trail, e);
     if (r == 0)
         r = anchor_sign(&note, a, keys->anchor, e);
     if (r == 0)
@@ -230,7 +232,7 @@ out:
     if (state_dir >= 0)
         close(state_dir);
     EVP_PKEY_free(keys.anchor);
-    EVP_PKEY_free(keys.epoch);
+    epoch_keys_free(keys.epochs);
     EVP_PKEY_free(keys.log);
     return r;
 }

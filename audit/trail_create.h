@@ -19,7 +19,7 @@ struct trail_created {
 #define TRAIL_ORIGIN_SUFFIX "/sallyport/0"
 
 /* In the state directory makes what is missing of keys/ (0700), public/ (0755) and trail/ (0700),
- * then keys/log.key (0600, PEM); in trail/, which becomes uid's and gid's, anchor.note, epoch.key,
+ * then keys/log.key (0600, PEM); in trail/, which becomes uid's and gid's, anchor.note, epoch.keys,
  * the first segment and checkpoint; and public/log.pub, public/anchor.pub, public/anchor.note. The
  * anchor's private half is wiped before this returns. ERR_INPUT when there is a log key already or
  * trail/ is not empty: nothing is changed then. */

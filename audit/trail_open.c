@@ -28,6 +28,8 @@ static struct trail *trail_new(int dir, const char *origin, EVP_PKEY *log_key, u
     t->dir = dir;
     t->lock = t->fd = -1;
     space_init(&t->space, dir);
+    t->seal_shown = true;
+    t->clock_ns = (int64_t)(clock_real_ns() - clock_boot_ns());
     t->log_key = log_key;
     t->segment_max = segment_max ? segment_max : TRAIL_SEGMENT_MAX;
     INVARIANT(strlen(origin) <= NOTE_NAME_MAX);
@@ -44,6 +46,7 @@ void trail_close(struct trail *t)
     trail_sync_stop(&t->sync);
     buf_clear(&t->sync.job.checkpoint);
     chain_clear(&t->chain);
+    epoch_keys_free(t->keys);
     buf_clear(&t->checkpoint_note);
     space_clear(&t->space);
     if (t->fd >= 0) {
@@ -90,22 +93,25 @@ static int append_recovery(struct trail *t, const struct trail_report *report, s
     return r;
 }
 
-static int append_key(struct trail *t, const char *event, const struct anchor *a, struct err *e)
+static int append_key(struct trail *t, const char *event, struct err *e)
 {
     char log_text[VKEY_MAX], epoch_text[VKEY_MAX];
+    struct vkey log;
     struct json_out j;
     struct buf payload;
     int r;
 
-    vkey_text(&a->log, log_text);
-    vkey_text(&a->epoch, epoch_text);
+    r = vkey_from_private(&log, t->origin, t->log_key, e);
+    if (r < 0)
+        return trail_fail(t, e);
+    vkey_text(&log, log_text);
+    vkey_text(&t->chain.epoch.key, epoch_text);
     buf_init(&payload, RECORD_PAYLOAD_MAX);
     json_begin(&j, &payload);
     json_str(&j, "event", event);
     json_str(&j, "log_key", log_text);
-    json_u64(&j, "epoch", t->chain.epoch);
+    json_u64(&j, "epoch", t->chain.epoch.number);
     json_str(&j, "epoch_key", epoch_text);
-    json_bool(&j, "sealed", false);
     r = trail_append_json(t, RECORD_KEY, gateway, &j, e);
     buf_clear(&payload);
     return r;
@@ -123,6 +129,8 @@ int trail_append_shutdown(struct trail *t, const char *reason, struct err *e)
     json_u64(&j, "records", t->chain.next + 1);
     r = trail_append_json(t, RECORD_SHUTDOWN, gateway, &j, e);
     buf_clear(&payload);
+    if (r == 0)
+        r = trail_seal(t, NULL, e);
     return r;
 }
 
@@ -166,8 +174,7 @@ static int end_orphans(struct trail *t, struct trail_report *report, uint64_t no
 }
 
 /* The first records of this run, durable, under a new checkpoint. */
-static int say_opened(struct trail *t, const struct anchor *a, struct trail_report *report,
-                      struct err *e)
+static int say_opened(struct trail *t, struct trail_report *report, struct err *e)
 {
     int r = 0;
 
@@ -178,14 +185,28 @@ static int say_opened(struct trail *t, const struct anchor *a, struct trail_repo
     if (r == 0 && !report->clean)
         r = append_recovery(t, report, e);
     if (r == 0)
-        r = end_orphans(t, report, clock_real_ns(), e);
+        r = append_key(t, "opened", e);
     if (r == 0)
-        r = append_key(t, "opened", a, e);
+        r = end_orphans(t, report, clock_real_ns(), e);
     if (r == 0)
         r = trail_want_checkpoint(t, e);
     if (r == 0)
         r = trail_sync_now(t, e);
     return r;
+}
+
+int trail_take_keys(struct trail *t, struct err *e)
+{
+    int r = epoch_keys_open(&t->keys, t->dir, e);
+
+    if (r == 0)
+        r = epoch_keys_fit(t->keys, t->chain.epoch.number, &t->chain.epoch.key, e);
+    if (r < 0)
+        return r;
+    /* The next synchronisation makes the last seal durable, if it is not yet. */
+    t->destroy_due = r == 1;
+    t->seal_end = t->chain.next;
+    return 0;
 }
 
 int trail_open(struct trail **out, const struct trail_options *o, struct trail_report *report,
@@ -218,11 +239,13 @@ int trail_open(struct trail **out, const struct trail_options *o, struct trail_r
         r = err_set(e, ERR_TAMPERED, "the checkpoint is not there");
     if (r == 0)
         r = trail_recover(t, &a, &c, report, e);
+    if (r == 0)
+        r = trail_take_keys(t, e);
     if (r < 0)
         goto out;
     t->accepted = t->durable = t->chain.next;
     t->checkpointed = c.size;
-    r = say_opened(t, &a, report, e);
+    r = say_opened(t, report, e);
     if (r < 0)
         goto out;
     r = trail_sync_start(&t->sync, e);
@@ -244,11 +267,13 @@ int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *
         return ERR_MEMORY;
     r = lock_directory(t, e);
     if (r == 0)
-        r = chain_init(&t->chain, a->genesis, e);
+        r = chain_init(&t->chain, a, e);
+    if (r == 0)
+        r = trail_take_keys(t, e);
     if (r == 0)
         r = trail_new_segment(t, e);
     if (r == 0)
-        r = append_key(t, "begin", a, e);
+        r = append_key(t, "begin", e);
     if (r == 0)
         r = trail_append_shutdown(t, "created", e);
     if (r == 0)

@@ -225,7 +225,7 @@ int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoi
                        c->size);
     if (r < 0)
         return r;
-    r = chain_init(&t->chain, a->genesis, e);
+    r = chain_init(&t->chain, a, e);
     if (r == 0)
         r = walk(t, reader, c, &place, e);
     if (r == 0)
@@ -234,7 +234,7 @@ int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoi
         goto out;
     report->size = t->chain.next;
     report->checkpoint = c->size;
-    report->clean = t->chain.last_type == RECORD_SHUTDOWN;
+    report->clean = t->chain.run == RUN_ENDED;
     r = open_tail(t, &place, report, e);
     if (r == 0 && report->torn_bytes)
         report->clean = false;

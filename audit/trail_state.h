@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inside of struct trail, shared by trail_write.c, trail_recover.c and trail_open.c alone. */
+ * The inside of struct trail, shared by the trail_*.c that write, recover and open. */
 #ifndef SALLYPORT_AUDIT_TRAIL_STATE_H
 #define SALLYPORT_AUDIT_TRAIL_STATE_H
 
@@ -21,6 +21,11 @@ struct trail {
     char origin[NOTE_NAME_MAX + 1];
     EVP_PKEY *log_key;
     struct chain chain;
+    struct epoch_keys *keys;
+    bool destroy_due;  /* the last seal is not durable yet, or its key not destroyed */
+    uint64_t seal_end; /* index behind that seal */
+    bool seal_shown;   /* a checkpoint that covers the last seal was signed */
+    int64_t clock_ns;  /* real minus boot time, when it was looked at last */
     uint64_t segment_max;
     uint64_t segment_bytes; /* in the file */
     uint8_t *batch;
@@ -39,6 +44,12 @@ struct trail {
 MUST_CHECK int trail_new_segment(struct trail *t, struct err *e);
 /* Remembers the first failure and returns it. */
 int trail_fail(struct trail *t, struct err *e);
+/* 0, or the failure that was. */
+int trail_failed(const struct trail *t, struct err *e);
+/* All that was appended is durable when this returns, and the key of a seal in it destroyed. */
+MUST_CHECK int trail_settle(struct trail *t, struct err *e);
+/* The seal's record alone: trail_seal does the rest. */
+MUST_CHECK int trail_put_seal(struct trail *t, const struct vkey *next_log, struct err *e);
 /* Appends the JSON object in `payload` (begun by json_begin) as a record of auditd's own. */
 MUST_CHECK int trail_append_json(struct trail *t, uint8_t type,
                                  const uint8_t session[RECORD_SESSION_ID], struct json_out *j,
@@ -49,6 +60,9 @@ MUST_CHECK int segment_state_write(struct buf *out, const struct chain *c, const
                                    struct err *e);
 MUST_CHECK int segment_state_read(struct chain *c, const struct record *r, const void *payload,
                                   struct err *e);
+
+/* Opens the keys, which must be those of the epoch that the chain is in. */
+MUST_CHECK int trail_take_keys(struct trail *t, struct err *e);
 
 /* Walks the log; leaves chain, fd and segment_bytes at its end. */
 MUST_CHECK int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoint *c,

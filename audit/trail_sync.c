@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The synchronising thread. Runs in auditd. The thread touches only the job that was posted and the
- * fields under the lock; it holds no secret (a checkpoint comes to it signed). A failure is
+ * The synchronising thread. Runs in auditd. The thread touches only the job that was posted (with
+ * the epochs' keys, when the job has them: nobody else uses them then) and the fields under the
+ * lock; a checkpoint comes to it signed. A sealed epoch's key is destroyed when, and not before,
+ * its seal is durable. A failure is
  * reported once and never retried: after a failed fdatasync the kernel may have dropped the pages.
  */
 #include "audit/trail_sync.h"
@@ -69,6 +71,8 @@ int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e)
     if (fdatasync(job->fd) < 0)
         return err_errno(e, "fdatasync of the trail failed");
     *took_ns = now_ns() - begun;
+    if (job->keys && epoch_keys_replace(job->keys, job->new_epoch, e) < 0)
+        return err_wrap(e, "the sealed epoch's key was not destroyed");
     if (!job->checkpoint_size)
         return 0;
     errno = 0;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "audit/epoch_keys.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -17,6 +18,8 @@ struct sync_job {
     int fd;                   /* the segment */
     int dir;                  /* of the checkpoint */
     uint64_t upto;            /* records that are in the segment and the ones before it */
+    struct epoch_keys *keys;  /* not NULL: a seal is among them; its key is destroyed, by putting */
+    uint32_t new_epoch;       /* a new key of this epoch in its place */
     uint64_t checkpoint_size; /* 0: no checkpoint, or the disk had no room for it */
     struct buf checkpoint;
 };

@@ -13,6 +13,9 @@
 #include "audit/trail_state.h"
 #include "base/clock.h"
 
+/* A segment record may come between the look and the seal. */
+#define EPOCH_MARGIN 8u
+
 int trail_fail(struct trail *t, struct err *e)
 {
     if (t->failure.code == 0) {
@@ -23,7 +26,7 @@ int trail_fail(struct trail *t, struct err *e)
     return ERR_TRAIL;
 }
 
-static int failed(const struct trail *t, struct err *e)
+int trail_failed(const struct trail *t, struct err *e)
 {
     if (t->failure.code == 0)
         return 0;
@@ -34,7 +37,7 @@ static int failed(const struct trail *t, struct err *e)
 int trail_flush(struct trail *t, struct err *e)
 {
     size_t done = 0;
-    int r = failed(t, e);
+    int r = trail_failed(t, e);
 
     if (r < 0)
         return r;
@@ -66,6 +69,7 @@ struct part {
     uint32_t number;
     const void *payload;
     size_t len;
+    uint64_t real_ns, boot_ns; /* 0: now */
 };
 
 static size_t stored_len(const struct part *p)
@@ -83,8 +87,8 @@ static int put_record(struct trail *t, const struct part *p, struct err *e)
 
     r.flags = p->key ? RECORD_FLAG_SEALED : 0;
     r.payload_len = (uint32_t)stored_len(p);
-    r.real_ns = clock_real_ns();
-    r.boot_ns = clock_boot_ns();
+    r.real_ns = p->real_ns ? p->real_ns : clock_real_ns();
+    r.boot_ns = p->real_ns ? p->boot_ns : clock_boot_ns();
     memcpy(r.session, p->session, RECORD_SESSION_ID);
     rc = chain_place(&t->chain, &r, e);
     if (rc < 0)
@@ -98,7 +102,7 @@ static int put_record(struct trail *t, const struct part *p, struct err *e)
         return trail_fail(t, e);
     digest_bytes(t->chain.digest, stored, r.payload_len, r.payload_hash);
     record_encode(header, &r);
-    rc = chain_advance(&t->chain, &r, header, e);
+    rc = chain_advance(&t->chain, &r, header, stored, e);
     if (rc < 0)
         return trail_fail(t, e);
     t->batch_len += RECORD_HEADER_SIZE + r.payload_len;
@@ -149,59 +153,91 @@ out:
  * last one. */
 static int rotate(struct trail *t, struct err *e)
 {
-    int r = trail_flush(t, e);
+    int r = trail_settle(t, e);
 
-    if (r == 0 && t->sync.busy) {
-        trail_sync_collect(&t->sync, true);
-        if (t->sync.error.code < 0) {
-            *e = t->sync.error;
-            return trail_fail(t, e);
-        }
-        t->durable = t->sync.job.upto;
-        if (t->sync.job.checkpoint_size)
-            t->checkpointed = t->sync.job.checkpoint_size;
-    }
-    if (r == 0)
-        r = trail_sync_now(t, e);
-    if (r == 0)
-        r = trail_new_segment(t, e);
-    return r;
+    return r < 0 ? r : trail_new_segment(t, e);
 }
 
-/* Makes room for it: a new segment, an empty batch. */
-static int append(struct trail *t, const struct part *p, struct err *e)
+/* Makes room for a record: a new segment, an empty batch. */
+static int make_room(struct trail *t, size_t stored, struct err *e)
 {
-    size_t size = RECORD_HEADER_SIZE + stored_len(p);
-    int r = failed(t, e);
+    size_t size = RECORD_HEADER_SIZE + stored;
+    int r = trail_failed(t, e);
 
     if (r < 0)
         return r;
-    INVARIANT(stored_len(p) <= RECORD_PAYLOAD_MAX && p->type != RECORD_SEGMENT);
     /* Without room for another segment this one goes on, into its reserve. */
     if (t->segment_bytes + t->batch_len + size > t->segment_max && space_prepare(&t->space)) {
         r = rotate(t, e);
         if (r < 0)
             return r;
     }
-    if (t->batch_len + size > TRAIL_BATCH) {
-        r = trail_flush(t, e);
-        if (r < 0)
-            return r;
+    return t->batch_len + size > TRAIL_BATCH ? trail_flush(t, e) : 0;
+}
+
+static int append(struct trail *t, const struct part *p, struct err *e)
+{
+    int r = 0;
+
+    INVARIANT(stored_len(p) <= RECORD_PAYLOAD_MAX && p->type != RECORD_SEGMENT &&
+              p->type != RECORD_SEAL && !t->chain.closed);
+    if (t->chain.next - t->chain.epoch.first >= EPOCH_RECORDS_MAX - EPOCH_MARGIN)
+        r = trail_seal(t, NULL, e);
+    if (r == 0)
+        r = make_room(t, stored_len(p), e);
+    return r < 0 ? r : put_record(t, p, e);
+}
+
+int trail_put_seal(struct trail *t, const struct vkey *next_log, struct err *e)
+{
+    static const uint8_t gateway[RECORD_SESSION_ID];
+    EVP_PKEY *key = NULL;
+    struct seal seal;
+    struct buf note;
+    int r;
+
+    buf_init(&note, SEAL_MAX);
+    /* First: a segment record would be one that the seal covers. */
+    r = make_room(t, SEAL_MAX, e);
+    if (r < 0)
+        goto out;
+    chain_next_seal(&t->chain, &seal, clock_real_ns(), clock_boot_ns());
+    seal.closes = next_log;
+    if (next_log)
+        seal.next_log = *next_log;
+    r = epoch_keys_public(t->keys, t->origin, seal.epoch + 1, &seal.next, e);
+    if (r == 0) {
+        key = epoch_keys_private(t->keys, seal.epoch, e);
+        r = key ? seal_sign(&note, &seal, key, e) : ERR_CRYPTO;
     }
-    return put_record(t, p, e);
+    if (r == 0)
+        r = put_record(t,
+                       &(struct part){.type = RECORD_SEAL,
+                                      .session = gateway,
+                                      .payload = buf_head(&note),
+                                      .len = buf_len(&note),
+                                      .real_ns = seal.end_real_ns,
+                                      .boot_ns = seal.end_boot_ns},
+                       e);
+    if (r == 0)
+        chain_take_seal(&t->chain, &seal);
+out:
+    EVP_PKEY_free(key);
+    buf_clear(&note);
+    return r < 0 ? trail_fail(t, e) : 0;
 }
 
 int trail_append(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
                  uint32_t channel, const void *payload, size_t len, struct err *e)
 {
-    return append(t, &(struct part){type, session, channel, NULL, 0, payload, len}, e);
+    return append(t, &(struct part){type, session, channel, NULL, 0, payload, len, 0, 0}, e);
 }
 
 int trail_append_sealed(struct trail *t, struct data_key *key, uint32_t number, uint8_t type,
                         const uint8_t session[RECORD_SESSION_ID], uint32_t channel,
                         const void *payload, size_t len, struct err *e)
 {
-    return append(t, &(struct part){type, session, channel, key, number, payload, len}, e);
+    return append(t, &(struct part){type, session, channel, key, number, payload, len, 0, 0}, e);
 }
 
 int trail_append_json(struct trail *t, uint8_t type, const uint8_t session[RECORD_SESSION_ID],
@@ -252,115 +288,4 @@ uint64_t trail_unsynced_bytes(const struct trail *t)
 struct sessions *trail_sessions(struct trail *t)
 {
     return t->chain.sessions;
-}
-
-int trail_want_checkpoint(struct trail *t, struct err *e)
-{
-    struct checkpoint c;
-    int r = trail_flush(t, e);
-
-    if (r < 0 || t->accepted == t->checkpointed)
-        return r;
-    memcpy(c.origin, t->origin, sizeof c.origin);
-    c.size = t->accepted;
-    merkle_root(&t->chain.merkle, t->chain.digest, c.root);
-    buf_clear(&t->checkpoint_note);
-    r = checkpoint_sign(&t->checkpoint_note, &c, t->log_key, e);
-    if (r < 0)
-        return trail_fail(t, e);
-    t->checkpoint_size = c.size;
-    return 0;
-}
-
-bool trail_checkpoint_waits(const struct trail *t)
-{
-    return t->checkpoint_size != 0;
-}
-
-/* Moves what is to be synchronised now, with the checkpoint that waits, into the job. */
-static int fill_job(struct trail *t, struct sync_job *job, struct err *e)
-{
-    int r = 0;
-
-    job->fd = t->fd;
-    job->dir = t->dir;
-    job->upto = t->accepted;
-    job->checkpoint_size = t->checkpoint_size;
-    buf_clear(&job->checkpoint);
-    if (t->checkpoint_size)
-        r = buf_put(&job->checkpoint, buf_head(&t->checkpoint_note), buf_len(&t->checkpoint_note));
-    if (r < 0) {
-        err_set(e, (enum err_code)r, "no memory for a checkpoint");
-        return trail_fail(t, e);
-    }
-    t->checkpoint_size = 0;
-    t->unsynced_bytes = 0;
-    return 0;
-}
-
-static int job_ended(struct trail *t, const struct sync_job *job, struct err *e)
-{
-    if (e->code < 0)
-        return trail_fail(t, e);
-    t->durable = job->upto;
-    if (job->checkpoint_size)
-        t->checkpointed = job->checkpoint_size;
-    return 0;
-}
-
-int trail_sync_now(struct trail *t, struct err *e)
-{
-    int r = failed(t, e);
-
-    if (r < 0)
-        return r;
-    INVARIANT(!t->sync.busy);
-    r = fill_job(t, &t->sync.job, e);
-    if (r < 0)
-        return r;
-    e->code = 0;
-    if (sync_job_run(&t->sync.job, &t->sync.took_ns, e) < 0)
-        return trail_fail(t, e);
-    return job_ended(t, &t->sync.job, e);
-}
-
-int trail_sync_begin(struct trail *t, struct err *e)
-{
-    int r = failed(t, e);
-
-    if (r < 0)
-        return r;
-    r = fill_job(t, &t->sync.job, e);
-    if (r == 0)
-        trail_sync_post(&t->sync);
-    return r;
-}
-
-bool trail_sync_busy(const struct trail *t)
-{
-    return t->sync.busy;
-}
-
-int trail_sync_fd(const struct trail *t)
-{
-    return t->sync.event;
-}
-
-int trail_sync_end(struct trail *t, struct err *e)
-{
-    int r = trail_sync_collect(&t->sync, false);
-
-    if (r < 0) {
-        *e = t->sync.error;
-        return trail_fail(t, e);
-    }
-    if (r == 0)
-        return failed(t, e);
-    *e = t->sync.error;
-    return job_ended(t, &t->sync.job, e);
-}
-
-uint64_t trail_sync_ns(const struct trail *t)
-{
-    return t->sync.took_ns;
 }

@@ -90,7 +90,7 @@ static int check_record(struct chain *chain, const struct checkpoint *c,
     v->segments += view->first_of_segment;
     v->sessions += view->r.type == RECORD_SESSION_START;
     v->last_ns = view->r.real_ns;
-    v->shut_down = view->r.type == RECORD_SHUTDOWN;
+    v->shut_down = chain->run == RUN_ENDED;
     return 0;
 }
 
@@ -116,7 +116,7 @@ int trail_verify(const struct verify_options *o, struct verify_result *v, struct
     }
     if (r < 0)
         return r;
-    r = chain_init(&chain, a.genesis, e);
+    r = chain_init(&chain, &a, e);
     if (r == 0)
         r = check_root(&chain, &c, v, e);
     while (r == 0) {

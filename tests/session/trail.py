@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a trail's segment files as docs/FORMAT.md describes them, on purpose without the project's own
 code: what the tests find in the trail is what a stranger would."""
+import base64
 import glob
 import hashlib
 import json
@@ -39,9 +40,46 @@ class Record:
         return f"<{self.index} {self.type} session={self.session[:8]} {self.text()[:300]}>"
 
 
+class Epochs:
+    """The Merkle tree's compact range, and the epochs: each record under its own, one seal for each, which says what it
+    must. Signatures are left to others."""
+    def __init__(self):
+        self.roots, self.epoch, self.first, self.start = [], 0, 0, None  # roots: (size, hash)
+
+    def take(self, record, leaf):
+        if record.index == 0:
+            self.start = (record.real_ns, record.boot_ns)
+        if record.epoch != self.epoch:
+            raise AssertionError(f"record {record.index} is of epoch {record.epoch}, not {self.epoch}")
+        if record.type == "seal":
+            self.check(record)
+            self.epoch, self.first, self.start = self.epoch + 1, record.index + 1, (record.real_ns, record.boot_ns)
+        size = 1
+        while self.roots and self.roots[-1][0] == size:
+            leaf, size = hashlib.sha256(b"\1" + self.roots.pop()[1] + leaf).digest(), size * 2
+        self.roots.append((size, leaf))
+
+    def root(self):
+        root = self.roots[-1][1]
+        for _, left in reversed(self.roots[:-1]):
+            root = hashlib.sha256(b"\1" + left + root).digest()
+        return base64.b64encode(root).decode()
+
+    def check(self, record):
+        lines = record.payload.decode().split("\n")
+        origin = lines[1]
+        want = ["sallyport-seal-v1", origin, str(self.epoch), str(self.first), str(record.index), self.root(),
+                "%d %d" % self.start, "%d %d" % (record.real_ns, record.boot_ns)]
+        if lines[:8] != want or not lines[8].startswith(f"{origin}/epoch/{self.epoch + 1}+"):
+            raise AssertionError(f"the seal of epoch {self.epoch} is {lines[:9]}, not {want}")
+        signature = lines[-2].split(" ")
+        if lines[-1] or lines[-3] or signature[:2] != ["\u2014", f"{origin}/epoch/{self.epoch}"]:
+            raise AssertionError(f"the seal of epoch {self.epoch} is signed by {signature}")
+
+
 def read(directory):
     """Every record, with the chain checked on the way: a broken one is an AssertionError."""
-    records, previous = [], None
+    records, previous, epochs = [], None, Epochs()
     for path in sorted(glob.glob(os.path.join(directory, "*.spa"))):
         with open(path, "rb") as f:
             data = f.read()
@@ -63,6 +101,7 @@ def read(directory):
                     break  # its payload is on the way
                 raise AssertionError(f"record {record.index} has another payload than its header says")
             previous = hashlib.sha256(b"\0" + header).digest()
+            epochs.take(record, previous)
             records.append(record)
             at += HEADER.size + length
     return records

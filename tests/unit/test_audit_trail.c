@@ -22,8 +22,8 @@ Test(trail, a_new_log_is_verified)
 
     lab_make(&lab);
     cr_expect_eq(lab_verify(&lab, &v, &e), 0, "%s", e.text);
-    cr_expect_eq(v.records, 3);
-    cr_expect_eq(v.checkpoint, 3);
+    cr_expect_eq(v.records, 4);
+    cr_expect_eq(v.checkpoint, 4);
     cr_expect(v.shut_down);
     lab_remove(&lab);
 }
