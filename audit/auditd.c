@@ -256,14 +256,21 @@ static int start(struct auditd *a, const struct auditd_options *o, EVP_PKEY **ke
         if (r < 0)
             return r;
     }
+    a->trail_dir = o->dir;
+    disk_configure(&a->disk, &m);
     r = open_trail(a, o, m.origin, *key, e);
     if (r == 0)
         r = make_events(a, e);
+    if (r == 0)
+        r = disk_start(a, e);
     if (r < 0)
         return r;
     link_enter(a->supervisor, auditd_STATE_RUNNING);
     started.size = trail_size(a->trail);
-    return auditd_started_send(a->supervisor, &started, NULL, e);
+    r = auditd_started_send(a->supervisor, &started, NULL, e);
+    if (r == 0)
+        disk_begin(a);
+    return r;
 }
 
 int auditd_run(const struct auditd_options *o)
@@ -281,6 +288,7 @@ int auditd_run(const struct auditd_options *o)
     signal(SIGXFSZ, SIG_IGN);
     TAILQ_INIT(&a.producers);
     TAILQ_INIT(&a.active);
+    TAILQ_INIT(&a.disk.operators);
     a.supervisor = link_new(o->link_fd, &link_auditd, LINK_SECOND, SUPERVISOR_QUEUE);
     if (!a.supervisor) {
         log_error("start", "error=\"no link to the supervisor\"");
@@ -301,6 +309,7 @@ int auditd_run(const struct auditd_options *o)
 out:
     while ((p = TAILQ_FIRST(&a.producers)))
         producer_end(p, "recorder-died", "the recorder ended");
+    disk_stop(&a);
     free_events(&a);
     trail_close(a.trail);
     EVP_PKEY_free(key);

@@ -88,6 +88,7 @@ static void producer_free(struct producer *p)
     a->producer_count--;
     if (p->state)
         p->state->holders--;
+    shares_release(p);
     if (p->readable)
         event_free(p->readable);
     if (p->writable)
@@ -170,6 +171,7 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
     p->started = p->started || m.type == RECORD_SESSION_START;
     p->ended = p->ended || m.type == RECORD_SESSION_END;
     p->received++;
+    shares_count(p, RECORD_HEADER_SIZE + m.payload.len);
     if (m.want >= WANT_ACCEPTED)
         p->want_accepted = p->received;
     if (m.want == WANT_DURABLE)
@@ -184,14 +186,14 @@ static bool take_turn(struct producer *p, size_t bytes, unsigned frames)
     struct auditd *a = p->auditd;
 
     a->turns++;
-    while (bytes > 0 && frames-- > 0) {
+    while (bytes > 0 && frames-- > 0 && disk_admits(p)) {
         struct err e = ERR_INIT;
         struct frame f;
         int r = link_recv(p->link, &f, &e);
 
         if (r == 0)
             return true;
-        if (r == 1 && a->failing)
+        if (r == 1 && (a->failing || p->stopped))
             continue; /* it was told; what it still sends is not taken */
         if (r == 1) {
             bytes -= f.fields.len < bytes ? f.fields.len : bytes;
@@ -230,7 +232,8 @@ static void watch(struct producer *p)
         event_add(p->writable, NULL);
     } else {
         event_del(p->writable);
-        event_add(p->readable, NULL);
+        if (p->pause == PAUSE_NOT)
+            event_add(p->readable, NULL);
     }
 }
 
@@ -280,6 +283,11 @@ void producer_stop(struct producer *p, const char *text)
     struct trail_stop m;
     struct err e = ERR_INIT;
 
+    if (p->stopped)
+        return;
+    p->stopped = true;
+    if (p->pause != PAUSE_NOT)
+        producer_resume(p);
     memset(&m, 0, sizeof m);
     strncpy(m.text, text, sizeof m.text - 1);
     if (trail_stop_send(p->link, &m, NULL, &e) < 0)
@@ -287,6 +295,23 @@ void producer_stop(struct producer *p, const char *text)
                  (unsigned long long)p->conn, e.text);
     else if (link_pending(p->link) > 0)
         watch(p);
+}
+
+void producer_pause(struct producer *p, enum pause why)
+{
+    if (p->stopped)
+        return;
+    p->pause = why;
+    p->paused_ms = clock_mono_ms();
+    event_del(p->readable);
+    log_warn("producer-paused", "producer=%s conn=%llu", kind_name(p->kind),
+             (unsigned long long)p->conn);
+}
+
+void producer_resume(struct producer *p)
+{
+    p->pause = PAUSE_NOT;
+    watch(p);
 }
 
 static bool kind_is_known(uint8_t kind)
@@ -319,6 +344,8 @@ int producer_add(struct auditd *a, int fd, const struct auditd_producer *m, stru
         r = err_set(e, ERR_BUSY, "more than %u producers", PRODUCERS_MAX);
     else if (!a->failing)
         r = hold_session(p, m->session, e);
+    if (r == 0 && p->kind == PRODUCER_BACKEND)
+        r = shares_hold(p, m, e);
     p->readable = event_new(a->base, fd, EV_READ | EV_PERSIST, on_readable, p);
     p->writable = event_new(a->base, fd, EV_WRITE | EV_PERSIST, on_writable, p);
     if (r == 0 && (!p->readable || !p->writable || event_add(p->readable, NULL) < 0))

@@ -103,6 +103,8 @@ void auditd_sync_ended(evutil_socket_t fd, short what, void *arg)
         auditd_fail(a, &e);
     else if (!trail_sync_busy(a->trail))
         mark_durable(a);
+    if (!a->failing)
+        disk_synced(a);
 }
 
 static int synchronise(struct auditd *a, struct err *e)
@@ -124,6 +126,7 @@ static int synchronise(struct auditd *a, struct err *e)
         if (trail_sync_now(a->trail, e) < 0)
             return ERR_TRAIL;
         mark_durable(a);
+        disk_synced(a);
         return 0;
     }
     mark_settling(a);

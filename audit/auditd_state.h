@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "audit/auditd.h"
+#include "audit/auditd_disk.h"
 #include "audit/trail.h"
 #include "gateway/messages.h"
 
@@ -19,6 +20,9 @@
 #define TURN_FRAMES 64u
 /* An ack is 18 bytes. A producer that leaves 3,000 of them unread does not listen. */
 #define PRODUCER_QUEUE 65536u
+
+/* Why a producer is not read now. */
+enum pause { PAUSE_NOT, PAUSE_ROOM, PAUSE_LIMIT };
 
 struct producer {
     TAILQ_ENTRY(producer) all;
@@ -32,6 +36,11 @@ struct producer {
     struct session_state *state; /* held; NULL for the gateway's own session */
     bool started, ended;         /* a backend's session record was taken */
     bool is_active;
+    bool stopped; /* it was told; what it still sends is not taken */
+    enum pause pause;
+    uint64_t paused_ms;
+    uint64_t bytes, max_bytes;            /* of the trail; max 0: no limit */
+    struct operator_use *use;             /* NULL: no session's */
     uint64_t received;                    /* records taken from it */
     uint64_t settling;                    /* of those, in the synchronisation under way */
     uint64_t durable;                     /* of those, synchronised */
@@ -50,6 +59,8 @@ struct auditd {
     struct event *ticks;       /* every TICK_S */
     bool soon_armed;
     struct trail *trail;
+    int trail_dir;
+    struct disk_watch disk;
     struct producer_list producers, active;
     unsigned producer_count;
     unsigned turns; /* producers that sent something in this round of the loop */
@@ -72,6 +83,9 @@ MUST_CHECK int producer_bind(struct auditd *a, const struct auditd_bind *m, stru
 void producer_end(struct producer *p, const char *reason, const char *text);
 /* Tells the producer that the trail failed. */
 void producer_stop(struct producer *p, const char *text);
+/* Stops and begins to read it. */
+void producer_pause(struct producer *p, enum pause why);
+void producer_resume(struct producer *p);
 /* Takes everything that producers have sent until now, then ends them all. */
 void producers_drain(struct auditd *a);
 /* Sends counts when it waits for them. May end the producer. */

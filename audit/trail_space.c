@@ -56,7 +56,7 @@ static int allocate(struct trail_space *s, int fd, uint64_t from, uint64_t to)
     if (r == 0)
         return 0;
     r = errno;
-    if (r == EOPNOTSUPP || r == ENOSYS || r == EINVAL) {
+    if (r == EOPNOTSUPP || r == ENOSYS || r == EINVAL || r == EFBIG) {
         s->no_fallocate = true;
         if (!s->said)
             log_warn("no-preallocation",

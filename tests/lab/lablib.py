@@ -151,13 +151,14 @@ class Lab:
         self.conf, self.state = self.path("conf"), self.path("state")
         self.logfile = self.path("log")
         self._env = None
+        self.config, self.libexec = "", None  # more lines of sallyport.yaml; where wrapped programs are
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
     # --- the parts of `up`
 
-    def up(self, extra_operators=0, targets=2, build=None, trail_size=None):
+    def up(self, extra_operators=0, targets=2, build=None, trail_size=None, config="", libexec=None):
         if os.geteuid() != 0:
             raise LabError("a lab needs root: the gateway starts its programs under uids of their own")
         if not 1 <= targets <= 500 or not 0 <= extra_operators <= 2000:
@@ -168,6 +169,7 @@ class Lab:
             if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin"):
                 raise LabError(f"{program} is not installed (conf/packages.txt lists what the lab needs)")
         self.build = find_build(build)
+        self.config, self.libexec = config, libexec
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)
         with open(self.path("lab"), "w", encoding="utf-8") as f:
@@ -300,7 +302,7 @@ class Lab:
         with open(path, encoding="utf-8") as f:
             text = f.read().replace('vault-from: ""', 'vault-from: "127.0.0.1"')
         with open(path, "w", encoding="utf-8") as f:
-            f.write(text + "limits: {connections: 512, per-source: 500, reserve: 8, reserve-from: []}\n")
+            f.write(text + "limits: {connections: 512, per-source: 500, reserve: 8, reserve-from: []}\n" + self.config)
         for name in self.operators:
             os.makedirs(self.path("as", name))
             key = self.path("as", name, "id_ed25519")
@@ -382,7 +384,7 @@ class Lab:
         self.load_env()
         ready, signal_end = os.pipe()
         with open(self.logfile, "ab") as log:
-            child = subprocess.Popen([os.path.join(self.build, "sallyportd"), "-c", self.conf, "--libexec", self.build,
+            child = subprocess.Popen([os.path.join(self.build, "sallyportd"), "-c", self.conf, "--libexec", self.libexec or self.build,
                                       "--ready-fd", str(signal_end)], pass_fds=[signal_end], stdin=subprocess.DEVNULL,
                                      stdout=log, stderr=log, start_new_session=True)
         os.close(signal_end)

@@ -13,7 +13,7 @@ import harness
 import lablib
 import trail
 
-setUpModule, tearDownModule = harness.lab_for_module(globals(), trail_size="1G")
+setUpModule, tearDownModule = harness.lab_for_module(globals(), trail_size="1G", config="disk: {share: 100%}\n")
 
 MIB = 1 << 20
 

@@ -7,7 +7,7 @@ import harness
 import trail
 
 # Room for the first segment and some sessions, not for what the test sends.
-setUpModule, tearDownModule = harness.lab_for_module(globals(), trail_size="24M")
+setUpModule, tearDownModule = harness.lab_for_module(globals(), trail_size="24M", config="disk: {share: 100%}\n")
 
 
 class TrailFull(harness.SessionTest):
