@@ -115,7 +115,8 @@ class FailingWrites(FaultTest):
     def test_enospc_at_the_nth_write(self):
         for n in (1, 2, 7, 40, 111):
             with self.subTest(n=n):
-                self.stops("write", nth=n, error="ENOSPC", text="No space left")
+                arrived = self.stops("write", nth=n, error="ENOSPC", text="No space left")
+                self.assertEqual(arrived > b"", n > 2)
 
     def test_eio_at_the_nth_write(self):
         for n in (1, 3, 29, 90):
