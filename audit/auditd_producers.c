@@ -86,8 +86,10 @@ static void producer_free(struct producer *p)
     if (p->is_active)
         TAILQ_REMOVE(&a->active, p, active);
     a->producer_count--;
-    if (p->state)
+    if (p->state) {
         p->state->holders--;
+        auditd_judge(a, p->state);
+    }
     shares_release(p);
     if (p->readable)
         event_free(p->readable);
@@ -161,12 +163,14 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
 
     if (r == 0)
         r = check_record(p, &m, &session, e);
+    if (r == 0)
+        r = auditd_compare(p, &m, e);
     if (r < 0)
-        return ERR_PROTOCOL;
+        return r == ERR_MEMORY ? ERR_TRAIL : ERR_PROTOCOL;
     /* authd names sessions that are not held by a link. */
     if (session != p->session && sessions_count(sessions) > SESSIONS_HIGH)
         sessions_forget(sessions, SESSIONS_KEPT);
-    if (auditd_append(p, &m, session, e) < 0)
+    if (auditd_append(p, &m, session, e) < 0 || auditd_dispute(p, e) < 0)
         return ERR_TRAIL;
     p->started = p->started || m.type == RECORD_SESSION_START;
     p->ended = p->ended || m.type == RECORD_SESSION_END;

@@ -96,6 +96,14 @@ void producer_tell(struct producer *p);
 MUST_CHECK int auditd_append(struct producer *p, const struct trail_record *m,
                              const uint8_t *session, struct err *e);
 
+/* auditd_attest.c */
+/* Before an input record or an attestation is appended. ERR_PROTOCOL; ERR_MEMORY. */
+MUST_CHECK int auditd_compare(struct producer *p, const struct trail_record *m, struct err *e);
+/* After it: what is to be said if the session became disputed. ERR_TRAIL. */
+MUST_CHECK int auditd_dispute(struct producer *p, struct err *e);
+/* A producer let go of this session; the last one's going is the time of its verdict. */
+void auditd_judge(struct auditd *a, struct session_state *s);
+
 /* auditd_settle.c */
 /* After each round of the loop: write, synchronise, tell. */
 void auditd_settle(struct auditd *a);

@@ -92,6 +92,9 @@ int chain_advance(struct chain *c, const struct record *r, const uint8_t header[
     case RECORD_SESSION_END:
         state->ended = true;
         break;
+    case RECORD_VERDICT: /* one that comes before the end says that it is disputed already */
+        state->judged = state->ended;
+        break;
     case RECORD_INPUT:
         state->bytes_in += r->payload_len;
         break;

@@ -16,6 +16,7 @@ static const char help[] = "usage: sallyport audit list [OPTION]...\n\n"
                            "The sessions in the trail, oldest first.\n\n" AUDIT_SOURCE_HELP
                            "  --operator NAME   only this operator's\n"
                            "  --target NAME     only those to this target\n"
+                           "  --disputed        only those whose recorded input is disputed\n"
                            "  --json            print JSON\n";
 
 /* Names and commands are shown escaped; a long one is cut. */
@@ -23,6 +24,7 @@ static const char help[] = "usage: sallyport audit list [OPTION]...\n\n"
 
 struct filter {
     const char *operator_name, *target;
+    bool disputed;
 };
 
 static bool wanted(const struct session_summary *s, const struct filter *f)
@@ -30,6 +32,8 @@ static bool wanted(const struct session_summary *s, const struct filter *f)
     if (!s->start)
         return false; /* a login or decision that led to no session */
     if (f->operator_name && strcmp(text_member(s->start, "operator"), f->operator_name) != 0)
+        return false;
+    if (f->disputed && !s->disputed)
         return false;
     return !f->target || strcmp(text_member(s->start, "target"), f->target) == 0;
 }
@@ -48,8 +52,13 @@ static const char *result_text(const struct session_summary *s)
     return !s->ended ? "open" : reason[0] ? reason : "ended";
 }
 
+static const char *verdict_text(const struct session_summary *s)
+{
+    return s->disputed ? "DISPUTED" : s->unattested ? "unattested" : "";
+}
+
 /* What a reviewer wants first: how the command ended; how the session did, where that was not the
- * operator's own closing; and what was refused. */
+ * operator's own closing; what was refused; and whether its input is disputed. */
 static void outcome(const struct session_summary *s, char *out, size_t cap)
 {
     const char *reason = result_text(s);
@@ -63,7 +72,9 @@ static void outcome(const struct session_summary *s, char *out, size_t cap)
     if (n < cap && (!s->ended || strcmp(reason, "client-closed") != 0 || (!s->exits && !s->denied)))
         n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? ", " : "", reason);
     if (n < cap && s->denied)
-        snprintf(out + n, cap - n, "%s%u refused", n ? ", " : "", s->denied);
+        n += (size_t)snprintf(out + n, cap - n, "%s%u refused", n ? ", " : "", s->denied);
+    if (n < cap && (s->disputed || s->unattested))
+        snprintf(out + n, cap - n, "%s%s", n ? ", " : "", verdict_text(s));
 }
 
 static const char *cell(char out[CELL_MAX], const char *text)
@@ -105,6 +116,8 @@ static json_t *to_json(const struct session_summary *s)
         "kind", kind_text(s), "result", result_text(s), "first_record", (json_int_t)s->first,
         "records", (json_int_t)s->records, "bytes_in", (json_int_t)s->bytes_in, "bytes_out",
         (json_int_t)s->bytes_out, "refused", (json_int_t)s->denied, "pty", s->has_pty);
+    json_object_set_new(j, "disputed", json_boolean(s->disputed));
+    json_object_set_new(j, "unattested", json_boolean(s->unattested));
     json_object_set_new(j, "exit_status",
                         s->exits && !s->exit_signal[0] ? json_integer(s->exit_status)
                                                        : json_null());
@@ -147,9 +160,10 @@ int audit_list(int argc, char **argv)
     static const struct option options[] = {AUDIT_SOURCE_OPTIONS,
                                             {"operator", required_argument, NULL, 'o'},
                                             {"target", required_argument, NULL, 't'},
+                                            {"disputed", no_argument, NULL, 'd'},
                                             {"json", no_argument, NULL, 'j'},
                                             {NULL, 0, NULL, 0}};
-    struct filter f = {NULL, NULL};
+    struct filter f = {NULL, NULL, false};
     struct session_list list;
     struct audit_options o = {"audit list", help, "", options, -1};
     struct audit_source s;
@@ -163,6 +177,8 @@ int audit_list(int argc, char **argv)
             f.operator_name = optarg;
         else if (c == 't')
             f.target = optarg;
+        else if (c == 'd')
+            f.disputed = true;
         else if (c == 'j')
             json = true;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "audit/cli_audit.h"
+#include "audit/digest.h"
 #include "audit/verify.h"
 #include "base/clock.h"
 #include "gateway/cli.h"
@@ -37,6 +38,41 @@ static void progress(void *arg, uint64_t records, uint64_t bytes)
     fprintf(stderr, "\r%" PRIu64 " records, %s ", records, size_text(size, bytes));
 }
 
+static unsigned named(const struct verify_result *v)
+{
+    return v->disputed < VERIFY_DISPUTED_NAMED ? (unsigned)v->disputed : VERIFY_DISPUTED_NAMED;
+}
+
+static json_t *disputed_json(const struct verify_result *v)
+{
+    json_t *ids = json_array();
+    char id[2 * RECORD_SESSION_ID + 1];
+
+    for (unsigned i = 0; i < named(v); i++) {
+        hex_encode(id, v->disputed_ids[i], RECORD_SESSION_ID);
+        json_array_append_new(ids, json_string(id));
+    }
+    return json_pack("{s:I, s:o}", "sessions", (json_int_t)v->disputed, "ids", ids);
+}
+
+/* The log is whole all the same: what is in dispute is who typed it. */
+static void print_disputed(const struct verify_result *v)
+{
+    char id[2 * RECORD_SESSION_ID + 1];
+
+    if (v->disputed == 0)
+        return;
+    printf("  DISPUTED: the recorded input of %" PRIu64
+           " session%s is not what the operator's side attested:\n",
+           v->disputed, v->disputed == 1 ? "" : "s");
+    for (unsigned i = 0; i < named(v); i++) {
+        hex_encode(id, v->disputed_ids[i], RECORD_SESSION_ID);
+        printf("    %.12s\n", id);
+    }
+    if (v->disputed > named(v))
+        printf("    and %" PRIu64 " more\n", v->disputed - named(v));
+}
+
 static void print_json(const struct audit_source *s, const struct verify_result *v, int status,
                        const struct err *e)
 {
@@ -53,6 +89,7 @@ static void print_json(const struct audit_source *s, const struct verify_result 
                   (json_int_t)v->segments, "sessions", (json_int_t)v->sessions, "log_key", key,
                   "log_key_given", s->has_log, "anchored", s->has_anchor, "shut_down", v->shut_down,
                   "unfinished_bytes", (json_int_t)v->unfinished);
+    json_object_set_new(j, "disputed", disputed_json(v));
     if (status != VERIFIED)
         json_object_set_new(j, "text", json_string(e->text));
     if (status == TAMPERED) {
@@ -91,6 +128,7 @@ static void print_text(const struct audit_source *s, const struct verify_result 
     printf("  %" PRIu64 " session%s, %" PRIu64 " segment%s, %s, last record %s (%.1f s)\n",
            v->sessions, v->sessions == 1 ? "" : "s", v->segments, v->segments == 1 ? "" : "s",
            size_text(size, v->bytes), clock_iso_seconds(time, v->last_ns), (double)took_ms / 1000);
+    print_disputed(v);
     vkey_text(&v->log, key);
     printf(
         "  log key  %s%s\n", key,

@@ -36,6 +36,7 @@ int segment_state_write(struct buf *out, const struct chain *c, const char *orig
         json_hex(&j, "leaf", s->leaf, sizeof s->leaf);
         json_bool(&j, "started", s->started);
         json_bool(&j, "ended", s->ended);
+        json_bool(&j, "judged", s->judged);
         json_u64(&j, "start_ns", s->start_ns);
         json_u64(&j, "bytes_in", s->bytes_in);
         json_u64(&j, "bytes_out", s->bytes_out);
@@ -81,10 +82,12 @@ static int read_session(struct chain *c, json_t *object)
         get_u64(object, "bytes_in", &s->bytes_in) < 0 ||
         get_u64(object, "bytes_out", &s->bytes_out) < 0 ||
         !json_is_boolean(json_object_get(object, "started")) ||
-        !json_is_boolean(json_object_get(object, "ended")))
+        !json_is_boolean(json_object_get(object, "ended")) ||
+        !json_is_boolean(json_object_get(object, "judged")))
         return ERR_SYNTAX;
     s->started = json_is_true(json_object_get(object, "started"));
     s->ended = json_is_true(json_object_get(object, "ended"));
+    s->judged = json_is_true(json_object_get(object, "judged"));
     return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "audit/digest.h"
 #include "audit/trail_read.h"
+#include "audit/verdict.h"
 #include "base/wire.h"
 
 /* Session ids to positions in the list: open addressing over random ids. */
@@ -116,6 +117,7 @@ static void note(struct session_summary *s, const struct trail_view *v)
     case RECORD_SESSION_END:
     case RECORD_EXEC:
     case RECORD_DECISION:
+    case RECORD_VERDICT:
         j = json_loadb((const char *)v->payload, v->r.payload_len, 0, NULL);
         break;
     case RECORD_INPUT:
@@ -138,6 +140,9 @@ static void note(struct session_summary *s, const struct trail_view *v)
         note_exec(s, &v->r, j);
     } else if (v->r.type == RECORD_DECISION && json_is_false(json_object_get(j, "allowed"))) {
         s->denied++;
+    } else if (v->r.type == RECORD_VERDICT) {
+        s->disputed |= verdict_says(j, "disputed");
+        s->unattested = verdict_says(j, "unattested");
     }
     json_decref(j);
 }

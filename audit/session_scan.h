@@ -20,6 +20,7 @@ struct session_summary {
     uint64_t bytes_in, bytes_out;
     uint32_t pty_channel; /* the first channel with a terminal */
     bool has_pty, shell, exec, ended;
+    bool disputed, unattested; /* by its verdict */
     unsigned exits; /* commands and shells that ended, and how the last of them did */
     uint32_t exit_status;
     char exit_signal[16];  /* not empty: of this signal */

@@ -120,7 +120,7 @@ bool session_is_over(const struct session_state *state)
 
     if (state->holders > 0 || memcmp(state->id, gateway, sizeof gateway) == 0)
         return false;
-    return state->ended || !state->started;
+    return state->judged || !state->started;
 }
 
 static void remove_state(struct sessions *s, struct session_state *state)

@@ -12,14 +12,19 @@
 
 #include "audit/record.h"
 
+struct attest;
+
 struct session_state {
     uint8_t id[RECORD_SESSION_ID];
     uint64_t next_sequence;
     uint8_t leaf[RECORD_HASH_SIZE]; /* of its last record; zero before the first */
     bool started, ended;            /* its start, its end record was seen */
+    bool judged;                    /* its verdict, which is its last record */
+    bool disputed;                  /* the verifier's: a verdict said so */
     uint64_t start_ns;              /* real time of its start record */
     uint64_t bytes_in, bytes_out;   /* payload bytes of its input, and output and stderr, records */
     unsigned holders;               /* producers of auditd that write it now */
+    struct attest *attest;          /* auditd's, while there are holders */
     struct session_state *chain;    /* same bucket */
     struct session_state *older, *newer;
 };

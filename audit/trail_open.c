@@ -12,6 +12,7 @@
 
 #include "audit/trail_end.h"
 #include "audit/trail_state.h"
+#include "audit/trail_verdict.h"
 
 static const uint8_t gateway[RECORD_SESSION_ID];
 
@@ -160,15 +161,18 @@ static int end_orphans(struct trail *t, struct trail_report *report, uint64_t no
     for (struct session_state *s = sessions_first(t->chain.sessions); s; s = s->newer) {
         int r;
 
-        if (!s->started || s->ended)
+        if (!s->started || s->judged)
             continue;
-        r = trail_append_end(t, s, "recorder-died",
-                             "the recorder ended before this session did; what was forwarded after "
-                             "the last record is unknown",
-                             now_ns, e);
+        report->orphans += !s->ended;
+        r = s->ended ? 0
+                     : trail_append_end(t, s, "recorder-died",
+                                        "the recorder ended before this session did; what was "
+                                        "forwarded after the last record is unknown",
+                                        now_ns, e);
+        if (r == 0)
+            r = trail_append_orphan_verdict(t, s, e);
         if (r < 0)
             return r;
-        report->orphans++;
     }
     return 0;
 }

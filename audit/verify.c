@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/verdict.h"
+
 static int blame_file(struct verify_result *v, const char *file, enum fault fault)
 {
     v->fault = fault;
@@ -71,6 +73,21 @@ static int check_root(const struct chain *chain, const struct checkpoint *c,
                    "header was altered, or the log was written anew");
 }
 
+/* A session may have said so twice: when it was found out, and at its end. */
+static void note_verdict(struct chain *chain, const struct trail_view *view,
+                         struct verify_result *v)
+{
+    struct session_state *s = sessions_find(chain->sessions, view->r.session);
+
+    if (view->r.type != RECORD_VERDICT || !s || s->disputed ||
+        !verdict_is_disputed(view->payload, view->r.payload_len))
+        return;
+    s->disputed = true;
+    if (v->disputed < VERIFY_DISPUTED_NAMED)
+        memcpy(v->disputed_ids[v->disputed], s->id, RECORD_SESSION_ID);
+    v->disputed++;
+}
+
 static int check_record(struct chain *chain, const struct checkpoint *c,
                         const struct trail_view *view, struct verify_result *v, struct err *e)
 {
@@ -85,6 +102,7 @@ static int check_record(struct chain *chain, const struct checkpoint *c,
         r = check_root(chain, c, v, e);
     if (r < 0)
         return r;
+    note_verdict(chain, view, v);
     v->records++;
     v->bytes += RECORD_HEADER_SIZE + view->r.payload_len;
     v->segments += view->first_of_segment;

@@ -19,6 +19,9 @@ struct verify_options {
     void *arg;
 };
 
+/* So many disputed sessions are named; the others are counted. */
+#define VERIFY_DISPUTED_NAMED 16u
+
 struct verify_result {
     uint64_t records; /* verified: 0 .. records - 1 */
     uint64_t bytes;   /* of those */
@@ -28,6 +31,8 @@ struct verify_result {
     uint64_t unfinished; /* bytes of a record that is being written, or that a crash tore */
     uint64_t last_ns;    /* time of the last record */
     struct vkey log;
+    uint64_t disputed; /* sessions whose input is disputed; the first of them: */
+    uint8_t disputed_ids[VERIFY_DISPUTED_NAMED][RECORD_SESSION_ID];
     bool shut_down; /* the last record is a shutdown */
     /* When something is wrong: */
     enum fault fault;

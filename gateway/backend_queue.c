@@ -31,7 +31,9 @@ int segments_put(struct segment_queue *q, enum segment_kind kind, const void *by
     const uint8_t *p = bytes;
     while (len > 0) {
         struct segment *s = q->unrecorded != NULL ? q->tail : NULL;
-        if (s == NULL || s->kind != kind || s->len == s->cap) {
+        /* A record of input ends where a frame ended: there attestations are compared. */
+        if (s == NULL || s->kind != kind || s->len == s->cap ||
+            (kind == SEGMENT_INPUT && len <= RELAY_CHUNK && len > s->cap - s->len)) {
             s = append(q, kind, s == NULL && len <= SEGMENT_SMALL ? SEGMENT_SMALL : RELAY_CHUNK);
             if (s == NULL)
                 return ERR_MEMORY;

@@ -362,6 +362,7 @@ static void say_goodbye(struct frontend *f)
     for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++)
         if (f->channels[i].used)
             attest_report(f, &f->channels[i], true);
+    attest_end(f);
     if (f->relay) {
         memcpy(bye.reason, f->reason, sizeof bye.reason);
         if (relay_bye_send(f->relay, &bye, NULL, &e) != 0)

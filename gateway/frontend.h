@@ -21,6 +21,7 @@
 #include <libssh/server.h>
 #include <openssl/evp.h>
 
+#include "audit/attest.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/link.h"
@@ -87,10 +88,17 @@ struct frontend_output {
     bool eof, eof_sent;
 };
 
+/* The ends of the newest frames, which a final attestation names: a backend that ends before its
+ * frontend has recorded up to one of them. */
+#define FRONTEND_POINTS ATTEST_POINTS
+
 /* What the operator's client really sent on a channel, for auditd. */
 struct frontend_attest {
-    EVP_MD_CTX *digest; /* NULL: no input yet */
+    EVP_MD_CTX *digest, *copy; /* NULL: no input yet */
     uint64_t bytes, attested;
+    uint64_t frames; /* ever; the ring holds the newest */
+    struct attest_point *points;
+    bool wanted; /* the backend was told of this channel */
     bool final;
 };
 
@@ -172,6 +180,7 @@ struct frontend {
     bool queue_empty;         /* libssh has no message for us */
     struct link *login, *trail, *relay;
     bool relay_gone; /* it cannot be sent to; its last words are read */
+    bool granted;    /* there was a backend: auditd compares */
     bool ready;      /* the backend has its target */
     struct frontend_login log_in;
     ssh_message waiting[FRONTEND_WAITING_MAX];
@@ -263,6 +272,8 @@ void refusal_report(struct frontend *f, const struct frontend_channel *c, enum r
 #define FRONTEND_ATTEST_MS 10000u
 void attest_input(struct frontend_channel *c, const void *p, size_t len);
 void attest_report(struct frontend *f, struct frontend_channel *c, bool final);
+/* The last word of all: how many channels there were. */
+void attest_end(struct frontend *f);
 void attest_clear(struct frontend_attest *a);
 
 /* --- frontend_gateway.c: the target `gateway` */

@@ -3,53 +3,98 @@
  * What the operator's client really sent: per channel the count and SHA-256 of the input, as this
  * process received and passed it on, told to auditd on a link of its own. A hostile hypervisor that
  * took over the backend cannot make auditd believe in input that never came. auditd compares the
- * digest with its own over the backend's input records, at the same count.
+ * digest with its own over the backend's input records, at the same count (audit/attest.h). The
+ * last attestation of a channel also names the ends of its newest frames, because a backend that
+ * ends earlier has recorded up to one of them; a channel without input has one that says so.
  *
- * Payload: {"channel":N,"bytes":N,"sha256":HEX,"final":BOOL}. Runs in the frontend. */
+ * Payload: docs/FORMAT.md, "Attestations". Runs in the frontend. */
 #include "gateway/frontend.h"
+
+#include <stdlib.h>
 
 #include "audit/record.h"
 #include "base/json_out.h"
 #include "base/log.h"
 
-#define SHA256_LEN  32
-#define PAYLOAD_MAX 512
+/* A point is `{"bytes":18446744073709551615,"sha256":"64 digits"},`. */
+#define POINT_MAX   108u
+#define PAYLOAD_MAX (512u + FRONTEND_POINTS * POINT_MAX)
+
+static void digest_now(const struct frontend_attest *a, uint8_t out[RECORD_HASH_SIZE])
+{
+    INVARIANT(EVP_MD_CTX_copy_ex(a->copy, a->digest) == 1);
+    INVARIANT(EVP_DigestFinal_ex(a->copy, out, NULL) == 1);
+}
+
+static void begin(struct frontend_channel *c)
+{
+    struct frontend_attest *a = &c->attest;
+
+    a->digest = EVP_MD_CTX_new();
+    a->copy = EVP_MD_CTX_new();
+    a->points = calloc(FRONTEND_POINTS, sizeof *a->points);
+    INVARIANT(a->digest && a->copy && a->points &&
+              EVP_DigestInit_ex(a->digest, c->frontend->server->sha256, NULL) == 1);
+}
 
 void attest_input(struct frontend_channel *c, const void *p, size_t len)
 {
     struct frontend_attest *a = &c->attest;
+    struct attest_point *point;
 
-    if (!a->digest) {
-        a->digest = EVP_MD_CTX_new();
-        INVARIANT(a->digest &&
-                  EVP_DigestInit_ex(a->digest, c->frontend->server->sha256, NULL) == 1);
-    }
+    if (!a->digest)
+        begin(c);
     INVARIANT(EVP_DigestUpdate(a->digest, p, len) == 1);
     a->bytes += len;
+    point = &a->points[a->frames++ % FRONTEND_POINTS];
+    point->bytes = a->bytes;
+    digest_now(a, point->sha256);
 }
 
-static void digest_now(const struct frontend_attest *a, uint8_t out[SHA256_LEN])
+static int send_payload(struct frontend *f, uint32_t channel, struct json_out *j)
 {
-    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    struct trail_record m = {.type = RECORD_ATTESTATION, .channel = channel, .want = WANT_NOTHING};
+    struct err e = ERR_INIT;
+    int r = json_end(j);
 
-    INVARIANT(copy && EVP_MD_CTX_copy_ex(copy, a->digest) == 1);
-    INVARIANT(EVP_DigestFinal_ex(copy, out, NULL) == 1);
-    EVP_MD_CTX_free(copy);
+    if (r == 0) {
+        m.payload = (struct bytes){buf_head(j->out), buf_len(j->out)};
+        r = trail_record_send(f->trail, &m, NULL, &e);
+    }
+    if (r != 0)
+        log_warn("attestation-lost", "channel=%u reason=\"%s\"", channel, e.text);
+    return r;
+}
+
+/* The ends of frames before the last, which is the attestation itself. */
+static void write_points(const struct frontend_attest *a, struct json_out *j)
+{
+    uint64_t first = a->frames > FRONTEND_POINTS ? a->frames - FRONTEND_POINTS : 0;
+
+    json_open_array(j, "points");
+    for (uint64_t i = first; i + 1 < a->frames; i++) {
+        const struct attest_point *point = &a->points[i % FRONTEND_POINTS];
+
+        json_open_object(j, NULL);
+        json_u64(j, "bytes", point->bytes);
+        json_hex(j, "sha256", point->sha256, sizeof point->sha256);
+        json_close(j);
+    }
+    json_close(j);
 }
 
 /* When something changed since the last time, and once at the channel's end. */
 void attest_report(struct frontend *f, struct frontend_channel *c, bool final)
 {
     struct frontend_attest *a = &c->attest;
-    struct trail_record m = {
-        .type = RECORD_ATTESTATION, .channel = c->number, .want = WANT_NOTHING};
-    uint8_t digest[SHA256_LEN];
+    uint8_t digest[RECORD_HASH_SIZE];
     struct json_out j;
     struct buf payload;
-    struct err e = ERR_INIT;
 
-    if (!a->digest || a->final || !f->trail || (!final && a->bytes == a->attested))
+    if (!a->wanted || a->final || !f->trail || (!final && a->bytes == a->attested))
         return;
+    if (!a->digest)
+        begin(c);
     digest_now(a, digest);
     buf_init(&payload, PAYLOAD_MAX);
     json_begin(&j, &payload);
@@ -57,21 +102,34 @@ void attest_report(struct frontend *f, struct frontend_channel *c, bool final)
     json_u64(&j, "bytes", a->bytes);
     json_hex(&j, "sha256", digest, sizeof digest);
     json_bool(&j, "final", final);
-    if (json_end(&j) != 0)
-        goto out;
-    m.payload = (struct bytes){buf_head(&payload), buf_len(&payload)};
-    if (trail_record_send(f->trail, &m, NULL, &e) != 0) {
-        log_warn("attestation-lost", "channel=%u reason=\"%s\"", c->number, e.text);
-        goto out;
+    if (final)
+        write_points(a, &j);
+    if (send_payload(f, c->number, &j) == 0) {
+        a->attested = a->bytes;
+        a->final = final;
     }
-    a->attested = a->bytes;
-    a->final = final;
-out:
+    buf_clear(&payload);
+}
+
+void attest_end(struct frontend *f)
+{
+    struct json_out j;
+    struct buf payload;
+
+    if (!f->trail || !f->granted)
+        return;
+    buf_init(&payload, PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_u64(&j, "channels", f->next_channel);
+    json_bool(&j, "final", true);
+    (void)send_payload(f, 0, &j); /* it is the last thing in any case */
     buf_clear(&payload);
 }
 
 void attest_clear(struct frontend_attest *a)
 {
     EVP_MD_CTX_free(a->digest);
+    EVP_MD_CTX_free(a->copy);
+    free(a->points);
     *a = (struct frontend_attest){0};
 }

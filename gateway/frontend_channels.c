@@ -158,7 +158,7 @@ static void open_session(struct frontend *f, ssh_message m)
         struct relay_open open = {.channel = c->number};
 
         c->stage = CHANNEL_OPENING;
-        c->relayed = true;
+        c->relayed = c->attest.wanted = true;
         if (relay_open_send(f->relay, &open, NULL, &e) != 0)
             bad_link(f, &e);
     }

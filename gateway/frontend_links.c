@@ -41,6 +41,7 @@ static int granted(struct frontend *f, struct frame *frame, struct err *e)
         return err_set(e, ERR_MEMORY, "the link to the backend");
     link_enter(f->relay, relay_STATE_CONNECTING);
     link_enter(f->login, login_STATE_SESSION);
+    f->granted = true;
     f->phase = PHASE_SESSION;
     return 0;
 }

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator does all day, byte for byte, and what the trail has of it."""
-import hashlib
 import os
 import pty
 import re
@@ -199,5 +198,5 @@ class Attestation(harness.SessionTest):
         data = b"attest me\n" * 5000
         self.ssh("alice", "hv1", "cat >/dev/null", stdin=data)
         session = self.finished_session()
-        said = self.record("attestation", session=session)
-        self.assertIn(hashlib.sha256(data).hexdigest(), said.text())
+        verdict = self.record("verdict", session=session).json
+        self.assertEqual((verdict["verdict"], verdict["agreed"]), ("agreed", len(data)))

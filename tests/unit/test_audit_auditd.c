@@ -203,6 +203,11 @@ static void expect_verified(struct recorder *rec)
     cr_expect_eq(lab_verify(&rec->lab, &v, &e), 0, "%s", e.text);
 }
 
+/* Of channel 1, on which "ls\n" was sent. */
+#define ATTESTED_LS                                                                                \
+    "{\"channel\":1,\"bytes\":3,\"sha256\":"                                                       \
+    "\"e9fe7e88e89d532379960402db8f9458194dae772aa5fda5a12806c22215f0ff\",\"final\":true}"
+
 Test(auditd, a_session)
 {
     struct recorder rec = {0};
@@ -210,6 +215,7 @@ Test(auditd, a_session)
     struct auditd_bind bind = {.conn = 7};
     struct err e = ERR_INIT;
     struct session_list list;
+    char last[400];
 
     lab_make(&rec.lab);
     start(&rec);
@@ -228,7 +234,7 @@ Test(auditd, a_session)
     await_ack(backend, 2, 2);
     send_text(backend, RECORD_OUTPUT, WANT_ACCEPTED, "file\r\n");
     await_ack(backend, 3, 2);
-    send_text(frontend, RECORD_ATTESTATION, WANT_DURABLE, "{\"bytes\":3}");
+    send_text(frontend, RECORD_ATTESTATION, WANT_DURABLE, ATTESTED_LS);
     await_ack(frontend, 1, 1);
     send_text(backend, RECORD_SESSION_END, WANT_DURABLE, "{\"reason\":\"closed\"}");
     await_ack(backend, 4, 4);
@@ -240,9 +246,83 @@ Test(auditd, a_session)
     expect_verified(&rec);
     cr_assert_eq(session_scan(rec.lab.dir, &list, &e), 0);
     cr_expect_eq(list.count, 1);
-    cr_expect_eq(list.at[0].records, 5); /* with the attestation */
+    cr_expect_eq(list.at[0].records, 6); /* with the attestation and the verdict */
+    cr_expect_not(list.at[0].disputed || list.at[0].unattested);
+    cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, last, sizeof last), 1);
+    cr_expect(strstr(last, "\"verdict\":\"agreed\",\"recorded\":3,\"agreed\":3"), "%s", last);
+    cr_expect_eq(count_records(&rec.lab, RECORD_ALARM, NULL, 0), 0);
     cr_expect_eq(count_records(&rec.lab, RECORD_SESSION_END, NULL, 0), 1);
     session_list_clear(&list);
+    lab_remove(&rec.lab);
+}
+
+/* A backend that records what was never sent: told at once, and at the session's end again. */
+Test(auditd, disputed_input)
+{
+    struct recorder rec = {0};
+    struct auditd_bind bind = {.conn = 7};
+    struct link *frontend, *backend;
+    struct err e = ERR_INIT;
+    struct verify_result v;
+    struct session_list list;
+    char last[600];
+
+    lab_make(&rec.lab);
+    start(&rec);
+    frontend = producer(&rec, PRODUCER_FRONTEND, 7, 0);
+    memset(bind.session, 9, sizeof bind.session);
+    cr_assert_eq(auditd_bind_send(rec.link, &bind, NULL, &e), 0);
+    backend = producer(&rec, PRODUCER_BACKEND, 7, 9);
+    send_text(backend, RECORD_SESSION_START, WANT_DURABLE, "{\"operator\":\"alice\"}");
+    await_ack(backend, 1, 1);
+    send_text(frontend, RECORD_ATTESTATION, WANT_DURABLE, ATTESTED_LS);
+    await_ack(frontend, 1, 1);
+    send_text(backend, RECORD_INPUT, WANT_DURABLE, "ls\nrm -rf /\n");
+    await_ack(backend, 2, 2);
+    cr_expect_eq(count_records(&rec.lab, RECORD_ALARM, last, sizeof last), 1, "not at once");
+    cr_expect(strstr(last, "\"alarm\":\"disputed-input\""), "%s", last);
+    cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, NULL, 0), 1);
+    send_text(backend, RECORD_INPUT, WANT_DURABLE, "more");
+    await_ack(backend, 3, 3);
+    link_free(backend);
+    link_free(frontend);
+    cr_expect_eq(shut_down(&rec), 0);
+    cr_expect_eq(count_records(&rec.lab, RECORD_ALARM, NULL, 0), 1);
+    cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, last, sizeof last), 2);
+    cr_expect(strstr(last, "\"verdict\":\"disputed\",\"recorded\":16,\"agreed\":3"), "%s", last);
+    cr_expect_eq(lab_verify(&rec.lab, &v, &e), 0, "%s", e.text);
+    cr_expect_eq(v.disputed, 1);
+    cr_expect_arr_eq(v.disputed_ids[0], bind.session, sizeof bind.session);
+    cr_assert_eq(session_scan(rec.lab.dir, &list, &e), 0);
+    cr_expect(list.at[0].disputed);
+    session_list_clear(&list);
+    lab_remove(&rec.lab);
+}
+
+/* A recorder that was killed has forgotten what it compared. */
+Test(auditd, orphans_are_unattested)
+{
+    struct recorder rec = {0};
+    struct link *backend;
+    char last[400];
+
+    lab_make(&rec.lab);
+    start(&rec);
+    backend = producer(&rec, PRODUCER_BACKEND, 1, 5);
+    send_text(backend, RECORD_SESSION_START, WANT_DURABLE, "{\"operator\":\"alice\"}");
+    send_text(backend, RECORD_INPUT, WANT_DURABLE, "x");
+    await_ack(backend, 2, 2);
+    kill(rec.pid, SIGKILL);
+    (void)finish(&rec);
+    link_free(backend);
+    for (int i = 0; i < 2; i++) { /* said once */
+        start(&rec);
+        cr_expect_eq(shut_down(&rec), 0);
+    }
+    expect_verified(&rec);
+    cr_expect_eq(count_records(&rec.lab, RECORD_SESSION_END, NULL, 0), 1);
+    cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, last, sizeof last), 1);
+    cr_expect(strstr(last, "\"verdict\":\"unattested\",\"reason\":\"recorder-died\""), "%s", last);
     lab_remove(&rec.lab);
 }
 
@@ -282,6 +362,7 @@ static const struct {
     {PRODUCER_FRONTEND, "frontend: session start", 0, RECORD_SESSION_START, START, 0},
     {PRODUCER_FRONTEND, "frontend: session end", 0, RECORD_SESSION_END, START, 0},
     {PRODUCER_FRONTEND, "frontend: names a session", 0, RECORD_ATTESTATION, START, 3},
+    {PRODUCER_FRONTEND, "frontend: attests nonsense", 0, RECORD_ATTESTATION, START, 0},
     {PRODUCER_SUPERVISOR, "supervisor: authentication", 0, RECORD_AUTHENTICATION, START, 0},
     {PRODUCER_AUTHD, "authd: output", 0, RECORD_OUTPUT, "x", 0},
     {PRODUCER_AUTHD, "authd: shutdown", 0, RECORD_SHUTDOWN, START, 0},

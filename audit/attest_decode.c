@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The payload of an attestation. Runs in auditd; it comes from a frontend, so nothing of it is
+ * believed before it is of the format. */
+#include "audit/attest.h"
+
+#include <jansson.h>
+
+#include "audit/digest.h"
+
+static int get_count(const json_t *object, const char *name, uint64_t *out)
+{
+    const json_t *value = json_object_get(object, name);
+
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return ERR_SYNTAX;
+    *out = (uint64_t)json_integer_value(value);
+    return 0;
+}
+
+static int get_point(const json_t *object, struct attest_point *out)
+{
+    const char *text = json_string_value(json_object_get(object, "sha256"));
+
+    if (!text || get_count(object, "bytes", &out->bytes) < 0)
+        return ERR_SYNTAX;
+    return hex_decode(text, out->sha256, sizeof out->sha256);
+}
+
+static int get_points(const json_t *list, struct attest_claim *c)
+{
+    size_t i;
+    json_t *item;
+
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) > ATTEST_POINTS || !c->final)
+        return ERR_SYNTAX;
+    json_array_foreach((json_t *)list, i, item)
+    {
+        if (get_point(item, &c->points[i]) < 0 || c->points[i].bytes > c->at.bytes ||
+            (i > 0 && c->points[i].bytes <= c->points[i - 1].bytes))
+            return ERR_SYNTAX;
+    }
+    c->point_count = (unsigned)json_array_size(list);
+    return 0;
+}
+
+static int get_claim(const json_t *root, uint32_t channel, struct attest_claim *c)
+{
+    const json_t *final = json_object_get(root, "final");
+    uint64_t number;
+
+    if (!json_is_boolean(final))
+        return ERR_SYNTAX;
+    c->final = json_is_true(final);
+    c->channel = channel;
+    if (json_object_get(root, "channels")) {
+        c->is_end = true;
+        return c->final ? get_count(root, "channels", &c->channels) : ERR_SYNTAX;
+    }
+    if (get_count(root, "channel", &number) < 0 || number != channel || get_point(root, &c->at) < 0)
+        return ERR_SYNTAX;
+    return get_points(json_object_get(root, "points"), c);
+}
+
+int attest_decode(const void *payload, size_t len, uint32_t channel, struct attest_claim *out,
+                  struct err *e)
+{
+    json_t *root = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
+    int r;
+
+    *out = (struct attest_claim){.channel = channel};
+    r = json_is_object(root) ? get_claim(root, channel, out) : ERR_SYNTAX;
+    json_decref(root);
+    return r < 0 ? err_set(e, ERR_PROTOCOL, "an attestation is not of the format") : 0;
+}

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded input against what the operator's side attested: agreed in every way that a session may end, disputed
+when the backend records what was not sent."""
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE)
+
+import harness  # noqa: E402
+
+setUpModule, tearDownModule = harness.lab_for_module(globals())
+
+
+class AttestTest(harness.SessionTest):
+    def verdict(self, session):
+        """The session's verdict, which is its last record."""
+        def last():
+            of = self.records(session=session)
+            return of[-1] if of and of[-1].type == "verdict" and self.records("session-end", session=session) else None
+        return harness.wait_until(f"the verdict of {session}", last, 30).json
+
+    def agreed(self, recorded=None, session=None):
+        verdict = self.verdict(session or self.finished_session())
+        self.assertEqual(verdict["verdict"], "agreed", verdict)
+        self.assertEqual(verdict["recorded"], verdict["agreed"])
+        if recorded is not None:
+            self.assertEqual(verdict["recorded"], recorded, verdict)
+        self.assertEqual(self.records("alarm"), [])
+        return verdict
+
+
+class Agreed(AttestTest):
+    def test_an_interactive_session_that_exits(self):
+        said = b"echo $((6*7)); exit\r"
+        done = self.ssh("alice", "hv1", options=("-tt",), stdin=said)
+        self.assertIn(b"42", done.stdout)
+        self.agreed()
+
+    def test_keystrokes_one_by_one(self):
+        child = self.live()
+        for c in range(200):
+            child.stdin.write(b"%c" % (97 + c % 26))
+            child.stdin.flush()
+            time.sleep(0.002)
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        self.agreed(14 + 200)
+
+    def test_no_input_at_all(self):
+        with open(os.devnull, "rb") as null:
+            self.assertEqual(self.ssh("alice", "hv1", "true", stdin=null).returncode, 0)
+        self.agreed(0)
+
+    def test_a_command_that_reads_only_the_beginning(self):
+        for size in (100, 5_000_000):
+            with self.subTest(size=size):
+                self.ssh("alice", "hv1", "head -c 10", stdin=b"x" * size)
+                self.agreed()
+
+    def test_a_command_that_ends_while_more_is_typed(self):
+        child = self.start_ssh("alice", "hv1", "read x; echo got; exit 3")
+        with contextlib.suppress(BrokenPipeError):
+            for _ in range(3000):
+                child.stdin.write(b"line\n")
+                child.stdin.flush()
+        child.wait(harness.TIMEOUT)
+        self.agreed()
+
+    def test_a_big_upload(self):
+        size = 50_000_000
+        with tempfile.TemporaryFile() as f:
+            f.write(os.urandom(1_000_000) * 50)
+            f.seek(0)
+            self.assertEqual(self.ssh("alice", "hv1", "cat >/dev/null", stdin=f).returncode, 0)
+        self.agreed(size)
+
+    def test_an_upload_in_odd_pieces(self):
+        child = self.start_ssh("alice", "hv1", "cat >/dev/null")
+        sent = 0
+        for i in range(600):
+            piece = bytes([i & 255]) * (1 + i * 7919 % 40000)
+            child.stdin.write(piece)
+            child.stdin.flush()
+            sent += len(piece)
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        self.agreed(sent)
+
+    def test_many_channels_of_one_connection(self):
+        control = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "m")
+        master = self.start_ssh("alice", "hv1", "-N", options=("-M", "-S", control))
+        harness.wait_until("the master's socket", lambda: os.path.exists(control))
+        first = self.start_ssh("alice", "hv1", "cat", options=("-S", control))
+        first.stdin.write(b"before\n")
+        first.stdin.flush()
+        first.stdout.readline()
+        for i in range(60):
+            done = self.ssh("alice", "hv1", "cat", options=("-S", control), stdin=b"%d" % i * 10)
+            self.assertEqual(done.stdout, b"%d" % i * 10)
+        first.stdin.write(b"after\n")
+        first.stdin.close()
+        self.assertEqual(first.wait(harness.TIMEOUT), 0)
+        subprocess.run(self.ssh_words("alice", "hv1", options=("-S", control, "-O", "exit")), check=True, timeout=30,
+                       env=self.lab.operator_env("alice"), stderr=subprocess.DEVNULL)
+        master.wait(harness.TIMEOUT)
+        verdict = self.agreed(13 + sum(len(b"%d" % i * 10) for i in range(60)))
+        self.assertIn("others", verdict)
+
+    def uploading(self):
+        child = self.start_ssh("alice", "hv1", "cat >/dev/null", stdin=subprocess.PIPE)
+        os.set_blocking(child.stdin.fileno(), False)
+        until = time.time() + 1.0
+        while time.time() < until:
+            with contextlib.suppress(BlockingIOError):
+                os.write(child.stdin.fileno(), b"y" * 100000)
+        return child
+
+    def test_the_operator_kills_ssh_in_an_upload(self):
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            with self.subTest(number):
+                child = self.uploading()
+                child.send_signal(number)
+                child.wait(harness.TIMEOUT)
+                self.agreed()
+
+    def test_the_target_dies_in_an_upload(self):
+        child = self.start_ssh("alice", "hv1", "head -c 300000 >/dev/null; kill -9 $PPID; sleep 5", stdin=subprocess.PIPE)
+        os.set_blocking(child.stdin.fileno(), False)
+        deadline = time.time() + 20
+        with contextlib.suppress(BrokenPipeError):
+            while child.poll() is None and time.time() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(child.stdin.fileno(), b"y" * 100000)
+        child.wait(harness.TIMEOUT)
+        self.agreed()
+
+    def test_the_connection_is_lost_in_an_upload(self):
+        child = self.uploading()
+        for pid in self.gateway_processes().get("sallyport-listener", []):
+            os.kill(pid, signal.SIGKILL)
+        child.wait(harness.TIMEOUT)
+        verdict = self.verdict(self.finished_session())
+        self.assertEqual(verdict["verdict"], "agreed", verdict)
+        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+
+
+class Unattested(AttestTest):
+    def test_the_frontend_dies(self):
+        child = self.live()
+        frontends = self.gateway_processes()["sallyport-frontend"]
+        os.kill(max(frontends), signal.SIGKILL)
+        child.wait(harness.TIMEOUT)
+        verdict = self.verdict(self.finished_session())
+        self.assertEqual((verdict["verdict"], verdict["recorded"], verdict["unattested"], verdict["reason"]),
+                         ("unattested", 14, 14, "no-attestation"), verdict)
+
+
+class Disputed(AttestTest):
+    """With a backend that is an enemy's: hostile_backend.c."""
+    @classmethod
+    def setUpClass(cls):
+        lab = sys.modules[cls.__module__].lab
+        honest = lab.build
+        cls.programs = tempfile.mkdtemp(dir=lab.dir)
+        os.chmod(cls.programs, 0o755)
+        for name in os.listdir(honest):
+            if name.startswith("sallyport"):
+                os.symlink(os.path.join(honest, name), os.path.join(cls.programs, name))
+        os.unlink(os.path.join(cls.programs, "sallyport-backend"))
+        os.symlink(os.path.join(honest, "hostile_backend"), os.path.join(cls.programs, "sallyport-backend"))
+        lab.build = cls.programs
+        lab.stop()
+        lab.start()
+
+        def back():
+            lab.build = honest
+            lab.stop()
+            lab.start()
+        cls.addClassCleanup(back)
+
+    def test_disputed(self):
+        for said, recorded in ((b"change", b"invent"), (b"add", b"addrm -rf /\n"), (b"channel", b"channelrm -rf /\n")):
+            with self.subTest(said):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                self.assertEqual(self.ssh("alice", "hv1", "cat", stdin=said).stdout, said)
+                session = self.finished_session()
+                verdict = self.verdict(session)
+                self.assertEqual((verdict["verdict"], verdict["recorded"]), ("disputed", len(recorded)), verdict)
+                self.assertEqual(len(self.records("alarm", session=session)), 1)
+                self.assertEqual(self.records("alarm", session=session)[0].json["alarm"], "disputed-input")
+                self.assertEqual(len(self.records("verdict", session=session)), 2)
+                self.assertIn("disputed-input", self.log())
+                self.assertIn(session[:12], self.admin("audit", "list", "--disputed").stdout)
+                self.assertIn("DISPUTED", self.admin("audit", "list").stdout)
+                self.assertIn("disputed", self.admin("audit", "show", session).stdout)
+                done = self.admin("audit", "verify")
+                self.assertIn("DISPUTED", done.stdout)
+                self.assertIn(session[:12], done.stdout)
+
+    def test_honest_input_of_the_same_backend(self):
+        self.assertEqual(self.ssh("alice", "hv1", "cat", stdin=b"nothing odd").stdout, b"nothing odd")
+        self.agreed(11)
+        self.assertNotIn(self.finished_session()[:12], self.admin("audit", "list", "--disputed").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Recorded input against attestations: scripts of what both sides say, and the verdict. A script is
+ * words: `r CHANNEL TEXT` the backend records, `c CHANNEL TEXT` the frontend attests this much of
+ * the text, `f CHANNEL TEXT[,N,N...]` finally, with the ends of frames at N; `e N` its last word.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/attest.h"
+#include "audit/digest.h"
+
+static void point(struct attest_point *p, const char *text, size_t len)
+{
+    struct digest *d = digest_new();
+
+    p->bytes = len;
+    digest_bytes(d, text, len, p->sha256);
+    digest_free(d);
+}
+
+static int claim(struct attest *a, char kind, uint32_t channel, char *text)
+{
+    struct attest_claim c = {.channel = channel, .final = kind == 'f'};
+    struct err e = ERR_INIT;
+    char *ends = strchr(text, ',');
+
+    if (strcmp(text, "-") == 0)
+        text = "";
+    if (ends)
+        *ends++ = '\0';
+    point(&c.at, text, strlen(text));
+    for (char *end = ends ? strtok(ends, ",") : NULL; end; end = strtok(NULL, ","))
+        point(&c.points[c.point_count++], text, (size_t)atoi(end));
+    return attest_claimed(a, &c, &e);
+}
+
+/* Plays it; the first error. */
+static int play(struct attest *a, const char *script)
+{
+    char copy[512], *rest = copy, *line;
+    struct err e = ERR_INIT;
+
+    snprintf(copy, sizeof copy, "%s", script);
+    while ((line = strsep(&rest, ";"))) {
+        unsigned channel = 0;
+        char kind = 0, text[256] = "";
+        int r = 0;
+
+        cr_assert_geq(sscanf(line, " %c %u %255s", &kind, &channel, text), 2, "%s", line);
+        if (kind == 'r')
+            attest_recorded(a, channel, text, strlen(text));
+        else if (kind == 'e')
+            r = attest_claimed(
+                a, &(struct attest_claim){.is_end = true, .final = true, .channels = channel}, &e);
+        else
+            r = claim(a, kind, channel, text);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static const struct {
+    const char *what, *script, *verdict; /* verdict: beginning of the record */
+} cases[] = {
+    {"nothing at all", "e 0", "\"agreed\",\"recorded\":0,\"agreed\":0,"},
+    {"a channel without input", "f 0 -;e 1", "\"agreed\",\"recorded\":0,\"agreed\":0,"},
+    {"after the records", "r 0 ls;r 0 pwd;f 0 lspwd;e 1",
+     "\"agreed\",\"recorded\":5,\"agreed\":5,"},
+    {"before the records", "f 0 lspwd;e 1;r 0 ls;r 0 pwd",
+     "\"agreed\",\"recorded\":5,\"agreed\":5,"},
+    {"inside a record", "c 0 lsp;r 0 ls;r 0 pwd;f 0 lspwd;e 1",
+     "\"agreed\",\"recorded\":5,\"agreed\":5,"},
+    {"several inside one record", "c 0 l;c 0 lsp;c 0 lspw;r 0 lspwd;f 0 lspwd;e 1",
+     "\"agreed\",\"recorded\":5,\"agreed\":5,"},
+    {"the backend ended early", "r 0 abc;f 0 abcdef,1,3,4;e 1",
+     "\"agreed\",\"recorded\":3,\"agreed\":3,"},
+    {"the backend recorded nothing of it", "f 0 abcdef,3;e 1",
+     "\"agreed\",\"recorded\":0,\"agreed\":0,"},
+    {"attested in time, the frontend died", "r 0 abc;c 0 abc",
+     "\"agreed\",\"recorded\":3,\"agreed\":3,"},
+    {"the frontend died before more", "r 0 abc;c 0 abc;r 0 de",
+     "\"unattested\",\"recorded\":5,\"agreed\":3,\"unattested\":2,\"reason\":\"no-final-"
+     "attestation\","},
+    {"the frontend said nothing", "r 0 abc",
+     "\"unattested\",\"recorded\":3,\"agreed\":0,\"unattested\":3,\"reason\":\"no-attestation\","},
+    {"no common count", "r 0 abc;f 0 abcdef,2,4;e 1",
+     "\"unattested\",\"recorded\":3,\"agreed\":0,\"unattested\":3,\"reason\":\"no-common-count\","},
+    {"other bytes", "r 0 rm;f 0 ls;e 1", "\"disputed\",\"recorded\":2,\"agreed\":0,"},
+    {"other bytes, attested first", "c 0 ls;r 0 rm", "\"disputed\",\"recorded\":2,\"agreed\":0,"},
+    {"other bytes inside a record", "c 0 ls;r 0 rmpwd", "\"disputed\",\"recorded\":5,"},
+    {"other bytes before the end", "r 0 ab;r 0 xd;f 0 abcdef,2,4;e 1",
+     "\"disputed\",\"recorded\":4,\"agreed\":2,"},
+    {"more than attested", "r 0 abc;r 0 d;f 0 abc;e 1",
+     "\"disputed\",\"recorded\":4,\"agreed\":3,"},
+    {"more after the last attestation", "r 0 abc;f 0 abc;r 0 d",
+     "\"disputed\",\"recorded\":4,\"agreed\":3,"},
+    {"input where there was none", "f 0 -;r 0 rm;e 1", "\"disputed\",\"recorded\":2,\"agreed\":0,"},
+    {"a channel that was not", "f 0 -;r 7 rm;e 1", "\"disputed\",\"recorded\":2,\"agreed\":0,"},
+    {"a channel that was not, later", "f 0 -;e 1;r 7 rm",
+     "\"disputed\",\"recorded\":2,\"agreed\":0,"},
+    {"two channels, one is disputed", "r 0 ab;r 1 xy;f 1 xz;f 0 ab;e 2",
+     "\"disputed\",\"recorded\":4,\"agreed\":2,"},
+    {"two channels", "r 0 ab;r 1 xy;r 0 cd;f 1 xy;f 0 abcd;e 2",
+     "\"agreed\",\"recorded\":6,\"agreed\":6,"},
+};
+
+static void write(const struct attest *a, struct buf *out)
+{
+    struct json_out j;
+
+    buf_init(out, 65536);
+    json_begin(&j, out);
+    attest_write(a, NULL, &j);
+    cr_assert_eq(json_end(&j), 0);
+    cr_assert_eq(buf_put(out, "", 1), 0);
+}
+
+Test(attest, verdicts)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct attest *a = attest_new();
+        struct buf text;
+        bool disputed;
+
+        cr_assert_eq(play(a, cases[i].script), 0, "%s", cases[i].what);
+        write(a, &text);
+        cr_expect(strstr((const char *)buf_head(&text), "{\"verdict\":") &&
+                      strncmp((const char *)buf_head(&text) + 11, cases[i].verdict,
+                              strlen(cases[i].verdict)) == 0,
+                  "%s: %s", cases[i].what, (const char *)buf_head(&text));
+        disputed = attest_verdict(a) == ATTEST_DISPUTED;
+        cr_expect_eq(attest_became_disputed(a), disputed, "%s", cases[i].what);
+        cr_expect_not(attest_became_disputed(a), "%s: told twice", cases[i].what);
+        buf_clear(&text);
+        attest_free(a);
+    }
+}
+
+static const char *const contradictions[] = {
+    "c 0 abc;c 0 ab",  "f 0 abc;f 0 abc", "f 0 abc;c 0 abcd",
+    "f 0 -;e 1;c 0 a", "e 1;e 1",         "c 3 ab;e 2",
+};
+
+Test(attest, contradictions_are_violations)
+{
+    for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
+        struct attest *a = attest_new();
+
+        cr_expect_eq(play(a, contradictions[i]), ERR_PROTOCOL, "%s", contradictions[i]);
+        attest_free(a);
+    }
+}
+
+/* One connection for a day: channels come and go, the first stays open. */
+Test(attest, many_channels)
+{
+    struct attest *a = attest_new();
+    struct buf text;
+    char script[64];
+
+    cr_assert_eq(play(a, "r 0 first"), 0);
+    for (unsigned i = 1; i < 500; i++) {
+        snprintf(script, sizeof script, "r %u abc;f %u abc", i, i);
+        cr_assert_eq(play(a, script), 0);
+    }
+    cr_assert_eq(play(a, "r 0 last;f 0 firstlast;e 500"), 0);
+    write(a, &text);
+    cr_expect(
+        strstr((const char *)buf_head(&text), "\"agreed\",\"recorded\":1506,\"agreed\":1506,"),
+        "%s", (const char *)buf_head(&text));
+    buf_clear(&text);
+    cr_expect_eq(attest_verdict(a), ATTEST_AGREED);
+    attest_recorded(a, 3, "x", 1);
+    cr_expect_eq(attest_verdict(a), ATTEST_DISPUTED, "more on a channel that was done");
+    attest_free(a);
+}
+
+/* More channels at once than there can be: bounded, and never agreed. */
+Test(attest, too_many_channels_at_once)
+{
+    struct attest *a = attest_new();
+
+    for (uint32_t i = 0; i < 100000; i++)
+        attest_recorded(a, i, "x", 1);
+    cr_expect_eq(attest_verdict(a), ATTEST_UNATTESTED);
+    for (uint32_t i = 0; i < 100000; i += 2) {
+        struct attest_claim c = {.channel = i, .final = true};
+        struct err e = ERR_INIT;
+
+        point(&c.at, "x", 1);
+        cr_expect_eq(attest_claimed(a, &c, &e), 0);
+    }
+    cr_expect_eq(attest_verdict(a), ATTEST_UNATTESTED);
+    attest_free(a);
+}
+
+#define SHA "\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
+
+static const struct {
+    const char *payload;
+    int result;
+} payloads[] = {
+    {"{\"channel\":0,\"bytes\":0," SHA ",\"final\":true}", 0},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":false}", 0},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":true,\"points\":[]}", 0},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":true,\"points\":[{\"bytes\":1," SHA
+     "},{\"bytes\":9," SHA "}]}",
+     0},
+    {"{\"channels\":3,\"final\":true}", 0},
+    {"{\"channels\":3,\"final\":false}", ERR_PROTOCOL},
+    {"{\"channels\":-3,\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":1,\"bytes\":0," SHA ",\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":-1," SHA ",\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":0.5," SHA ",\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":99999999999999999999," SHA ",\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":0,\"sha256\":\"e3\",\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":0,\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":0," SHA "}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":0," SHA ",\"final\":1}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":false,\"points\":[]}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":true,\"points\":{}}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":true,\"points\":[{\"bytes\":10," SHA "}]}",
+     ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":9," SHA ",\"final\":true,\"points\":[{\"bytes\":2," SHA
+     "},{\"bytes\":2," SHA "}]}",
+     ERR_PROTOCOL},
+    {"{\"channel\":0,\"channel\":0,\"bytes\":0," SHA ",\"final\":true}", ERR_PROTOCOL},
+    {"[]", ERR_PROTOCOL},
+    {"{}", ERR_PROTOCOL},
+    {"", ERR_PROTOCOL},
+    {"{\"channel\":0", ERR_PROTOCOL},
+};
+
+Test(attest, payloads)
+{
+    for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+        struct attest_claim c;
+        struct err e = ERR_INIT;
+
+        cr_expect_eq(attest_decode(payloads[i].payload, strlen(payloads[i].payload), 0, &c, &e),
+                     payloads[i].result, "%s", payloads[i].payload);
+    }
+}
+
+Test(attest, too_many_points)
+{
+    char text[16384] = "{\"channel\":0,\"bytes\":100," SHA ",\"final\":true,\"points\":[";
+    struct attest_claim c;
+    struct err e = ERR_INIT;
+    size_t n = strlen(text);
+
+    for (unsigned i = 0; i <= ATTEST_POINTS; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s{\"bytes\":%u," SHA "}", i ? "," : "",
+                              i + 1);
+    snprintf(text + n, sizeof text - n, "]}");
+    cr_expect_eq(attest_decode(text, strlen(text), 0, &c, &e), ERR_PROTOCOL);
+}
