@@ -91,6 +91,34 @@ static int exchange(const uint8_t own[32], const uint8_t peer[32], uint8_t out[3
     return good ? 0 : ERR_CRYPTO;
 }
 
+int age_identity_new(uint8_t identity[AGE_KEY_SIZE], struct err *e)
+{
+    return RAND_priv_bytes(identity, AGE_KEY_SIZE) == 1
+               ? 0
+               : err_set(e, ERR_CRYPTO, "no random bytes for an identity");
+}
+
+int age_identity_recipient(const uint8_t identity[AGE_KEY_SIZE], uint8_t recipient[AGE_KEY_SIZE],
+                           struct err *e)
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, identity, AGE_KEY_SIZE);
+    size_t len = AGE_KEY_SIZE;
+    bool good = key && EVP_PKEY_get_raw_public_key(key, recipient, &len) == 1;
+
+    EVP_PKEY_free(key);
+    return good ? 0 : err_set(e, ERR_CRYPTO, "cannot compute a recipient");
+}
+
+int age_recipient_check(const uint8_t key[AGE_KEY_SIZE], struct err *e)
+{
+    static const uint8_t one[AGE_KEY_SIZE] = {1};
+    uint8_t shared[32];
+
+    return exchange(one, key, shared) == 0
+               ? 0
+               : err_set(e, ERR_INPUT, "a recipient whose key protects nothing");
+}
+
 /* The key that wraps the file key between this share and this recipient. */
 static int wrap_key(const uint8_t own[32], const uint8_t peer[32], const uint8_t share[32],
                     const uint8_t recipient[32], uint8_t out[32])

@@ -26,6 +26,8 @@
 
 /* A recipient of X25519 from its text. ERR_INPUT: e says what is wrong with it. */
 MUST_CHECK int age_recipient_parse(const char *text, uint8_t key[AGE_KEY_SIZE], struct err *e);
+/* ERR_INPUT for a point of small order, with which everybody would share the same secret. */
+MUST_CHECK int age_recipient_check(const uint8_t key[AGE_KEY_SIZE], struct err *e);
 void age_recipient_text(const uint8_t key[AGE_KEY_SIZE], char out[AGE_RECIPIENT_TEXT]);
 /* The same for an identity, which is a secret: the caller wipes. */
 MUST_CHECK int age_identity_parse(const char *text, uint8_t key[AGE_KEY_SIZE], struct err *e);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The texts of age's X25519 keys: Bech32 (BIP 173, without its limit on length). Runs wherever such
- * a text is written in a file; identities are secrets and stay in the caller's memory. */
+ * a text is read from a file, also where nothing else of cryptography is; identities are secrets
+ * and stay in the caller's memory. */
 #include "audit/age.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/secret.h"
 
 #define CHECKSUM 6u
 /* 32 bytes in groups of 5 bits */
@@ -62,7 +61,7 @@ static void encode(const char *hrp, const uint8_t key[AGE_KEY_SIZE], char *out)
     for (size_t i = 0; i < sizeof values; i++)
         out[n++] = alphabet[values[i]];
     out[n] = '\0';
-    OPENSSL_cleanse(values, sizeof values);
+    wipe(values, sizeof values);
 }
 
 static char lower(char c)
@@ -99,37 +98,16 @@ static int decode(const char *text, const char *hrp, const char *what, uint8_t k
     for (size_t bit = 0; bit < 8 * AGE_KEY_SIZE; bit++)
         if (values[bit / 5] >> (4 - bit % 5) & 1)
             key[bit / 8] |= (uint8_t)(1u << (7 - bit % 8));
-    OPENSSL_cleanse(values, sizeof values);
+    wipe(values, sizeof values);
     return good ? 0 : err_set(e, ERR_INPUT, "a mistyped key: its checksum is not right");
 }
 
 int age_recipient_parse(const char *text, uint8_t key[AGE_KEY_SIZE], struct err *e)
 {
-    static const uint8_t one[AGE_KEY_SIZE] = {1};
-    EVP_PKEY *peer, *own;
-    EVP_PKEY_CTX *derive;
-    uint8_t shared[AGE_KEY_SIZE];
-    size_t len = sizeof shared;
-    bool good;
-    int r =
-        decode(text, recipient_hrp,
-               "an X25519 recipient of age (\"age1\" and 58 characters, as age-keygen -y prints "
-               "it)",
-               key, e);
-
-    if (r < 0)
-        return r;
-    /* A point of small order would give everybody the same secret; every scalar shows it. */
-    peer = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, key, AGE_KEY_SIZE);
-    own = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, one, sizeof one);
-    derive = own ? EVP_PKEY_CTX_new(own, NULL) : NULL;
-    good = peer && derive && EVP_PKEY_derive_init(derive) == 1 &&
-           EVP_PKEY_derive_set_peer(derive, peer) == 1 &&
-           EVP_PKEY_derive(derive, shared, &len) == 1;
-    EVP_PKEY_CTX_free(derive);
-    EVP_PKEY_free(own);
-    EVP_PKEY_free(peer);
-    return good ? 0 : err_set(e, ERR_INPUT, "a key that protects nothing");
+    return decode(text, recipient_hrp,
+                  "an X25519 recipient of age (\"age1\" and 58 characters, as age-keygen -y prints "
+                  "it)",
+                  key, e);
 }
 
 void age_recipient_text(const uint8_t key[AGE_KEY_SIZE], char out[AGE_RECIPIENT_TEXT])
@@ -149,22 +127,4 @@ void age_identity_text(const uint8_t key[AGE_KEY_SIZE], char out[AGE_IDENTITY_TE
     for (size_t i = 0; out[i]; i++)
         if (out[i] >= 'a' && out[i] <= 'z')
             out[i] = (char)(out[i] - 'a' + 'A');
-}
-
-int age_identity_new(uint8_t identity[AGE_KEY_SIZE], struct err *e)
-{
-    return RAND_priv_bytes(identity, AGE_KEY_SIZE) == 1
-               ? 0
-               : err_set(e, ERR_CRYPTO, "no random bytes for an identity");
-}
-
-int age_identity_recipient(const uint8_t identity[AGE_KEY_SIZE], uint8_t recipient[AGE_KEY_SIZE],
-                           struct err *e)
-{
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, identity, AGE_KEY_SIZE);
-    size_t len = AGE_KEY_SIZE;
-    bool good = key && EVP_PKEY_get_raw_public_key(key, recipient, &len) == 1;
-
-    EVP_PKEY_free(key);
-    return good ? 0 : err_set(e, ERR_CRYPTO, "cannot compute a recipient");
 }

@@ -80,6 +80,23 @@ static void shut_down(struct auditd *a, const char *reason, int status)
     finish(a, r < 0 ? EXIT_FAILURE : status);
 }
 
+/* A list that is not right changes nothing: the supervisor checked it, so this is our own mistake,
+ * and the one in force still has somebody to seal for. */
+static int on_reviewers(struct auditd *a, const struct frame *f, struct err *e)
+{
+    struct auditd_reviewers m;
+    struct reviewers list;
+    int r = auditd_reviewers_decode(f, &m, e);
+
+    if (r < 0)
+        return r;
+    if (auditd_parse_reviewers(&list, m.reviewers, e) < 0)
+        log_error("reviewers-refused", "error=\"%s\"", e->text);
+    else if (!a->failing && auditd_take_reviewers(a, &list, e) < 0)
+        auditd_fail(a, e);
+    return 0;
+}
+
 static int on_message(struct auditd *a, struct frame *f, struct err *e)
 {
     struct auditd_producer producer;
@@ -93,6 +110,8 @@ static int on_message(struct auditd *a, struct frame *f, struct err *e)
     case auditd_bind_NUMBER:
         r = auditd_bind_decode(f, &bind, e);
         return r < 0 ? r : producer_bind(a, &bind, e);
+    case auditd_reviewers_NUMBER:
+        return on_reviewers(a, f, e);
     case auditd_shutdown_NUMBER:
         shut_down(a, "shutdown", EXIT_SUCCESS);
         return 0;
@@ -141,7 +160,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Waits for the one message that may come first. */
-static int await_start(struct auditd *a, struct auditd_start *start, int *key_fd, struct err *e)
+static int await_start(struct auditd *a, struct auditd_start *start, struct reviewers *reviewers,
+                       int *key_fd, struct err *e)
 {
     struct pollfd p = {.fd = link_fd(a->supervisor), .events = POLLIN};
     struct frame f;
@@ -153,6 +173,8 @@ static int await_start(struct auditd *a, struct auditd_start *start, int *key_fd
     if (r < 0)
         return r;
     r = auditd_start_decode(&f, start, e);
+    if (r == 0)
+        r = auditd_parse_reviewers(reviewers, start->reviewers, e);
     if (r == 0)
         *key_fd = frame_take_fd(&f, 0);
     return r;
@@ -222,7 +244,6 @@ static int open_trail(struct auditd *a, const struct auditd_options *o, const ch
                  (unsigned long long)report.size, (unsigned long long)report.checkpoint,
                  (unsigned long long)report.torn_bytes, report.torn_bytes ? report.torn_file : "-",
                  report.orphans);
-    log_warn("not-sealed", "recordings are not sealed: not for production");
     return 0;
 }
 
@@ -241,9 +262,10 @@ static void refuse(struct auditd *a, const struct err *e)
 static int start(struct auditd *a, const struct auditd_options *o, EVP_PKEY **key, struct err *e)
 {
     struct auditd_started started;
+    struct reviewers reviewers;
     struct auditd_start m;
     int key_fd = -1;
-    int r = await_start(a, &m, &key_fd, e);
+    int r = await_start(a, &m, &reviewers, &key_fd, e);
 
     if (r < 0)
         return r;
@@ -259,6 +281,8 @@ static int start(struct auditd *a, const struct auditd_options *o, EVP_PKEY **ke
     a->trail_dir = o->dir;
     disk_configure(&a->disk, &m);
     r = open_trail(a, o, m.origin, *key, e);
+    if (r == 0)
+        r = auditd_take_reviewers(a, &reviewers, e);
     if (r == 0)
         r = make_events(a, e);
     if (r == 0)

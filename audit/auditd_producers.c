@@ -87,7 +87,7 @@ static void producer_free(struct producer *p)
         TAILQ_REMOVE(&a->active, p, active);
     a->producer_count--;
     if (p->state) {
-        p->state->holders--;
+        session_release(p->state);
         auditd_judge(a, p->state);
     }
     shares_release(p);
@@ -170,8 +170,11 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
     /* authd names sessions that are not held by a link. */
     if (session != p->session && sessions_count(sessions) > SESSIONS_HIGH)
         sessions_forget(sessions, SESSIONS_KEPT);
-    if (auditd_append(p, &m, session, e) < 0 || auditd_dispute(p, e) < 0)
-        return ERR_TRAIL;
+    r = auditd_append(p, &m, session, e);
+    if (r == 0)
+        r = auditd_dispute(p, e);
+    if (r < 0)
+        return r == ERR_PROTOCOL ? r : ERR_TRAIL;
     p->started = p->started || m.type == RECORD_SESSION_START;
     p->ended = p->ended || m.type == RECORD_SESSION_END;
     p->received++;

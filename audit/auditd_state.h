@@ -9,6 +9,7 @@
 
 #include "audit/auditd.h"
 #include "audit/auditd_disk.h"
+#include "audit/reviewers.h"
 #include "audit/trail.h"
 #include "gateway/messages.h"
 
@@ -46,6 +47,7 @@ struct producer {
     uint64_t durable;                     /* of those, synchronised */
     uint64_t want_accepted, want_durable; /* the newest record that it waits for */
     uint64_t told_accepted, told_durable;
+    uint64_t left_out; /* records that there was no session to seal for */
 };
 
 TAILQ_HEAD(producer_list, producer);
@@ -61,6 +63,7 @@ struct auditd {
     struct trail *trail;
     int trail_dir;
     struct disk_watch disk;
+    struct reviewers reviewers; /* for whom new sessions are sealed */
     struct producer_list producers, active;
     unsigned producer_count;
     unsigned turns; /* producers that sent something in this round of the loop */
@@ -92,7 +95,8 @@ void producers_drain(struct auditd *a);
 void producer_tell(struct producer *p);
 
 /* auditd_append.c */
-/* Appends what the producer may write. ERR_TRAIL. */
+/* Appends what the producer may write, sealed where its type is. ERR_TRAIL; ERR_PROTOCOL: it cannot
+ * be sealed any more. */
 MUST_CHECK int auditd_append(struct producer *p, const struct trail_record *m,
                              const uint8_t *session, struct err *e);
 
@@ -103,6 +107,11 @@ MUST_CHECK int auditd_compare(struct producer *p, const struct trail_record *m, 
 MUST_CHECK int auditd_dispute(struct producer *p, struct err *e);
 /* A producer let go of this session; the last one's going is the time of its verdict. */
 void auditd_judge(struct auditd *a, struct session_state *s);
+/* auditd_reviewers.c */
+/* Parses and checks what the supervisor sent. */
+MUST_CHECK int auditd_parse_reviewers(struct reviewers *out, struct bytes lines, struct err *e);
+/* Seals for these from now on; a list that is not the one before is a record. ERR_TRAIL. */
+MUST_CHECK int auditd_take_reviewers(struct auditd *a, const struct reviewers *list, struct err *e);
 
 /* auditd_settle.c */
 /* After each round of the loop: write, synchronise, tell. */

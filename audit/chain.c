@@ -96,11 +96,11 @@ int chain_advance(struct chain *c, const struct record *r, const uint8_t header[
         state->judged = state->ended;
         break;
     case RECORD_INPUT:
-        state->bytes_in += r->payload_len;
+        state->bytes_in += record_plain_len(r);
         break;
     case RECORD_OUTPUT:
     case RECORD_STDERR:
-        state->bytes_out += r->payload_len;
+        state->bytes_out += record_plain_len(r);
         break;
     default:
         break;

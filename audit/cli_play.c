@@ -17,6 +17,7 @@
 #include "audit/cli_audit.h"
 #include "audit/term_filter.h"
 #include "audit/trail_read.h"
+#include "audit/unseal.h"
 #include "gateway/cli.h"
 
 static const char help[] =
@@ -25,7 +26,7 @@ static const char help[] =
     "without\n"
     "timing. Control sequences that do more than draw (titles, clipboard, queries, modes of mouse "
     "and\n"
-    "keyboard) are left out.\n\n" AUDIT_SOURCE_HELP
+    "keyboard) are left out.\n\n" AUDIT_SOURCE_HELP UNSEAL_HELP
     "  --channel N     this channel (default: the first with a terminal, else all)\n"
     "  --speed X       X times as fast (default 1)\n"
     "  --idle-max S    pauses are S seconds at most (default 2)\n"
@@ -40,6 +41,7 @@ struct play {
     uint64_t last_ns;
     struct term_filter filter;
     struct buf out;
+    struct unseal *unseal;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -73,7 +75,7 @@ static int write_out(const uint8_t *p, size_t len, struct err *e)
     return 0;
 }
 
-static int put_output(struct play *p, const struct trail_view *v, struct err *e)
+static int put_output(struct play *p, const struct trail_view *v, struct bytes plain, struct err *e)
 {
     int r;
 
@@ -84,8 +86,8 @@ static int put_output(struct play *p, const struct trail_view *v, struct err *e)
     }
     p->last_ns = v->r.real_ns;
     if (p->raw)
-        return write_out(v->payload, v->r.payload_len, e);
-    r = term_filter_put(&p->filter, v->payload, v->r.payload_len, &p->out);
+        return write_out(plain.p, plain.len, e);
+    r = term_filter_put(&p->filter, plain.p, plain.len, &p->out);
     if (r < 0)
         return err_set(e, (enum err_code)r, "no memory to filter the output");
     r = write_out(buf_head(&p->out), buf_len(&p->out), e);
@@ -94,9 +96,9 @@ static int put_output(struct play *p, const struct trail_view *v, struct err *e)
 }
 
 /* The recording's terminal is larger than this one: say so, once, before it draws. */
-static void note_size(const struct play *p, const struct trail_view *v)
+static void note_size(const struct play *p, struct bytes plain)
 {
-    json_t *j = json_loadb((const char *)v->payload, v->r.payload_len, 0, NULL);
+    json_t *j = json_loadb((const char *)plain.p, plain.len, 0, NULL);
     json_int_t columns = json_integer_value(json_object_get(j, "columns"));
     json_int_t rows = json_integer_value(json_object_get(j, "rows"));
     struct winsize size;
@@ -108,6 +110,27 @@ static void note_size(const struct play *p, const struct trail_view *v)
                 "; this terminal is %u x %u)\r\n",
                 columns, rows, size.ws_col, size.ws_row);
     json_decref(j);
+}
+
+static int play_record(struct play *p, const struct trail_view *v, struct err *e)
+{
+    struct bytes plain;
+
+    if (v->r.type == RECORD_KEY)
+        return unseal_note(p->unseal, &v->r, v->payload, e);
+    if (v->r.type != RECORD_OUTPUT && v->r.type != RECORD_STDERR && v->r.type != RECORD_RESIZE)
+        return 0;
+    switch (unseal_record(p->unseal, &v->r, v->header, v->payload, &plain, e)) {
+    case UNSEAL_CLEAR:
+    case UNSEAL_OPENED:
+        break;
+    default:
+        return err_wrap(e, "record %" PRIu64, v->r.index);
+    }
+    if (v->r.type != RECORD_RESIZE)
+        return put_output(p, v, plain, e);
+    note_size(p, plain);
+    return 0;
 }
 
 static int play_records(const struct audit_source *s, struct play *p, struct err *e)
@@ -122,16 +145,12 @@ static int play_records(const struct audit_source *s, struct play *p, struct err
         return r;
     while (!interrupted && (r = trail_reader_next(reader, &v, &unfinished, &fault, e)) == 1) {
         if (memcmp(v.r.session, p->session, RECORD_SESSION_ID) != 0 ||
-            (p->one_channel && v.r.channel != p->channel && v.r.type != RECORD_SESSION_END))
+            (p->one_channel && v.r.channel != p->channel && v.r.type != RECORD_SESSION_END &&
+             v.r.type != RECORD_KEY))
             continue;
         if (v.r.type == RECORD_SESSION_END)
             break;
-        if (v.r.type == RECORD_RESIZE)
-            note_size(p, &v);
-        if (v.r.type != RECORD_OUTPUT && v.r.type != RECORD_STDERR)
-            continue;
-        r = v.r.flags & RECORD_FLAG_SEALED ? err_set(e, ERR_INPUT, "this session is sealed")
-                                           : put_output(p, &v, e);
+        r = play_record(p, &v, e);
         if (r < 0)
             break;
     }
@@ -218,33 +237,43 @@ int audit_play(int argc, char **argv)
     static const struct option options[] = {AUDIT_SOURCE_OPTIONS,
                                             {"channel", required_argument, NULL, 'n'},
                                             {"speed", required_argument, NULL, 's'},
-                                            {"idle-max", required_argument, NULL, 'i'},
+                                            {"idle-max", required_argument, NULL, 'm'},
                                             {"raw", no_argument, NULL, 'r'},
+                                            UNSEAL_OPTION,
                                             {NULL, 0, NULL, 0}};
     struct play p = {.speed = 1, .idle_max_s = 2};
-    struct audit_options o = {"audit play", help, "", options, -1};
+    struct audit_options o = {"audit play", help, "i:", options, -1};
     struct audit_source s;
     struct err e = ERR_INIT;
-    int c, r;
+    int c, r = 0;
 
     audit_source_init(&s);
+    p.unseal = unseal_new(&e);
+    if (!p.unseal)
+        return cli_fail("%s", e.text);
     while ((c = audit_next_option(&o, &s, argc, argv)) != -1) {
         if (c == 'n' && parse_channel(optarg, &p) < 0)
             return cli_usage("audit play", "--channel %s: expected a number", optarg);
         if (c == 's' && parse_positive(optarg, &p.speed) < 0)
             return cli_usage("audit play", "--speed %s: expected a number above 0", optarg);
-        if (c == 'i' && parse_positive(optarg, &p.idle_max_s) < 0)
+        if (c == 'm' && parse_positive(optarg, &p.idle_max_s) < 0)
             return cli_usage("audit play", "--idle-max %s: expected seconds above 0", optarg);
         if (c == 'r')
             p.raw = true;
+        if (c == 'i' && r == 0)
+            r = unseal_add_identity(p.unseal, optarg, &e);
     }
     if (o.status >= 0)
         return o.status;
     if (optind + 1 != argc)
         return cli_usage("audit play", "which session? `sallyport audit list` has them");
-    r = audit_source_open(&s, false, &e);
+    if (r == 0 && !unseal_has_identity(p.unseal))
+        r = unseal_add_default(p.unseal, &e);
+    if (r == 0)
+        r = audit_source_open(&s, false, &e);
     if (r == 0)
         r = run(&s, &p, argv[optind], &e);
     audit_source_close(&s);
+    unseal_free(p.unseal);
     return r < 0 ? cli_fail("%s", e.text) : CLI_DONE;
 }

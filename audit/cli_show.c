@@ -11,6 +11,7 @@
 #include "audit/cli_audit.h"
 #include "audit/digest.h"
 #include "audit/trail_read.h"
+#include "audit/unseal.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/cli.h"
@@ -21,7 +22,7 @@ static const char help[] =
     "the\n"
     "beginning of an id, `last`, or `gateway`: logins, decisions, administration, which belong to "
     "no\n"
-    "session.\n\n" AUDIT_SOURCE_HELP "  --full          do not cut long contents\n"
+    "session.\n\n" AUDIT_SOURCE_HELP UNSEAL_HELP "  --full          do not cut long contents\n"
     "  --json          print JSON, one record a line, with segment and offset\n";
 
 /* Bytes of a payload that a line shows; --full shows all. */
@@ -31,9 +32,18 @@ struct show {
     uint8_t session[RECORD_SESSION_ID];
     uint64_t from, start_ns;
     bool json, full;
+    struct unseal *unseal;
 };
 
-static void print_json(const struct trail_view *v, const struct trail_place *place)
+/* What is known of a record's payload. */
+struct content {
+    struct bytes plain;
+    enum unseal_result result;
+    bool is_open;
+};
+
+static void print_json(const struct trail_view *v, const struct content *c,
+                       const struct trail_place *place)
 {
     char time[CLOCK_TEXT], id[2 * RECORD_SESSION_ID + 1], hash[DIGEST_HEX];
     const char *token = record_token(v->r.type);
@@ -41,22 +51,24 @@ static void print_json(const struct trail_view *v, const struct trail_place *pla
 
     hex_encode(id, v->r.session, RECORD_SESSION_ID);
     digest_hex(v->r.payload_hash, hash);
-    if (record_is_json(v->r.type) && !(v->r.flags & RECORD_FLAG_SEALED))
-        payload = json_loadb((const char *)v->payload, v->r.payload_len, 0, NULL);
+    if (record_is_json(v->r.type) && c->is_open)
+        payload = json_loadb((const char *)c->plain.p, c->plain.len, 0, NULL);
     j = json_pack("{s:I, s:s, s:s, s:i, s:s, s:I, s:I, s:s, s:I, s:I, s:s}", "index",
                   (json_int_t)v->r.index, "time", clock_iso(time, v->r.real_ns), "type",
                   token ? token : "unknown", "type_number", v->r.type, "session", id, "sequence",
                   (json_int_t)v->r.sequence, "channel", (json_int_t)v->r.channel, "segment",
                   place->segment, "offset", (json_int_t)v->offset, "length",
                   (json_int_t)v->r.payload_len, "sha256", hash);
+    if (v->r.flags & RECORD_FLAG_SEALED)
+        json_object_set_new(j, "sealed", json_string(unseal_result_text(c->result)));
     if (payload) {
         json_object_set_new(j, "payload", payload);
-    } else {
-        json_t *text = json_stringn((const char *)v->payload, v->r.payload_len);
-        char *hex = text ? NULL : malloc(2 * (size_t)v->r.payload_len + 1);
+    } else if (c->is_open) {
+        json_t *text = json_stringn((const char *)c->plain.p, c->plain.len);
+        char *hex = text ? NULL : malloc(2 * c->plain.len + 1);
 
         if (hex)
-            hex_encode(hex, v->payload, v->r.payload_len);
+            hex_encode(hex, c->plain.p, c->plain.len);
         if (text)
             json_object_set_new(j, "text", text);
         else
@@ -100,20 +112,20 @@ static void print_members(const json_t *object)
     }
 }
 
-static void print_bytes(const struct show *show, const struct trail_view *v)
+static void print_bytes(const struct show *show, const struct content *c)
 {
-    size_t len = v->r.payload_len, shown = show->full || len <= SHOWN_BYTES ? len : SHOWN_BYTES;
+    size_t len = c->plain.len, shown = show->full || len <= SHOWN_BYTES ? len : SHOWN_BYTES;
     char *escaped = malloc(4 * shown + 1);
 
     printf("  %zu B", len);
     if (escaped)
-        printf("  \"%s\"", escape_text(escaped, 4 * shown + 1, v->payload, shown));
+        printf("  \"%s\"", escape_text(escaped, 4 * shown + 1, c->plain.p, shown));
     if (shown < len)
         printf(" and %zu more", len - shown);
     free(escaped);
 }
 
-static void print_text(const struct show *show, const struct trail_view *v)
+static void print_text(const struct show *show, const struct trail_view *v, const struct content *c)
 {
     const char *token = record_token(v->r.type);
     char time[CLOCK_TEXT], when[CLOCK_TEXT];
@@ -126,14 +138,14 @@ static void print_text(const struct show *show, const struct trail_view *v)
         snprintf(when, sizeof when, "%s", clock_iso_seconds(time, v->r.real_ns));
     printf("%8" PRIu64 "  %10s  %-14s ch %" PRIu32, v->r.index, when, token ? token : "unknown",
            v->r.channel);
-    if (record_is_json(v->r.type) && !(v->r.flags & RECORD_FLAG_SEALED))
-        j = json_loadb((const char *)v->payload, v->r.payload_len, 0, NULL);
-    if (v->r.flags & RECORD_FLAG_SEALED)
-        printf("  %" PRIu32 " B [sealed]", v->r.payload_len);
+    if (record_is_json(v->r.type) && c->is_open)
+        j = json_loadb((const char *)c->plain.p, c->plain.len, 0, NULL);
+    if (!c->is_open)
+        printf("  %" PRIu32 " B [%s]", record_plain_len(&v->r), unseal_result_text(c->result));
     else if (json_is_object(j))
         print_members(j);
     else
-        print_bytes(show, v);
+        print_bytes(show, c);
     putchar('\n');
     json_decref(j);
 }
@@ -143,6 +155,7 @@ static int show_records(const struct audit_source *s, const struct show *show, s
     struct trail_reader *reader;
     struct trail_place place;
     struct trail_view v;
+    struct content c;
     enum fault fault;
     uint64_t unfinished;
     int r = trail_reader_new(&reader, s->dir, show->from, e);
@@ -152,12 +165,19 @@ static int show_records(const struct audit_source *s, const struct show *show, s
     while ((r = trail_reader_next(reader, &v, &unfinished, &fault, e)) == 1) {
         if (memcmp(v.r.session, show->session, RECORD_SESSION_ID) != 0)
             continue;
+        if (unseal_note(show->unseal, &v.r, v.payload, e) == ERR_MEMORY)
+            break;
+        c.result = unseal_record(show->unseal, &v.r, v.header, v.payload, &c.plain, e);
+        c.is_open = c.result == UNSEAL_CLEAR || c.result == UNSEAL_OPENED;
+        if (c.result == UNSEAL_FAILED)
+            break;
         trail_reader_place(reader, &place);
         if (show->json)
-            print_json(&v, &place);
+            print_json(&v, &c, &place);
         else
-            print_text(show, &v);
+            print_text(show, &v, &c);
     }
+    r = r == 1 ? e->code : r;
     trail_reader_free(reader);
     return r;
 }
@@ -188,29 +208,41 @@ int audit_show(int argc, char **argv)
     static const struct option options[] = {AUDIT_SOURCE_OPTIONS,
                                             {"full", no_argument, NULL, 'f'},
                                             {"json", no_argument, NULL, 'j'},
+                                            UNSEAL_OPTION,
                                             {NULL, 0, NULL, 0}};
     struct show show = {.json = false};
-    struct audit_options o = {"audit show", help, "", options, -1};
+    struct audit_options o = {"audit show", help, "i:", options, -1};
     struct audit_source s;
     struct err e = ERR_INIT;
-    int c, r;
+    int c, r = 0;
 
     audit_source_init(&s);
+    show.unseal = unseal_new(&e);
+    if (!show.unseal)
+        return cli_fail("%s", e.text);
     while ((c = audit_next_option(&o, &s, argc, argv)) != -1) {
         if (c == 'f')
             show.full = true;
         else if (c == 'j')
             show.json = true;
+        else if (c == 'i' && r == 0)
+            r = unseal_add_identity(show.unseal, optarg, &e);
     }
-    if (o.status >= 0)
-        return o.status;
-    if (optind + 1 != argc)
-        return cli_usage("audit show", "which session? `sallyport audit list` has them");
-    r = audit_source_open(&s, false, &e);
+    if (o.status >= 0 || optind + 1 != argc) {
+        unseal_free(show.unseal);
+        return o.status >= 0
+                   ? o.status
+                   : cli_usage("audit show", "which session? `sallyport audit list` has them");
+    }
+    if (r == 0 && !unseal_has_identity(show.unseal))
+        r = unseal_add_default(show.unseal, &e);
+    if (r == 0)
+        r = audit_source_open(&s, false, &e);
     if (r == 0)
         r = find(&s, argv[optind], &show, &e);
     if (r == 0)
         r = show_records(&s, &show, &e);
     audit_source_close(&s);
+    unseal_free(show.unseal);
     return r < 0 ? cli_fail("%s", e.text) : CLI_DONE;
 }

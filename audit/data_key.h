@@ -14,7 +14,7 @@
 
 #define DATA_KEY_SIZE 32u
 /* What sealing adds to a payload. */
-#define DATA_KEY_TAG 16u
+#define DATA_KEY_TAG RECORD_TAG_SIZE
 
 struct data_key;
 

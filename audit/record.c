@@ -62,6 +62,13 @@ enum record_sealing record_sealing(uint8_t type)
     return types[type].sealing;
 }
 
+uint32_t record_plain_len(const struct record *r)
+{
+    uint32_t added = r->flags & RECORD_FLAG_SEALED ? RECORD_TAG_SIZE : 0;
+
+    return r->payload_len > added ? r->payload_len - added : 0;
+}
+
 bool record_is_json(uint8_t type)
 {
     return types[type].token && types[type].payload == PAYLOAD_JSON;

@@ -28,6 +28,9 @@ enum record_sealing { SEALING_CLEAR = 0, SEALING_CONTENT = 1, SEALING_KEYSTROKES
 /* Bit 0: the payload is sealed. No other bit has a meaning yet. */
 #define RECORD_FLAG_SEALED 1u
 
+/* What sealing adds to a payload: the tag. */
+#define RECORD_TAG_SIZE 16u
+
 /* One header, field by field; the magic, the header's length and the eight zero bytes are implied.
  */
 struct record {
@@ -58,6 +61,8 @@ const char *record_token(uint8_t type);
 unsigned record_producers(uint8_t type);
 /* SEALING_CLEAR for an unknown type. */
 enum record_sealing record_sealing(uint8_t type);
+/* The length of the payload as it was before it was sealed. */
+uint32_t record_plain_len(const struct record *r);
 /* Whether the payload, once open, is a JSON object (else bytes as they crossed). */
 bool record_is_json(uint8_t type);
 

@@ -110,22 +110,22 @@ static void note(struct session_summary *s, const struct trail_view *v)
 
     s->records++;
     s->last_ns = v->r.real_ns;
-    if (v->r.flags & RECORD_FLAG_SEALED)
-        return;
     switch (v->r.type) {
     case RECORD_SESSION_START:
     case RECORD_SESSION_END:
     case RECORD_EXEC:
     case RECORD_DECISION:
     case RECORD_VERDICT:
+        if (v->r.flags & RECORD_FLAG_SEALED)
+            return;
         j = json_loadb((const char *)v->payload, v->r.payload_len, 0, NULL);
         break;
     case RECORD_INPUT:
-        s->bytes_in += v->r.payload_len;
+        s->bytes_in += record_plain_len(&v->r);
         return;
     case RECORD_OUTPUT:
     case RECORD_STDERR:
-        s->bytes_out += v->r.payload_len;
+        s->bytes_out += record_plain_len(&v->r);
         return;
     default:
         return;

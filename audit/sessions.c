@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/session_keys.h"
 #include "base/wire.h"
 
 #define BUCKETS_MIN 1024u
@@ -44,6 +45,7 @@ void sessions_free(struct sessions *s)
         return;
     for (struct session_state *at = s->oldest, *next; at; at = next) {
         next = at->newer;
+        session_keys_free(at->keys);
         free(at);
     }
     free(s->buckets);
@@ -114,6 +116,15 @@ struct session_state *sessions_first(struct sessions *s)
     return s->oldest;
 }
 
+void session_release(struct session_state *state)
+{
+    if (--state->holders > 0 || !state->keys)
+        return;
+    session_keys_free(state->keys);
+    state->keys = NULL;
+    state->keys_over = true;
+}
+
 bool session_is_over(const struct session_state *state)
 {
     static const uint8_t gateway[RECORD_SESSION_ID];
@@ -139,6 +150,7 @@ static void remove_state(struct sessions *s, struct session_state *state)
     else
         s->newest = state->older;
     s->count--;
+    session_keys_free(state->keys);
     free(state);
 }
 

@@ -25,11 +25,14 @@ struct session_state {
     uint64_t bytes_in, bytes_out;   /* payload bytes of its input, and output and stderr, records */
     unsigned holders;               /* producers of auditd that write it now */
     struct attest *attest;          /* auditd's, while there are holders */
+    struct session_keys *keys;      /* auditd: its data keys, once it needed some */
+    bool keys_over;                 /* it had some, and nobody held it since */
     struct session_state *chain;    /* same bucket */
     struct session_state *older, *newer;
 };
 
 struct sessions;
+struct session_keys;
 
 /* NULL when memory is out. */
 struct sessions *sessions_new(void);
@@ -42,6 +45,8 @@ size_t sessions_count(const struct sessions *s);
 /* In the order of their making: first(s), then ->newer, until NULL. */
 struct session_state *sessions_first(struct sessions *s);
 
+/* One holder less. With the last one the data keys go: they are never used again. */
+void session_release(struct session_state *state);
 /* Whether nothing more is expected of it: nobody writes it, and it ended or never started. The
  * gateway's own session (zero) is never over. */
 bool session_is_over(const struct session_state *state);

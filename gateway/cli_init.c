@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/age.h"
 #include "audit/trail_create.h"
 #include "gateway/cli.h"
 #include "gateway/init_examples.h"
@@ -45,7 +46,7 @@ struct init {
     gid_t gid[USERS];
     char host[256], port[8];
     struct trail_created trail;
-    char recipient[256]; /* the first reviewer's, empty: none made */
+    char recipient[AGE_RECIPIENT_TEXT]; /* the first reviewer's */
 };
 
 /* A new directory, or an empty place within one: never something that is there. */
@@ -182,6 +183,15 @@ static int write_config(const struct init *in, const char *name, const char *tex
     return r;
 }
 
+static int write_reviewers(const struct init *in, struct err *e)
+{
+    char *text = cli_printf("%s  - {name: first, recipient: %s, keystrokes: true}\n",
+                            init_reviewers_yaml, in->recipient);
+    int r = write_config(in, "reviewers.yaml", text, e);
+    free(text);
+    return r;
+}
+
 /* sallyport.yaml comes last of all that init makes: it says that the rest is complete. */
 static int make_configuration(const struct init *in, struct err *e)
 {
@@ -200,42 +210,36 @@ static int make_configuration(const struct init *in, struct err *e)
     if (r == 0)
         r = write_config(in, "roles.d/kvm-operator.yaml.example", init_role_example, e);
     if (r == 0)
+        r = write_reviewers(in, e);
+    if (r == 0)
         r = write_config(in, "sallyport.yaml", text, e);
     free(text);
     buf_clear(&yaml);
     return r;
 }
 
-/* The first reviewer's identity, by age-keygen where that is installed; only its public half is
- * used here. */
+/* The first reviewer, so that recordings can be sealed for somebody from the first one on. The same
+ * as age-keygen makes. */
 static int make_reviewer(struct init *in, struct err *e)
 {
-    char *identity = cli_printf("%s/keys/reviewer.identity", in->state),
-         *list = cli_printf("%s/reviewers", in->confdir);
-    char *words[] = {cli_printf("age-keygen"), cli_printf("-o"), identity, NULL};
-    struct buf text;
-    mode_t mask = umask(077);
-    int r = 0, status = access("/usr/bin/age-keygen", X_OK) == 0 ? cli_run(words, e) : 127;
-    umask(mask);
-    if (status == 0 && (r = cli_read_file(identity, 4096, &text, e)) == 0) {
-        char *all = buf_string(&text), *found = all ? strstr(all, "age1") : NULL;
-        if (found)
-            snprintf(in->recipient, sizeof in->recipient, "%.*s",
-                     (int)strspn(found, "abcdefghijklmnopqrstuvwxyz0123456789"), found);
-        if (all)
-            explicit_bzero(all, strlen(all));
-        free(all);
-        buf_wipe(&text);
-        char *line =
-            cli_printf("# Who may read recordings: one age recipient a line.\n%s\n", in->recipient);
-        r = in->recipient[0] ? cli_create_file(list, line, strlen(line), 0644, e)
-                             : err_set(e, ERR_SYSTEM, "age-keygen gave no recipient");
-        free(line);
+    char *path = cli_printf("%s/keys/reviewer.identity", in->state);
+    char secret[AGE_IDENTITY_TEXT], *text = NULL;
+    uint8_t identity[AGE_KEY_SIZE], recipient[AGE_KEY_SIZE];
+    int r = age_identity_new(identity, e);
+    if (r == 0)
+        r = age_identity_recipient(identity, recipient, e);
+    if (r == 0) {
+        age_identity_text(identity, secret);
+        age_recipient_text(recipient, in->recipient);
+        text = cli_printf("# the first reviewer of %s\n# public key: %s\n%s\n", in->gateway,
+                          in->recipient, secret);
+        r = cli_create_file(path, text, strlen(text), 0600, e);
+        explicit_bzero(text, strlen(text));
+        explicit_bzero(secret, sizeof secret);
     }
-    free(words[0]);
-    free(words[1]);
-    free(identity);
-    free(list);
+    explicit_bzero(identity, sizeof identity);
+    free(text);
+    free(path);
     return r;
 }
 
@@ -244,15 +248,15 @@ static void tell(const struct init *in)
     printf("\nA new gateway, %s.\n\n"
            "  configuration   %s\n"
            "  state           %s (keys/ is root's alone)\n"
-           "  setup file      %s/public/gateway.setup, for operators\n",
-           in->gateway, in->confdir, in->state, in->state);
-    if (in->recipient[0])
-        printf(
-            "  first reviewer  %s\n"
-            "                  identity in %s/keys/reviewer.identity: move it off this machine\n",
-            in->recipient, in->state);
-    else
-        printf("  first reviewer  none: install age and make an identity with age-keygen\n");
+           "  setup file      %s/public/gateway.setup, for operators\n"
+           "  first reviewer  %s\n"
+           "                  identity in %s/keys/reviewer.identity\n\n"
+           "Recordings are sealed: that identity alone opens them. Move it off this machine now, "
+           "and add a\n"
+           "second reviewer to %s/reviewers.yaml (age-keygen makes an identity), so that one loss "
+           "is not\n"
+           "the loss of every recording.\n",
+           in->gateway, in->confdir, in->state, in->state, in->recipient, in->state, in->confdir);
     printf("\nKeep these where nobody who administers this machine can change them; `sallyport "
            "audit verify\n"
            "--anchor` wants the first, and without them a trail that was replaced as a whole looks "
@@ -265,8 +269,7 @@ static void tell(const struct init *in)
            "  3. sallyport user add alice --key alice.pub --group kvm-ops\n"
            "  4. a role in %s/roles.d/ (copy and edit the example there), then\n"
            "     sallyportd --check and systemctl reload sallyportd, or SIGHUP\n"
-           "  5. sallyport user enroll alice\n\n"
-           "Recordings are not sealed in this version: not for production.\n",
+           "  5. sallyport user enroll alice\n",
            in->trail.anchor, in->trail.genesis, in->confdir, in->confdir);
 }
 

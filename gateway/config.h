@@ -2,7 +2,7 @@
  *
  * sallyport.yaml, read once at start by the supervisor and by the administrator's commands. The
  * keys stand in gateway/config.def. Trusts only a file that root (or who runs this) owns and nobody
- * else may write. Does I/O only in config_load and config_users. */
+ * else may write. Does I/O only in config_read_file, config_load and config_users. */
 #ifndef SALLYPORT_GATEWAY_CONFIG_H
 #define SALLYPORT_GATEWAY_CONFIG_H
 
@@ -85,6 +85,9 @@ struct config {
  * expected ...". */
 MUST_CHECK int config_parse(const char *name, const void *bytes, size_t len, struct config *out,
                             struct err *e);
+/* Appends the content of a file of the configuration to out, whose maximum is the file's. ERR_DENIED:
+ * somebody else than root and who runs this may write it. */
+MUST_CHECK int config_read_file(const char *path, struct buf *out, struct err *e);
 /* Reads and parses path (CONFDIR/sallyport.yaml). Does not look up users. */
 MUST_CHECK int config_load(const char *path, struct config *out, struct err *e);
 /* Looks up the user names of `users` and `admins` in the system's databases, and checks that the

@@ -39,22 +39,20 @@ static int check_file(const char *path, int fd, struct err *e)
     return 0;
 }
 
-int config_load(const char *path, struct config *out, struct err *e)
+int config_read_file(const char *path, struct buf *out, struct err *e)
 {
-    struct buf text;
     int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
     if (fd < 0 && errno == ENOENT)
         return err_set(e, ERR_NOT_FOUND, "%s: no such file (`sallyport init` makes one)", path);
     if (fd < 0)
         return err_errno(e, "%s", path);
-    buf_init(&text, CONFIG_FILE_MAX);
     rc = check_file(path, fd, e);
     while (rc == 0) {
-        uint8_t *room = buf_reserve(&text, 4096);
+        uint8_t *room = buf_reserve(out, 4096);
         ssize_t n;
         if (!room) {
-            rc = err_set(e, ERR_FULL, "%s: found more than 1 MiB", path);
+            rc = err_set(e, ERR_FULL, "%s: found more than %zu KiB", path, out->max / 1024);
             break;
         }
         n = read(fd, room, 4096);
@@ -64,12 +62,22 @@ int config_load(const char *path, struct config *out, struct err *e)
             rc = err_errno(e, "%s", path);
         if (n <= 0)
             break;
-        buf_commit(&text, (size_t)n);
+        buf_commit(out, (size_t)n);
     }
+    close(fd);
+    return rc;
+}
+
+int config_load(const char *path, struct config *out, struct err *e)
+{
+    struct buf text;
+    int rc;
+
+    buf_init(&text, CONFIG_FILE_MAX);
+    rc = config_read_file(path, &text, e);
     if (rc == 0)
         rc = config_parse(path, buf_head(&text), buf_len(&text), out, e);
     buf_clear(&text);
-    close(fd);
     return rc;
 }
 

@@ -38,6 +38,13 @@ const char init_operators_yaml[] =
     "#     groups: [kvm-ops]\n"
     "operators: {}\n";
 
+const char init_reviewers_yaml[] =
+    "# For whom recordings are sealed: nobody else can read them. `age-keygen -o FILE` makes an\n"
+    "# identity, which stays with the reviewer; `age-keygen -y FILE` prints its recipient. With\n"
+    "# `keystrokes: false` a reviewer sees what was shown, not what was typed. New sessions use a\n"
+    "# changed list after `systemctl reload sallyportd`, or SIGHUP. Two reviewers are advised.\n"
+    "reviewers:\n";
+
 const char init_targets_yaml[] = "# The hypervisors. `sallyport target add NAME ADDRESS` scans the "
                                  "host key and writes an entry.\n"
                                  "#   hv1:\n"

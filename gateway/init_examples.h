@@ -14,5 +14,7 @@ struct init_settings {
 
 MUST_CHECK int init_sallyport_yaml(const struct init_settings *s, struct buf *out);
 extern const char init_operators_yaml[], init_targets_yaml[], init_role_example[];
+/* The head of a list of reviewers; entries of the list follow. */
+extern const char init_reviewers_yaml[];
 
 #endif

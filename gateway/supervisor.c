@@ -35,7 +35,7 @@ static const char usage[] =
     "      --dump            print the configuration in force, with all defaults, and end\n"
     "      --libexec DIR     where the gateway's other programs are\n"
     "      --ready-fd N      write \"ready\" to this descriptor when operators can log in\n"
-    "SIGHUP loads the policy set again; SIGTERM ends the gateway.\n";
+    "SIGHUP loads the policy set and the list of reviewers again; SIGTERM ends the gateway.\n";
 
 void supervisor_progress(struct supervisor *s)
 {
@@ -258,8 +258,10 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         programs_reap(s);
         break;
     case SIGHUP:
-        if (s->phase == RUNNING)
+        if (s->phase == RUNNING) {
+            reviewers_reload(s);
             policy_reload(s, "SIGHUP");
+        }
         break;
     default:
         if (!s->started) {
@@ -368,6 +370,8 @@ static int run(struct supervisor *s, bool check, bool dump, struct err *e)
     }
     if (rc == 0)
         rc = config_users(&s->config, e);
+    if (rc == 0)
+        rc = reviewers_start(s, e);
     if (rc == 0 && check)
         return policy_check(s, e);
     if (rc == 0 && geteuid() != 0)

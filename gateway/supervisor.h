@@ -28,6 +28,7 @@
 #include <sys/types.h>
 
 #include "base/json_out.h"
+#include "audit/reviewers.h"
 #include "gateway/config.h"
 #include "gateway/messages.h"
 #include "gateway/supervisor_accept.h"
@@ -142,6 +143,7 @@ struct policy_set {
 struct supervisor {
     struct event_base *base;
     struct config config;
+    struct reviewers reviewers;
     const char *confdir, *libexecdir;
     int ready_fd, lock_fd, control_fd;
     bool started; /* was ready once: from then on a dying program is restarted, not a reason to give
@@ -281,6 +283,14 @@ const struct policy_target_address *policy_target(const struct supervisor *s, ui
 void policy_authd_died(struct supervisor *s);
 /* sallyportd --check */
 MUST_CHECK int policy_check(const struct supervisor *s, struct err *e);
+
+/* supervisor_reviewers.c */
+/* Reads reviewers.yaml; complains on standard error where there is only one. */
+MUST_CHECK int reviewers_start(struct supervisor *s, struct err *e);
+/* Reads it again; one with mistakes is an alarm, and the list in force stays. */
+void reviewers_reload(struct supervisor *s);
+/* To the auditd that runs: the list may have changed while it started. */
+void reviewers_tell(struct supervisor *s);
 
 /* supervisor_records.c */
 MUST_CHECK int records_init(struct supervisor *s);

@@ -63,6 +63,7 @@ static int start_auditd(struct program *p, struct err *e)
     static const char *const files[] = {"log.key"};
     const struct config *c = &p->s->config;
     struct auditd_start m;
+    struct buf lines;
     int fd, rc = open_keys(p->s, files, &fd, 1, e);
 
     if (rc < 0)
@@ -71,8 +72,15 @@ static int start_auditd(struct program *p, struct err *e)
     put_amount(&c->disk_hard, &m.hard_percent, &m.hard);
     put_amount(&c->disk_share, &m.share_percent, &m.share);
     m.slow_ms = (uint32_t)c->disk_slow_ms;
+    buf_init(&lines, REVIEWERS_TEXT_MAX);
     snprintf(m.origin, sizeof m.origin, "%.230s/sallyport/0", p->s->config.gateway);
-    rc = auditd_start_send(p->link, &m, &fd, e);
+    rc = reviewers_encode(&lines, &p->s->reviewers);
+    m.reviewers = (struct bytes){buf_head(&lines), buf_len(&lines)};
+    if (rc < 0)
+        err_set(e, (enum err_code)rc, "the list of reviewers");
+    else
+        rc = auditd_start_send(p->link, &m, &fd, e);
+    buf_clear(&lines);
     close(fd);
     return rc;
 }
@@ -168,6 +176,7 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
         for (int i = 0; i < ADMISSION_REASONS; i++)
             admission_set(s, (enum admission_reason)i, NULL);
         program_running(p);
+        reviewers_tell(s);
         records_attach(s);
         return 0;
     }
@@ -269,8 +278,10 @@ static int on_authd(struct program *p, struct frame *f, struct err *e)
     case authd_reload_NUMBER: {
         struct authd_reload m;
         int rc = authd_reload_decode(f, &m, e);
-        if (rc == 0)
+        if (rc == 0) {
+            reviewers_reload(p->s);
             policy_reload(p->s, "admin");
+        }
         return rc;
     }
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a trail's segment files as docs/FORMAT.md describes them, on purpose without the project's own
-code: what the tests find in the trail is what a stranger would."""
+code: what the tests find in the trail is what a stranger would. Sealed payloads are opened with the first reviewer's
+identity, where a lab left it beside the trail."""
 import base64
 import glob
 import hashlib
@@ -8,6 +9,8 @@ import json
 import os
 import re
 import struct
+
+import unseal
 
 HEADER = struct.Struct(">4sBBHQQQ16sQIIIIQ32s32s32s")
 RECORD_DEF = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "audit", "record.def")
@@ -22,19 +25,32 @@ TYPES = record_types()
 
 
 class Record:
-    def __init__(self, fields, payload):
+    def __init__(self, fields, header, stored, opener):
         (_, number, self.flags, _, self.index, self.real_ns, self.boot_ns, session, self.sequence, self.channel, _,
-         self.epoch, _, _, self.previous, self.payload_hash, self.session_previous) = fields
+         self.epoch, self.data_key, _, self.previous, self.payload_hash, self.session_previous) = fields
         self.type = TYPES.get(number, str(number))
         self.session = session.hex()
-        self.payload = payload
+        self.header, self.stored, self.opener, self.opened = header, stored, opener, None
+
+    @property
+    def payload(self):
+        if not self.flags & 1:
+            return self.stored
+        if self.opened is None:
+            if self.opener is None:
+                raise unseal.Sealed(f"record {self.index} is sealed, and no identity is here")
+            self.opened = self.opener.open(self.header, self.stored)
+        return self.opened
 
     @property
     def json(self):
         return json.loads(self.payload)
 
     def text(self):
-        return self.payload.decode("utf-8", "backslashreplace")
+        try:
+            return self.payload.decode("utf-8", "backslashreplace")
+        except unseal.Sealed as e:
+            return f"({e})"
 
     def __repr__(self):
         return f"<{self.index} {self.type} session={self.session[:8]} {self.text()[:300]}>"
@@ -77,9 +93,16 @@ class Epochs:
             raise AssertionError(f"the seal of epoch {self.epoch} is signed by {signature}")
 
 
-def read(directory):
+
+def opener_of(directory, identity=None):
+    """What opens the sealed records of a trail: None without an identity."""
+    path = identity or os.path.join(directory, "..", "keys", "reviewer.identity")
+    return unseal.Opener(unseal.Identity(path)) if os.path.exists(path) else None
+
+
+def read(directory, identity=None):
     """Every record, with the chain checked on the way: a broken one is an AssertionError."""
-    records, previous, epochs = [], None, Epochs()
+    records, previous, epochs, opener = [], None, Epochs(), opener_of(directory, identity)
     for path in sorted(glob.glob(os.path.join(directory, "*.spa"))):
         with open(path, "rb") as f:
             data = f.read()
@@ -91,7 +114,9 @@ def read(directory):
             payload = data[at + HEADER.size:at + HEADER.size + length]
             if len(payload) < length:
                 break  # being written just now
-            record = Record(fields, payload)
+            record = Record(fields, header, payload, opener)
+            if record.type == "key" and opener:
+                opener.note(header[32:48], payload)
             if record.index != len(records):
                 raise AssertionError(f"record {len(records)} has the index {record.index}")
             if previous is not None and record.previous != previous:

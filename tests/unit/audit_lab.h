@@ -10,6 +10,9 @@
 #include "audit/verify.h"
 
 #define LAB_ORIGIN "gw.test/sallyport/0"
+/* The keys of the age format's own description. */
+#define LAB_IDENTITY  "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+#define LAB_RECIPIENT "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 
 struct audit_lab {
     char state[64]; /* state directory; the trail is in trail/ */

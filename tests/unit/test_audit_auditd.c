@@ -50,7 +50,9 @@ static void await_message(struct link *l, uint16_t number, struct frame *f)
 
 static void spawn(struct recorder *rec)
 {
-    struct auditd_start start = {.origin = LAB_ORIGIN};
+    static const char reviewers[] = "keystrokes " LAB_RECIPIENT " first\n";
+    struct auditd_start start = {.origin = LAB_ORIGIN,
+                                 .reviewers = {(const uint8_t *)reviewers, sizeof reviewers - 1}};
     struct err e = ERR_INIT;
     char path[128];
     int fds[2], key;
@@ -246,7 +248,7 @@ Test(auditd, a_session)
     expect_verified(&rec);
     cr_assert_eq(session_scan(rec.lab.dir, &list, &e), 0);
     cr_expect_eq(list.count, 1);
-    cr_expect_eq(list.at[0].records, 6); /* with the attestation and the verdict */
+    cr_expect_eq(list.at[0].records, 7); /* with the keys, the attestation and the verdict */
     cr_expect_not(list.at[0].disputed || list.at[0].unattested);
     cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, last, sizeof last), 1);
     cr_expect(strstr(last, "\"verdict\":\"agreed\",\"recorded\":3,\"agreed\":3"), "%s", last);
