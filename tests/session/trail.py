@@ -115,8 +115,6 @@ def read(directory, identity=None):
             if len(payload) < length:
                 break  # being written just now
             record = Record(fields, header, payload, opener)
-            if record.type == "key" and opener:
-                opener.note(header[32:48], payload)
             if record.index != len(records):
                 raise AssertionError(f"record {len(records)} has the index {record.index}")
             if previous is not None and record.previous != previous:
@@ -127,6 +125,8 @@ def read(directory, identity=None):
                 raise AssertionError(f"record {record.index} has another payload than its header says")
             previous = hashlib.sha256(b"\0" + header).digest()
             epochs.take(record, previous)
+            if record.type == "key" and opener:
+                opener.note(header[32:48], payload)
             records.append(record)
             at += HEADER.size + length
     return records
