@@ -101,6 +101,9 @@ static int on_message(struct auditd *a, struct frame *f, struct err *e)
 {
     struct auditd_producer producer;
     struct auditd_bind bind;
+    struct auditd_elsewhere elsewhere;
+    struct auditd_destination destination;
+    struct auditd_courier courier;
     int r;
 
     switch (f->spec->number) {
@@ -112,6 +115,15 @@ static int on_message(struct auditd *a, struct frame *f, struct err *e)
         return r < 0 ? r : producer_bind(a, &bind, e);
     case auditd_reviewers_NUMBER:
         return on_reviewers(a, f, e);
+    case auditd_elsewhere_NUMBER:
+        r = auditd_elsewhere_decode(f, &elsewhere, e);
+        return r < 0 ? r : elsewhere_begin(a, &elsewhere, e);
+    case auditd_destination_NUMBER:
+        r = auditd_destination_decode(f, &destination, e);
+        return r < 0 ? r : elsewhere_destination(a, &destination, e);
+    case auditd_courier_NUMBER:
+        r = auditd_courier_decode(f, &courier, e);
+        return r < 0 ? r : elsewhere_courier(a, frame_take_fd(f, 0), e);
     case auditd_shutdown_NUMBER:
         shut_down(a, "shutdown", EXIT_SUCCESS);
         return 0;
@@ -280,6 +292,8 @@ static int start(struct auditd *a, const struct auditd_options *o, EVP_PKEY **ke
     }
     a->trail_dir = o->dir;
     disk_configure(&a->disk, &m);
+    a->log_key = *key;
+    memcpy(a->origin, m.origin, sizeof m.origin);
     r = open_trail(a, o, m.origin, *key, e);
     if (r == 0)
         r = auditd_take_reviewers(a, &reviewers, e);
@@ -334,6 +348,7 @@ out:
     while ((p = TAILQ_FIRST(&a.producers)))
         producer_end(p, "recorder-died", "the recorder ended");
     disk_stop(&a);
+    elsewhere_end(&a);
     free_events(&a);
     trail_close(a.trail);
     EVP_PKEY_free(key);

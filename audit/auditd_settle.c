@@ -151,5 +151,7 @@ void auditd_settle(struct auditd *a)
     }
     if (r < 0)
         auditd_fail(a, &e);
+    else
+        elsewhere_settled(a);
     a->turns = 0;
 }

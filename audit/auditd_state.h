@@ -10,6 +10,7 @@
 #include "audit/auditd.h"
 #include "audit/auditd_disk.h"
 #include "audit/reviewers.h"
+#include "audit/auditd_elsewhere.h"
 #include "audit/trail.h"
 #include "gateway/messages.h"
 
@@ -71,6 +72,9 @@ struct auditd {
     bool done;
     int status; /* exit status, once done */
     char failure[501];
+    EVP_PKEY *log_key;   /* the start's */
+    char origin[NOTE_NAME_MAX + 1];
+    struct elsewhere *elsewhere; /* NULL: checkpoints go nowhere */
 };
 
 /* auditd.c */

@@ -80,6 +80,7 @@ bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len);
 uint64_t trail_size(const struct trail *t);     /* records appended */
 uint64_t trail_accepted(const struct trail *t); /* records that write(2) took */
 uint64_t trail_durable(const struct trail *t);  /* records that fdatasync(2) covered */
+uint64_t trail_checkpointed(const struct trail *t); /* of the newest checkpoint that is written */
 uint64_t trail_unsynced_bytes(const struct trail *t);
 struct sessions *trail_sessions(struct trail *t);
 

@@ -275,6 +275,11 @@ uint64_t trail_accepted(const struct trail *t)
     return t->accepted;
 }
 
+uint64_t trail_checkpointed(const struct trail *t)
+{
+    return t->checkpointed;
+}
+
 uint64_t trail_durable(const struct trail *t)
 {
     return t->durable;

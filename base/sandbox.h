@@ -20,6 +20,8 @@ enum sandbox_program {
     SANDBOX_AUTHD,
     SANDBOX_POLICY_LOADER, /* authd's child that parses a set first */
     SANDBOX_AUDITD,
+    SANDBOX_COURIER,
+    SANDBOX_WITNESS, /* sallyport-witness, started by anybody: sealed, not entered */
 };
 
 /* The link to the supervisor that each program is started with. */

@@ -9,7 +9,7 @@
 
 #include "base/sandbox.h"
 
-#define SANDBOX_PROGRAMS 9
+#define SANDBOX_PROGRAMS 11
 
 struct sandbox_limits {
     const char *name;

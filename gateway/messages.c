@@ -19,3 +19,7 @@
 #include "base/msg_define.h"
 #define MSG_TABLE "audit/auditd.def"
 #include "base/msg_define.h"
+#define MSG_TABLE "audit/elsewhere.def"
+#include "base/msg_define.h"
+#define MSG_TABLE "gateway/courier.def"
+#include "base/msg_define.h"

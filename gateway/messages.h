@@ -21,6 +21,10 @@
 #include "base/msg_declare.h"
 #define MSG_TABLE "audit/auditd.def"
 #include "base/msg_declare.h"
+#define MSG_TABLE "audit/elsewhere.def"
+#include "base/msg_declare.h"
+#define MSG_TABLE "gateway/courier.def"
+#include "base/msg_declare.h"
 
 /* listener.ready, authd.connection */
 enum client_certificate {

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * audit/auditd_elsewhere.h. Runs in auditd. What the courier says is a remote peer's word: sizes
+ * without a signature start no more than another question; a cosignature is verified with the
+ * witness's key, and another history only with this log's own signature under it, so that neither a
+ * witness nor the wire between can close the gateway by a lie. */
+#include "audit/auditd_elsewhere.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/auditd_state.h"
+#include "audit/cosignature.h"
+#include "audit/proof.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* Checkpoints that are remembered: ten minutes of them. A destination that is further behind has
+ * been behind since the oldest. */
+#define PUBLISHED_MAX 64u
+#define QUEUE_MAX     (256u * 1024u)
+#define FRAMES_MAX    32u /* of the courier, before producers get their turn */
+#define TICK_S        1
+
+struct published {
+    uint64_t size, at_ms;
+    struct buf note;
+};
+
+struct destination {
+    bool used, alarmed;
+    bool broken; /* another history is known there: told once */
+    char label[81];
+    struct vkey key;        /* witnesses */
+    uint64_t taken;         /* the newest size known there */
+    uint64_t behind_since;  /* ms; 0: it knows the newest */
+};
+
+struct elsewhere {
+    struct auditd *a;
+    uint64_t alarm_ms, stop_ms;
+    struct destination to[ELSEWHERE_MAX];
+    struct published ring[PUBLISHED_MAX]; /* at [n % PUBLISHED_MAX] */
+    uint64_t published;                   /* n of the next */
+    struct link *link;                    /* NULL: no courier now */
+    struct event *readable, *writable, *tick;
+    bool stopped, other_history;
+    struct vkey log;
+};
+
+/* --- telling */
+
+static void alarm_record(struct elsewhere *x, const char *what, const struct destination *d,
+                         const char *text, uint64_t size)
+{
+    static const uint8_t gateway[RECORD_SESSION_ID];
+    struct err e = ERR_INIT;
+    struct json_out j;
+    struct buf json;
+    int r;
+
+    log_warn(what, "destination=%s size=%" PRIu64 " text=\"%s\"", d ? d->label : "-", size, text);
+    buf_init(&json, 8192);
+    json_begin(&j, &json);
+    json_str(&j, "alarm", what);
+    json_str(&j, "text", text);
+    if (d)
+        json_str(&j, "destination", d->label);
+    json_u64(&j, "size", size);
+    json_open_array(&j, "known");
+    for (size_t i = 0; i < ELSEWHERE_MAX; i++) {
+        if (!x->to[i].used)
+            continue;
+        json_open_object(&j, NULL);
+        json_str(&j, "destination", x->to[i].label);
+        json_u64(&j, "size", x->to[i].taken);
+        json_close(&j);
+    }
+    json_close(&j);
+    r = json_end(&j);
+    if (r == 0)
+        r = trail_append(x->a->trail, RECORD_ALARM, gateway, 0, buf_head(&json), buf_len(&json),
+                         &e);
+    buf_clear(&json);
+    if (r < 0 && !x->a->failing)
+        auditd_fail(x->a, &e);
+}
+
+static void admission(struct elsewhere *x, bool open, const char *text)
+{
+    struct auditd_admission m = {.reason = ADMISSION_CHECKPOINTS, .open = open};
+    struct err e = ERR_INIT;
+
+    snprintf(m.text, sizeof m.text, "%s", text);
+    if (auditd_admission_send(x->a->supervisor, &m, NULL, &e) < 0)
+        log_error("admission-not-sent", "error=\"%s\"", e.text);
+}
+
+/* --- the link */
+
+static void hang_up(struct elsewhere *x)
+{
+    if (x->readable)
+        event_free(x->readable);
+    if (x->writable)
+        event_free(x->writable);
+    x->readable = x->writable = NULL;
+    link_free(x->link);
+    x->link = NULL;
+}
+
+static void sent(struct elsewhere *x, int r, const struct err *e)
+{
+    if (r < 0) {
+        log_warn("courier-link", "error=\"%s\"", e->text);
+        hang_up(x);
+    } else if (link_pending(x->link) > 0) {
+        event_add(x->writable, NULL);
+    }
+}
+
+static const struct published *newest(const struct elsewhere *x)
+{
+    return x->published ? &x->ring[(x->published - 1) % PUBLISHED_MAX] : NULL;
+}
+
+static void send_newest(struct elsewhere *x)
+{
+    const struct published *p = newest(x);
+    struct elsewhere_checkpoint m;
+    struct err e = ERR_INIT;
+
+    if (!x->link || !p)
+        return;
+    m.size = p->size;
+    m.note = (struct bytes){buf_head(&p->note), buf_len(&p->note)};
+    sent(x, elsewhere_checkpoint_send(x->link, &m, NULL, &e), &e);
+}
+
+static void send_verdict(struct elsewhere *x, size_t number, bool good, const char *text)
+{
+    struct elsewhere_verdict m = {
+        .destination = (uint8_t)number, .size = x->to[number].taken, .good = good};
+    struct err e = ERR_INIT;
+
+    if (!x->link)
+        return;
+    snprintf(m.text, sizeof m.text, "%.200s", text);
+    sent(x, elsewhere_verdict_send(x->link, &m, NULL, &e), &e);
+}
+
+/* --- what is known where */
+
+static const struct published *find(const struct elsewhere *x, uint64_t size)
+{
+    for (size_t i = 0; i < PUBLISHED_MAX && i < x->published; i++)
+        if (x->ring[i].size == size)
+            return &x->ring[i];
+    return NULL;
+}
+
+/* Since when the destination lacks a checkpoint: the oldest one larger than what it has. */
+static void reckon(struct elsewhere *x, struct destination *d)
+{
+    uint64_t since = 0;
+
+    for (size_t i = 0; i < PUBLISHED_MAX && i < x->published; i++)
+        if (x->ring[i].size > d->taken && (since == 0 || x->ring[i].at_ms < since))
+            since = x->ring[i].at_ms;
+    if (since == 0)
+        d->behind_since = 0;
+    else if (d->behind_since == 0) /* else: it lacks older ones, that the ring forgot */
+        d->behind_since = since;
+}
+
+static void taken(struct elsewhere *x, struct destination *d, uint64_t size)
+{
+    if (size <= d->taken)
+        return;
+    d->taken = size;
+    d->behind_since = 0;
+    reckon(x, d);
+    if (d->alarmed && d->behind_since == 0) {
+        d->alarmed = false;
+        log_info("checkpoint-known-again", "destination=%s size=%" PRIu64, d->label, size);
+    }
+}
+
+/* A checkpoint counts as known elsewhere when one destination has it. */
+static void judge(struct elsewhere *x)
+{
+    const uint64_t now_ms = clock_boot_ns() / 1000000u;
+    uint64_t unknown_since = 0, known = 0;
+    char text[400];
+    bool stop;
+
+    for (size_t i = 0; i < ELSEWHERE_MAX; i++) {
+        struct destination *d = &x->to[i];
+        const uint64_t since = d->behind_since;
+
+        if (!d->used)
+            continue;
+        if (d->taken > known)
+            known = d->taken;
+        if (since && x->alarm_ms && now_ms - since >= x->alarm_ms && !d->alarmed) {
+            d->alarmed = true;
+            snprintf(text, sizeof text,
+                     "%s has not taken a checkpoint for %" PRIu64 " s: it knows the first %" PRIu64
+                     " records",
+                     d->label, (now_ms - since) / 1000, d->taken);
+            alarm_record(x, "checkpoint-not-taken", d, text, newest(x)->size);
+        }
+    }
+    /* The one that is least behind decides. */
+    for (size_t i = 0; i < ELSEWHERE_MAX; i++) {
+        if (!x->to[i].used)
+            continue;
+        if (x->to[i].behind_since == 0) {
+            unknown_since = 0;
+            break;
+        }
+        if (x->to[i].behind_since > unknown_since)
+            unknown_since = x->to[i].behind_since;
+    }
+    stop = x->stop_ms && unknown_since && now_ms - unknown_since >= x->stop_ms;
+    if (x->other_history || stop == x->stopped)
+        return;
+    x->stopped = stop;
+    snprintf(text, sizeof text,
+             "The gateway takes no new sessions: its checkpoints have not been known elsewhere for "
+             "%" PRIu64 " s.",
+             stop ? (now_ms - unknown_since) / 1000 : 0);
+    if (stop)
+        alarm_record(x, "checkpoints-known-nowhere", NULL, text, known);
+    admission(x, !stop, stop ? text : "");
+}
+
+/* Somebody has this log's signature under another history: the log was cut, restored or
+ * rewritten. */
+static void other_history(struct elsewhere *x, struct destination *d, const char *kind,
+                          uint64_t size)
+{
+    char text[480];
+
+    snprintf(text, sizeof text,
+             "The gateway takes no new sessions: %s knows %" PRIu64
+             " records of this log, and %s. If a backup was restored, an administrator begins a new "
+             "log with `sallyport audit new-log --reason`.",
+             d->label, size, kind);
+    if (!d->broken)
+        alarm_record(x, "other-history", d, text, size);
+    d->broken = true;
+    if (!x->other_history)
+        admission(x, false, text);
+    x->other_history = true;
+}
+
+/* --- the kept file */
+
+static int write_file(int dir, const struct buf *text, struct err *e)
+{
+    int r = 0, fd = openat(dir, WITNESSED_FILE_NEW,
+                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return err_errno(e, "cannot make " WITNESSED_FILE_NEW);
+    /* A few hundred bytes to a plain file: all or nothing. */
+    if (write(fd, buf_head(text), buf_len(text)) != (ssize_t)buf_len(text) || fdatasync(fd) < 0)
+        r = err_errno(e, "cannot write " WITNESSED_FILE_NEW);
+    close(fd);
+    if (r == 0 && (renameat(dir, WITNESSED_FILE_NEW, dir, WITNESSED_FILE) < 0 || fsync(dir) < 0))
+        r = err_errno(e, "cannot rename " WITNESSED_FILE_NEW);
+    return r;
+}
+
+/* The checkpoint's note and, of the file that is there, the cosignatures of the same checkpoint by
+ * witnesses that are configured now. */
+static int keep(struct elsewhere *x, const struct published *p, size_t number, const char *line,
+                size_t line_len, struct err *e)
+{
+    const char *note = (const char *)buf_head(&p->note);
+    const size_t note_len = buf_len(&p->note);
+    struct checkpoint old;
+    struct buf text, before;
+    struct err ignored = ERR_INIT;
+    int r = 0;
+
+    buf_init(&text, NOTE_MAX);
+    buf_init(&before, NOTE_MAX);
+    if (note_file_read(x->a->trail_dir, WITNESSED_FILE, &before, &ignored) < 0 ||
+        checkpoint_open(&old, (const char *)buf_head(&before), buf_len(&before), &x->log,
+                        &ignored) < 0)
+        old.size = 0;
+    if (old.size > p->size) /* a slower witness: the newer file stays */
+        goto out;
+    r = buf_put(&text, note, note_len);
+    for (size_t i = 1; r == 0 && old.size == p->size && i < ELSEWHERE_MAX; i++) {
+        const size_t head = note_len < buf_len(&before) ? note_len : buf_len(&before);
+        const char *kept;
+        size_t kept_len, text_len = 0;
+        uint64_t time_s;
+
+        if (i == number || !x->to[i].used || memcmp(buf_head(&before), note, head) != 0)
+            continue;
+        for (size_t k = 1; k < note_len && !text_len; k++)
+            if (note[k] == '\n' && note[k - 1] == '\n')
+                text_len = k;
+        if (cosignature_verify(note, text_len, (const char *)buf_head(&before) + head,
+                               buf_len(&before) - head, &x->to[i].key, &time_s, &kept, &kept_len,
+                               &ignored) == 0)
+            r = buf_put(&text, kept, kept_len);
+    }
+    if (r == 0)
+        r = buf_put(&text, line, line_len);
+    r = r < 0 ? err_set(e, (enum err_code)r, "no memory") : write_file(x->a->trail_dir, &text, e);
+out:
+    buf_clear(&text);
+    buf_clear(&before);
+    return r;
+}
+
+/* What was cosigned before this start. */
+static void read_kept(struct elsewhere *x, size_t number)
+{
+    struct destination *d = &x->to[number];
+    struct checkpoint c;
+    struct err e = ERR_INIT;
+    struct buf text;
+    uint64_t time_s;
+
+    buf_init(&text, NOTE_MAX);
+    if (note_file_read(x->a->trail_dir, WITNESSED_FILE, &text, &e) == 0 &&
+        checkpoint_open(&c, (const char *)buf_head(&text), buf_len(&text), &x->log, &e) == 0 &&
+        cosigned_note_verify((const char *)buf_head(&text), buf_len(&text), &d->key, &time_s, &e) ==
+            0) {
+        d->taken = c.size;
+        if (c.size > trail_size(x->a->trail))
+            other_history(x, d, "this log is shorter", c.size);
+    }
+    buf_clear(&text);
+}
+
+/* --- the courier's words */
+
+static int on_prove(struct elsewhere *x, struct frame *f, struct err *e)
+{
+    struct elsewhere_prove q;
+    struct elsewhere_proof m;
+    struct tile_reader *tiles = NULL;
+    struct proof proof = {0};
+    struct err why = ERR_INIT;
+    int r = elsewhere_prove_decode(f, &q, e);
+
+    if (r < 0)
+        return r;
+    m.destination = q.destination;
+    m.from = q.from;
+    m.to = q.to;
+    r = find(x, q.to) && q.from <= q.to ? 0 : err_set(&why, ERR_USAGE, "no such checkpoint");
+    if (r == 0)
+        r = tile_reader_new(&tiles, x->a->trail_dir, q.to, &why);
+    if (r == 0)
+        r = proof_consistency(tiles, q.from, q.to, &proof, &why);
+    if (r < 0)
+        log_warn("proof", "from=%" PRIu64 " to=%" PRIu64 " error=\"%s\"", q.from, q.to, why.text);
+    tile_reader_free(tiles);
+    m.good = r == 0 && proof.count <= 63;
+    m.hashes = (struct bytes){proof.hash[0], m.good ? proof.count * RECORD_HASH_SIZE : 0};
+    sent(x, elsewhere_proof_send(x->link, &m, NULL, e), e);
+    return 0;
+}
+
+static int on_cosigned(struct elsewhere *x, struct frame *f, struct err *e)
+{
+    struct elsewhere_cosigned m;
+    struct err why = ERR_INIT;
+    const struct published *p;
+    const char *line, *note;
+    size_t line_len, text_len = 0;
+    uint64_t time_s;
+    struct destination *d;
+    int r = elsewhere_cosigned_decode(f, &m, e);
+
+    if (r < 0)
+        return r;
+    if (m.destination == 0 || m.destination >= ELSEWHERE_MAX || !x->to[m.destination].used)
+        return err_set(e, ERR_PROTOCOL, "a cosignature of destination %u", m.destination);
+    d = &x->to[m.destination];
+    p = find(x, m.size);
+    if (!p)
+        return 0; /* a very slow one */
+    note = (const char *)buf_head(&p->note);
+    for (size_t i = 1; i < buf_len(&p->note) && !text_len; i++)
+        if (note[i] == '\n' && note[i - 1] == '\n')
+            text_len = i;
+    r = cosignature_verify(note, text_len, (const char *)m.lines.p, m.lines.len, &d->key, &time_s,
+                           &line, &line_len, &why);
+    if (r == 0) {
+        struct err unkept = ERR_INIT;
+        taken(x, d, m.size);
+        if (keep(x, p, m.destination, line, line_len, &unkept) < 0)
+            log_error("witnessed-not-kept", "error=\"%s\"", unkept.text);
+        log_debug("cosigned", "destination=%s size=%" PRIu64 " time=%" PRIu64, d->label, m.size,
+                  time_s);
+    } else {
+        log_warn("cosignature", "destination=%s error=\"%s\"", d->label, why.text);
+    }
+    send_verdict(x, m.destination, r == 0, why.text);
+    return 0;
+}
+
+static int on_delivered(struct elsewhere *x, struct frame *f, struct err *e)
+{
+    struct elsewhere_delivered m;
+    int r = elsewhere_delivered_decode(f, &m, e);
+
+    if (r < 0)
+        return r;
+    if (m.destination != 0 || !x->to[0].used)
+        return err_set(e, ERR_PROTOCOL, "a delivery to destination %u", m.destination);
+    if (find(x, m.size))
+        taken(x, &x->to[0], m.size);
+    return 0;
+}
+
+/* What the witness has is ours, signed by us: is it a part of this log? */
+static bool continues(struct elsewhere *x, const struct checkpoint *theirs, struct err *e)
+{
+    const struct published *p = newest(x);
+    struct tile_reader *tiles = NULL;
+    uint8_t root[RECORD_HASH_SIZE];
+    bool same;
+
+    if (!p || theirs->size > p->size)
+        return true; /* cannot be told */
+    if (tile_reader_new(&tiles, x->a->trail_dir, p->size, e) < 0)
+        return true;
+    same = proof_root(tiles, theirs->size, root, e) < 0 ||
+           memcmp(root, theirs->root, sizeof root) == 0;
+    tile_reader_free(tiles);
+    return same;
+}
+
+static int on_refused(struct elsewhere *x, struct frame *f, struct err *e)
+{
+    struct elsewhere_refused m;
+    struct checkpoint theirs;
+    struct err why = ERR_INIT;
+    struct destination *d;
+    char text[300];
+    int r = elsewhere_refused_decode(f, &m, e);
+
+    if (r < 0)
+        return r;
+    if (m.destination == 0 || m.destination >= ELSEWHERE_MAX || !x->to[m.destination].used)
+        return err_set(e, ERR_PROTOCOL, "a refusal of destination %u", m.destination);
+    d = &x->to[m.destination];
+    if (checkpoint_open(&theirs, (const char *)m.note.p, m.note.len, &x->log, &why) == 0) {
+        if (theirs.size > trail_size(x->a->trail)) {
+            other_history(x, d, "this log is shorter: it was cut, or an older copy was restored",
+                          theirs.size);
+            return 0;
+        }
+        if (!continues(x, &theirs, &why)) {
+            other_history(x, d, "they are not those of this log: it was rewritten", theirs.size);
+            return 0;
+        }
+    }
+    if (d->broken)
+        return 0;
+    d->broken = true;
+    snprintf(text, sizeof text,
+             "%s refuses the checkpoint with status %u and size %" PRIu64
+             ", and shows no other one with this log's signature",
+             d->label, m.status, m.told);
+    alarm_record(x, "witness-refuses", d, text, m.told);
+    return 0;
+}
+
+static int on_message(struct elsewhere *x, struct frame *f, struct err *e)
+{
+    switch (f->spec->number) {
+    case elsewhere_prove_NUMBER:
+        return on_prove(x, f, e);
+    case elsewhere_cosigned_NUMBER:
+        return on_cosigned(x, f, e);
+    case elsewhere_delivered_NUMBER:
+        return on_delivered(x, f, e);
+    case elsewhere_refused_NUMBER:
+        return on_refused(x, f, e);
+    default:
+        return err_set(e, ERR_PROTOCOL, "%s is not handled", f->spec->name);
+    }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct elsewhere *x = arg;
+    struct err e = ERR_INIT;
+    int r = 1;
+
+    (void)fd;
+    (void)what;
+    for (unsigned i = 0; i < FRAMES_MAX && x->link && r > 0; i++) {
+        struct frame f;
+
+        r = link_recv(x->link, &f, &e);
+        if (r > 0 && on_message(x, &f, &e) < 0)
+            r = ERR_PROTOCOL;
+    }
+    if (r < 0 && x->link) {
+        if (r != ERR_CLOSED)
+            log_error("courier-link", "error=\"%s\"", e.text);
+        hang_up(x);
+    }
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct elsewhere *x = arg;
+    struct err e = ERR_INIT;
+
+    (void)fd;
+    (void)what;
+    sent(x, link_flush(x->link, &e), &e);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct elsewhere *x = arg;
+
+    (void)fd;
+    (void)what;
+    if (!x->a->failing && x->published)
+        judge(x);
+}
+
+/* --- the recorder's calls */
+
+int elsewhere_begin(struct auditd *a, const struct auditd_elsewhere *m, struct err *e)
+{
+    const struct timeval tick = {.tv_sec = TICK_S};
+    struct elsewhere *x = calloc(1, sizeof *x);
+
+    if (!x)
+        return err_set(e, ERR_MEMORY, "checkpoints elsewhere");
+    x->a = a;
+    x->alarm_ms = m->alarm_ms;
+    x->stop_ms = m->stop_ms;
+    for (size_t i = 0; i < PUBLISHED_MAX; i++)
+        buf_init(&x->ring[i].note, 4096);
+    a->elsewhere = x;
+    x->tick = event_new(a->base, -1, EV_PERSIST, on_tick, x);
+    if (!x->tick || event_add(x->tick, &tick) < 0)
+        return err_set(e, ERR_MEMORY, "checkpoints elsewhere");
+    return vkey_from_private(&x->log, a->origin, a->log_key, e);
+}
+
+int elsewhere_destination(struct auditd *a, const struct auditd_destination *m, struct err *e)
+{
+    struct elsewhere *x = a->elsewhere;
+    struct destination *d;
+    int r = 0;
+
+    if (!x || m->number >= ELSEWHERE_MAX || x->to[m->number].used)
+        return err_set(e, ERR_PROTOCOL, "destination %u", m->number);
+    d = &x->to[m->number];
+    memcpy(d->label, m->label, sizeof d->label);
+    if (m->number > 0)
+        r = witness_key_parse(&d->key, m->key, e);
+    d->used = r == 0;
+    if (r == 0 && m->number > 0)
+        read_kept(x, m->number);
+    return r;
+}
+
+int elsewhere_courier(struct auditd *a, int fd, struct err *e)
+{
+    struct elsewhere *x = a->elsewhere;
+
+    if (!x) {
+        close(fd);
+        return err_set(e, ERR_PROTOCOL, "a courier, and nothing to carry");
+    }
+    hang_up(x);
+    x->link = link_new(fd, &link_elsewhere, LINK_FIRST, QUEUE_MAX);
+    if (!x->link)
+        return err_set(e, ERR_MEMORY, "courier");
+    link_enter(x->link, elsewhere_STATE_ALWAYS);
+    x->readable = event_new(a->base, fd, EV_READ | EV_PERSIST, on_readable, x);
+    x->writable = event_new(a->base, fd, EV_WRITE, on_writable, x);
+    if (!x->readable || !x->writable || event_add(x->readable, NULL) < 0) {
+        hang_up(x);
+        return err_set(e, ERR_MEMORY, "courier");
+    }
+    for (size_t i = 0; i < ELSEWHERE_MAX && x->link; i++)
+        if (x->to[i].used)
+            send_verdict(x, i, true, "");
+    elsewhere_settled(a);
+    send_newest(x);
+    return 0;
+}
+
+void elsewhere_settled(struct auditd *a)
+{
+    struct elsewhere *x = a->elsewhere;
+    const uint64_t size = trail_checkpointed(a->trail), now_ms = clock_boot_ns() / 1000000u;
+    const struct published *last = x ? newest(x) : NULL;
+    struct published *p;
+    struct checkpoint c;
+    struct err e = ERR_INIT;
+
+    if (!x || size == 0 || (last && last->size >= size))
+        return;
+    p = &x->ring[x->published % PUBLISHED_MAX];
+    buf_clear(&p->note);
+    p->size = 0;
+    if (note_file_read(a->trail_dir, CHECKPOINT_FILE, &p->note, &e) < 0 ||
+        checkpoint_open(&c, (const char *)buf_head(&p->note), buf_len(&p->note), &x->log, &e) < 0) {
+        log_error("checkpoint-unreadable", "error=\"%s\"", e.text);
+        return;
+    }
+    p->size = c.size;
+    p->at_ms = now_ms;
+    x->published++;
+    for (size_t i = 0; i < ELSEWHERE_MAX; i++)
+        if (x->to[i].used)
+            reckon(x, &x->to[i]);
+    send_newest(x);
+}
+
+void elsewhere_end(struct auditd *a)
+{
+    struct elsewhere *x = a->elsewhere;
+
+    if (!x)
+        return;
+    hang_up(x);
+    if (x->tick)
+        event_free(x->tick);
+    for (size_t i = 0; i < PUBLISHED_MAX; i++)
+        buf_clear(&x->ring[i].note);
+    free(x);
+    a->elsewhere = NULL;
+}
