@@ -17,6 +17,7 @@
 #include "audit/cosignature.h"
 #include "audit/proof.h"
 #include "base/clock.h"
+#include "base/json_out.h"
 #include "base/log.h"
 
 /* Checkpoints that are remembered: ten minutes of them. A destination that is further behind has
