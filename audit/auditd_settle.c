@@ -7,6 +7,7 @@
  * than the disk's own time is worth there. As soon as several producers are at work, much is
  * unsynchronised, or the disk is slow, the other thread does it, and this one goes on accepting. */
 #include "audit/auditd_state.h"
+#include "base/json_out.h"
 #include "base/log.h"
 
 /* Output is durable within 100 ms: this timer, and one fdatasync under way before it. */
@@ -133,6 +134,31 @@ static int synchronise(struct auditd *a, struct err *e)
     return trail_sync_begin(a->trail, e);
 }
 
+/* Tiles that cannot be written hold the checkpoint back: somebody should look at the disk. */
+static int tell_tiles_trouble(struct auditd *a, struct err *e)
+{
+    static const uint8_t gateway[RECORD_SESSION_ID];
+    struct json_out j;
+    struct buf payload;
+    char text[ERR_TEXT_MAX];
+    int r;
+
+    if (!trail_tiles_trouble(a->trail, text, sizeof text))
+        return 0;
+    buf_init(&payload, RECORD_PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_str(&j, "alarm", "tiles-not-written");
+    json_str(&j, "text", text);
+    r = json_end(&j);
+    if (r < 0)
+        err_set(e, (enum err_code)r, "cannot compose an alarm record");
+    else
+        r = trail_append(a->trail, RECORD_ALARM, gateway, 0, buf_head(&payload), buf_len(&payload),
+                         e);
+    buf_clear(&payload);
+    return r;
+}
+
 void auditd_settle(struct auditd *a)
 {
     struct err e = ERR_INIT;
@@ -140,7 +166,9 @@ void auditd_settle(struct auditd *a)
 
     if (a->failing || a->done)
         return;
-    r = trail_flush(a->trail, &e);
+    r = tell_tiles_trouble(a, &e);
+    if (r == 0)
+        r = trail_flush(a->trail, &e);
     if (r == 0)
         r = synchronise(a, &e);
     if (r == 0) {

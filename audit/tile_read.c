@@ -155,6 +155,23 @@ int tile_subtree(struct tile_reader *t, unsigned height, uint64_t index,
     return 0;
 }
 
+int tile_bundle(struct tile_reader *t, uint64_t n, uint8_t out[TILE_BUNDLE_BYTES], unsigned *width,
+                struct err *e)
+{
+    int r;
+
+    *width = tile_width(t->size, TILE_ENTRIES, n);
+    if (*width == 0)
+        return err_set(e, ERR_INPUT, "a log of %" PRIu64 " records has no bundle %" PRIu64, t->size,
+                       n);
+    r = read_tile(t, TILE_ENTRIES, n, *width, TILE_ENTRY, 0, out, *width * TILE_ENTRY, e);
+    for (unsigned i = 0; r == 0 && i < *width; i++)
+        if (wire_load_u16(out + i * TILE_ENTRY) != RECORD_HEADER_SIZE)
+            r = err_set(e, ERR_INPUT, "an entry of bundle %" PRIu64 " has not %u bytes", n,
+                        RECORD_HEADER_SIZE);
+    return r;
+}
+
 int tile_entry(struct tile_reader *t, uint64_t index, uint8_t header[RECORD_HEADER_SIZE],
                struct err *e)
 {

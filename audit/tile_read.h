@@ -30,6 +30,10 @@ MUST_CHECK int tile_hashes(struct tile_reader *t, unsigned level, uint64_t n,
  * of them below the size. Errors as above. */
 MUST_CHECK int tile_subtree(struct tile_reader *t, unsigned height, uint64_t index,
                             uint8_t out[RECORD_HASH_SIZE], struct err *e);
+/* The full or partial bundle n as it stands in its file; *width entries, each of the right length.
+ * Not compared with the leaves. Errors as below. */
+MUST_CHECK int tile_bundle(struct tile_reader *t, uint64_t n, uint8_t out[TILE_BUNDLE_BYTES],
+                           unsigned *width, struct err *e);
 /* The record header of this index, out of its entry bundle; not compared with its leaf. ERR_INPUT:
  * the bundle is not one. Other errors as above. */
 MUST_CHECK int tile_entry(struct tile_reader *t, uint64_t index, uint8_t header[RECORD_HEADER_SIZE],

@@ -36,6 +36,7 @@ struct trail_report {
     uint64_t checkpoint;
     uint64_t torn_bytes; /* cut off, kept aside */
     char torn_file[64];
+    uint64_t tiles; /* records whose tiles were there and right */
     unsigned orphans; /* sessions that got their end record now */
 };
 
@@ -98,6 +99,9 @@ bool trail_sync_busy(const struct trail *t);
 /* Readable when a synchronisation ended; then call trail_sync_end. */
 int trail_sync_fd(const struct trail *t);
 MUST_CHECK int trail_sync_end(struct trail *t, struct err *e);
+/* True once each time that the tiles begin to fail, with the reason: an alarm is due. The trail goes
+ * on meanwhile; its checkpoint waits. */
+bool trail_tiles_trouble(struct trail *t, char *text, size_t cap);
 /* The time that the last fdatasync took. */
 uint64_t trail_sync_ns(const struct trail *t);
 

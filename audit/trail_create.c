@@ -17,6 +17,7 @@
 #include <openssl/pem.h>
 
 #include "audit/epoch_keys.h"
+#include "audit/tiles.h"
 #include "audit/trail.h"
 
 static int make_dir(int dir, const char *name, mode_t mode, struct err *e)
@@ -95,6 +96,8 @@ static int give_away(int trail, uid_t uid, gid_t gid, struct err *e)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (fchownat(trail, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
             return err_errno(e, "cannot give trail/%s to uid %u", files[i], (unsigned)uid);
+    if (tiles_give_away(trail, uid, gid, e) < 0)
+        return ERR_SYSTEM;
     if (fchown(trail, uid, gid) < 0)
         return err_errno(e, "cannot give trail/ to uid %u", (unsigned)uid);
     return 0;

@@ -4,6 +4,7 @@
  * A seal's key is destroyed by the first job that covers the seal; until that is done the next seal
  * waits, so that two slots are enough. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "audit/trail_state.h"
@@ -25,6 +26,7 @@ int trail_want_checkpoint(struct trail *t, struct err *e)
     if (r < 0)
         return trail_fail(t, e);
     t->checkpoint_size = c.size;
+    memcpy(t->checkpoint_root, c.root, sizeof c.root);
     t->seal_shown = true;
     return 0;
 }
@@ -50,6 +52,7 @@ static int fill_job(struct trail *t, struct sync_job *job, struct err *e)
     job->keys = t->destroy_due && t->accepted >= t->seal_end ? t->keys : NULL;
     job->new_epoch = t->chain.epoch.number + 1;
     job->checkpoint_size = t->checkpoint_size;
+    memcpy(job->root, t->checkpoint_root, sizeof job->root);
     buf_clear(&job->checkpoint);
     if (t->checkpoint_size)
         r = buf_put(&job->checkpoint, buf_head(&t->checkpoint_note), buf_len(&t->checkpoint_note));
@@ -85,6 +88,7 @@ int trail_sync_now(struct trail *t, struct err *e)
     if (r < 0)
         return r;
     e->code = 0;
+    t->sync.job.patient = true;
     if (sync_job_run(&t->sync.job, &t->sync.took_ns, e) < 0)
         return trail_fail(t, e);
     return job_ended(t, &t->sync.job, e);
@@ -125,6 +129,7 @@ int trail_sync_begin(struct trail *t, struct err *e)
     if (r < 0)
         return r;
     r = fill_job(t, &t->sync.job, e);
+    t->sync.job.patient = false;
     if (r == 0)
         trail_sync_post(&t->sync);
     return r;
@@ -157,4 +162,15 @@ int trail_sync_end(struct trail *t, struct err *e)
 uint64_t trail_sync_ns(const struct trail *t)
 {
     return t->sync.took_ns;
+}
+
+bool trail_tiles_trouble(struct trail *t, char *text, size_t cap)
+{
+    bool failing = !t->sync.busy ? t->sync.job.tiles_failure.code < 0 : t->tiles_failing;
+    bool news = failing && !t->tiles_failing;
+
+    t->tiles_failing = failing;
+    if (news)
+        snprintf(text, cap, "%s", t->sync.job.tiles_failure.text);
+    return news;
 }

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "audit/tiles.h"
 #include "audit/trail_end.h"
 #include "audit/trail_state.h"
 #include "audit/trail_verdict.h"
@@ -46,6 +47,7 @@ void trail_close(struct trail *t)
         return;
     trail_sync_stop(&t->sync);
     buf_clear(&t->sync.job.checkpoint);
+    tiles_free(t->sync.job.tiles);
     chain_clear(&t->chain);
     epoch_keys_free(t->keys);
     buf_clear(&t->checkpoint_note);
@@ -249,6 +251,10 @@ int trail_open(struct trail **out, const struct trail_options *o, struct trail_r
         goto out;
     t->accepted = t->durable = t->chain.next;
     t->checkpointed = c.size;
+    r = tiles_new(&t->sync.job.tiles, t->dir, e);
+    if (r < 0)
+        goto out;
+    report->tiles = tiles_load(t->sync.job.tiles, &c);
     r = say_opened(t, report, e);
     if (r < 0)
         goto out;
@@ -270,6 +276,8 @@ int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *
     if (!t)
         return ERR_MEMORY;
     r = lock_directory(t, e);
+    if (r == 0)
+        r = tiles_new(&t->sync.job.tiles, dir, e);
     if (r == 0)
         r = chain_init(&t->chain, a, e);
     if (r == 0)

@@ -236,3 +236,8 @@ void trail_reader_place(const struct trail_reader *t, struct trail_place *place)
     place->segment_first = t->segment_first;
     place->offset = t->view_offset;
 }
+
+uint64_t trail_reader_index(const struct trail_reader *t)
+{
+    return t->next;
+}

@@ -37,6 +37,8 @@ void trail_reader_free(struct trail_reader *t);
  * was written since. */
 MUST_CHECK int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *unfinished,
                                  enum fault *fault, struct err *e);
+/* The index that the next record should have. */
+uint64_t trail_reader_index(const struct trail_reader *t);
 void trail_reader_place(const struct trail_reader *t, struct trail_place *place);
 
 #endif

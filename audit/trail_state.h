@@ -34,8 +34,10 @@ struct trail {
     uint64_t unsynced_bytes;
     uint64_t checkpointed;    /* size of the newest checkpoint on disk */
     uint64_t checkpoint_size; /* of the one that waits in checkpoint_note */
+    uint8_t checkpoint_root[RECORD_HASH_SIZE];
     struct buf checkpoint_note;
-    struct trail_sync sync;
+    struct trail_sync sync; /* its job has the tiles */
+    bool tiles_failing;     /* and it was told */
     struct trail_space space;
     struct err failure; /* code 0: none */
 };

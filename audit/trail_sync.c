@@ -12,12 +12,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "audit/checkpoint.h"
+#include "audit/tiles.h"
 #include "base/log.h"
+
+/* Full tiles are written four at a time: while little happens, no more often than once in 1,000
+ * records, so that a lone keystroke seldom waits for it. */
+#define TILES_GATHER (4 * TILE_WIDTH)
 
 static uint64_t now_ns(void)
 {
@@ -63,6 +69,54 @@ out:
     return r;
 }
 
+/* Tiles for the checkpoint, or full ones that have gathered. Behind fdatasync, so that no tile is
+ * ahead of the trail. */
+static int advance_tiles(struct sync_job *job, struct err *e)
+{
+    uint64_t behind = job->upto - tiles_next(job->tiles);
+    struct checkpoint c = {.size = job->checkpoint_size};
+    int r;
+
+    if (!c.size) {
+        /* What could not be written is tried again with the next checkpoint. */
+        if (job->tiles_failure.code < 0 || behind < TILES_GATHER)
+            return job->tiles_failure.code;
+        return tiles_advance(job->tiles, job->upto, TILES_SLICE, e);
+    }
+    memcpy(c.root, job->root, sizeof c.root);
+    r = tiles_advance(job->tiles, c.size, job->patient ? 0 : 4 * TILES_SLICE, e);
+    if (r == 0 && tiles_next(job->tiles) < c.size)
+        job->checkpoint_size = 0; /* they are made good in slices */
+    else if (r == 0)
+        r = tiles_finish(job->tiles, &c, e);
+    return r;
+}
+
+static void do_tiles(struct sync_job *job)
+{
+    struct err e = ERR_INIT;
+    bool failed = job->tiles_failure.code < 0;
+    int r = advance_tiles(job, &e);
+
+    if (r == ERR_TAMPERED) {
+        /* Once more from the beginning: perhaps a tile was wrong that these go on from. */
+        tiles_load(job->tiles, NULL);
+        if (job->patient && job->checkpoint_size)
+            r = advance_tiles(job, &e);
+    }
+    if (r == 0) {
+        if (failed)
+            log_info("tiles-written", "records=%llu", (unsigned long long)tiles_next(job->tiles));
+        job->tiles_failure.code = 0;
+        return;
+    }
+    job->checkpoint_size = 0;
+    if (!failed) {
+        log_warn("tiles-not-written", "error=\"%s\"", e.text);
+        job->tiles_failure = e;
+    }
+}
+
 int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e)
 {
     uint64_t begun = now_ns();
@@ -73,6 +127,8 @@ int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e)
     *took_ns = now_ns() - begun;
     if (job->keys && epoch_keys_replace(job->keys, job->new_epoch, e) < 0)
         return err_wrap(e, "the sealed epoch's key was not destroyed");
+    if (job->tiles)
+        do_tiles(job);
     if (!job->checkpoint_size)
         return 0;
     errno = 0;

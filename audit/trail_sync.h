@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "audit/epoch_keys.h"
+#include "audit/record.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -22,6 +23,10 @@ struct sync_job {
     uint32_t new_epoch;       /* a new key of this epoch in its place */
     uint64_t checkpoint_size; /* 0: no checkpoint, or the disk had no room for it */
     struct buf checkpoint;
+    uint8_t root[RECORD_HASH_SIZE]; /* of the checkpoint */
+    struct tiles *tiles;            /* NULL: none are kept; the job's alone while it runs */
+    bool patient;                   /* nobody waits: all tiles now, however many */
+    struct err tiles_failure;       /* of the last attempt; code 0: there is none */
 };
 
 struct trail_sync {
@@ -35,9 +40,10 @@ struct trail_sync {
     struct err error; /* of the job that ended */
 };
 
-/* Does a job here and now. That a checkpoint (its file, the tiles before it) finds no room on the
- * disk is no failure of the trail: the job's checkpoint_size is 0 then, and the next one covers
- * more. Any other error of it is. */
+/* Does a job here and now. That a checkpoint finds no room on the disk is no failure of the trail:
+ * the job's checkpoint_size is 0 then, and the next one covers more. Any other error of it is. No
+ * checkpoint is written before its tiles are: while they cannot be, which is tiles_failure and no
+ * failure of the trail either, checkpoint_size is 0 too. */
 MUST_CHECK int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e);
 
 /* On a zeroed struct whose job.checkpoint is set up; the job stays the caller's to clear. */
