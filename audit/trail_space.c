@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -96,6 +97,7 @@ void space_begin(struct trail_space *s, int fd, uint64_t bytes, uint64_t segment
 void space_ahead(struct trail_space *s, uint64_t bytes, uint64_t segment_max)
 {
     uint64_t step, to, most = segment_max + RESERVE;
+    int r;
 
     if (s->no_fallocate || s->fd < 0)
         return;
@@ -107,12 +109,17 @@ void space_ahead(struct trail_space *s, uint64_t bytes, uint64_t segment_max)
     to = bytes + RESERVE + step;
     if (to > most)
         to = most > bytes + RESERVE ? most : bytes + RESERVE;
-    if (to > s->allocated && allocate(s, s->fd, bytes, to) == 0)
+    r = allocate(s, s->fd, bytes, to);
+    if (r == 0) {
         s->allocated = to;
-    else if (bytes + RESERVE > s->allocated && allocate(s, s->fd, bytes, bytes + RESERVE) == 0)
+        return;
+    }
+    if (bytes + RESERVE > s->allocated && allocate(s, s->fd, bytes, bytes + RESERVE) == 0)
         s->allocated = bytes + RESERVE;
-    else if (!s->no_fallocate)
+    if (!s->no_fallocate) {
         s->retry_ms = clock_mono_ms() + RETRY_MS;
+        log_debug("no-room-ahead", "errno=%d from=%" PRIu64 " to=%" PRIu64, r, bytes, to);
+    }
 }
 
 uint64_t space_room(const struct trail_space *s, enum space_use use, uint64_t bytes)
