@@ -18,7 +18,8 @@
 
 #define RESERVE (SPACE_ENDS + SPACE_SMALL)
 /* A file system that is full is asked again after so long. */
-#define RETRY_MS 500
+#define RETRY_MS  500
+#define TRIES_MAX 8u
 
 int space_look(int dir, struct space_free *out, struct err *e)
 {
@@ -49,11 +50,15 @@ static uint64_t step_of(const struct trail_space *s)
 /* 0, or why not: ENOSPC and the like; EOPNOTSUPP is remembered. */
 static int allocate(struct trail_space *s, int fd, uint64_t from, uint64_t to)
 {
+    unsigned tries = 0;
     int r;
 
-    do
+    do {
         r = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
-    while (r < 0 && errno == EINTR);
+        /* A file system that says at once that there is room may have counted roughly. */
+    } while (r < 0 && (errno == EINTR ||
+                       (errno == ENOSPC && tries++ < TRIES_MAX && available(s) > 2 * (to - from))));
+    s->unsure = r < 0 && errno != ENOSPC && errno != EDQUOT;
     if (r == 0)
         return 0;
     r = errno;
@@ -110,21 +115,22 @@ void space_ahead(struct trail_space *s, uint64_t bytes, uint64_t segment_max)
     if (to > most)
         to = most > bytes + RESERVE ? most : bytes + RESERVE;
     r = allocate(s, s->fd, bytes, to);
-    if (r == 0) {
+    if (r != 0 && r != EOPNOTSUPP)
+        log_info("no-room-ahead", "errno=%d from=%" PRIu64 " to=%" PRIu64, r, bytes, to);
+    for (unsigned i = 0; r != 0 && !s->no_fallocate && i < 2; i++) {
+        to = bytes + RESERVE + (i == 0 ? SPACE_STEP_MIN : 0);
+        if (to > s->allocated)
+            r = allocate(s, s->fd, bytes, to);
+    }
+    if (r == 0)
         s->allocated = to;
-        return;
-    }
-    if (bytes + RESERVE > s->allocated && allocate(s, s->fd, bytes, bytes + RESERVE) == 0)
-        s->allocated = bytes + RESERVE;
-    if (!s->no_fallocate) {
+    else
         s->retry_ms = clock_mono_ms() + RETRY_MS;
-        log_debug("no-room-ahead", "errno=%d from=%" PRIu64 " to=%" PRIu64, r, bytes, to);
-    }
 }
 
 uint64_t space_room(const struct trail_space *s, enum space_use use, uint64_t bytes)
 {
-    uint64_t end = s->no_fallocate ? bytes + available(s) : s->allocated,
+    uint64_t end = s->no_fallocate || s->unsure ? bytes + available(s) : s->allocated,
              kept = use == SPACE_SESSION ? RESERVE : SPACE_ENDS;
 
     return end > bytes + kept ? end - bytes - kept : 0;

@@ -39,6 +39,7 @@ struct trail_space {
     int next_fd;        /* SPACE_NEXT_FILE, allocated; -1: none */
     uint64_t allocated; /* bytes of the segment that surely have blocks */
     bool no_fallocate;  /* the file system cannot */
+    bool unsure;        /* it failed for another reason than a full disk: what is free counts */
     bool said;
     uint64_t retry_ms; /* after a refusal the file system is not asked again before */
 };
