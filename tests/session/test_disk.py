@@ -142,7 +142,8 @@ class FairShares(DiskTest):
         """The recorder has forgotten what operators used."""
         self.lab.stop()
         self.size("192M")
-        self.addCleanup(self.size, "192M")
+        self.addCleanup(self.lab.start)
+        self.addCleanup(self.lab.stop)
         self.lab.start()
 
     def test_one_operator_fills_his_share_and_the_others_go_on(self):
