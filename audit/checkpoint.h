@@ -11,7 +11,9 @@
 
 #define CHECKPOINT_FILE     "checkpoint"
 #define CHECKPOINT_FILE_NEW "checkpoint.new"
-#define ANCHOR_FILE         "anchor.note"
+/* One with cosignatures of witnesses, perhaps of a smaller size. */
+#define CHECKPOINT_WITNESSED_FILE "checkpoint.witnessed"
+#define ANCHOR_FILE               "anchor.note"
 /* What is appended to the log's origin to name its other keys. */
 #define ANCHOR_NAME_SUFFIX "/anchor"
 /* A key's name is NOTE_NAME_MAX at most; "/epoch/4294967295" after an origin must still fit. */

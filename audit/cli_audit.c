@@ -20,20 +20,21 @@ static const char help[] =
     "  verify            check every link, payload and signature of the whole trail\n"
     "  list              the sessions\n"
     "  show SESSION      a session's records, one by one\n"
-    "  play SESSION      a session's terminal as the operator saw it\n\n"
+    "  play SESSION      a session's terminal as the operator saw it\n"
+    "  prove SESSION     the proof that a record is in the log, for others to check\n\n"
     "SESSION is the beginning of a session's id, or `last`; for `show` also `gateway`, which is "
     "what\n"
-    "belongs to no session. `list`, `show` and `play` read; only `verify` proves.\n"
+    "belongs to no session; for `prove` also a record's index. `list`, `show` and `play` read; "
+    "only\n"
+    "`verify` and `prove` prove.\n"
     "`sallyport audit VERB --help` tells more about each.\n";
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"verify", audit_verify},
-    {"list", audit_list},
-    {"show", audit_show},
-    {"play", audit_play},
+    {"verify", audit_verify}, {"list", audit_list},   {"show", audit_show},
+    {"play", audit_play},     {"prove", audit_prove},
 };
 
 int cli_audit(int argc, char **argv)
@@ -145,10 +146,20 @@ int audit_source_open(struct audit_source *s, bool keys, struct err *e)
     char *state = NULL, *trail = NULL;
     int r = 0;
 
-    if (!s->trail) {
+    if (s->keys_alone && s->log_key) {
+        r = read_key(&s->log, s->log_key, e);
+        s->has_log = r == 0;
+        return r;
+    }
+    if (!s->trail || s->keys_alone) {
         state = state_path(s, e);
         if (!state)
             return e->code < 0 ? e->code : ERR_INPUT;
+    }
+    if (s->keys_alone) {
+        r = state_key(&s->log, &s->has_log, state, "log.pub", e);
+        free(state);
+        return r;
     }
     trail = s->trail ? cli_printf("%s", s->trail) : cli_printf("%s/trail", state);
     s->dir = open(trail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -17,6 +17,7 @@ struct audit_source {
     int dir;                                                    /* the trail's directory */
     struct vkey log, anchor;
     bool has_log, has_anchor;
+    bool keys_alone; /* the trail is not wanted, and nothing but the log's key */
 };
 
 /* The options that every verb has, for its table; audit_source_option takes them. */
@@ -54,6 +55,7 @@ int audit_verify(int argc, char **argv);
 int audit_list(int argc, char **argv);
 int audit_show(int argc, char **argv);
 int audit_play(int argc, char **argv);
+int audit_prove(int argc, char **argv);
 
 /* "1.4 MB" */
 #define SIZE_TEXT 24
