@@ -10,12 +10,13 @@ _sallyport()
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
-        audit) words='verify list show play' ;;
+        audit) words='verify list show play prove' ;;
         help) words='init setup connect login whoami user target status audit' ;;
         esac ;;
     esac
     case $before in
     --key | --identity | -i) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --check | --record | --payload | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --dir | --state | --runtime | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
     if [[ $word == -* || -z $words ]]; then
@@ -29,6 +30,7 @@ _sallyport()
         user-list | user-enroll) words='--json --help' ;;
         target-add) words='--account --label --fingerprint --help' ;;
         target-*) words='--json --help' ;;
+        audit-prove) words='--consistency --check --record --payload --log-key --output --json --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;
         esac
