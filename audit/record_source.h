@@ -72,6 +72,9 @@ MUST_CHECK int record_source_next(struct record_source *s, struct source_record 
                                   struct err *e);
 /* The next record is the first of the selection whose index is not below this one. */
 MUST_CHECK int record_source_seek(struct record_source *s, uint64_t index, struct err *e);
+/* From the next seek on, sealed records come without their payloads, so that a pass over a long
+ * session is short; or again with them. */
+void record_source_bare(struct record_source *s, bool bare);
 /* Readable when record_source_next may have something; -1: a directory, look every 100 ms. */
 int record_source_fd(const struct record_source *s);
 /* NULL: the selection is no session; for a stream, waits for the reader's word. */

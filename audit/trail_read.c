@@ -16,6 +16,9 @@
 /* Read-ahead of 1 MiB beyond the longest record: larger reads gain nothing measurable. */
 #define READ_AHEAD  (1024u * 1024u)
 #define BUFFER_SIZE (RECORD_HEADER_SIZE + RECORD_PAYLOAD_MAX + READ_AHEAD)
+/* Where payloads are passed over: so much is read with a header, twice as much each time that the
+ * next header was among it. */
+#define LITTLE_AHEAD 4096u
 
 struct trail_reader {
     int dir, fd;
@@ -24,6 +27,10 @@ struct trail_reader {
     uint64_t view_offset; /* of the record last returned, or of what is wrong */
     uint64_t next;        /* index that the next record should have */
     size_t start, end;    /* unread bytes of the buffer */
+    trail_reader_wants wants;
+    const void *wants_arg;
+    size_t ahead;   /* with wants: how much is read ahead */
+    uint64_t known; /* bytes that the segment is known to have */
     uint8_t *buffer;
 };
 
@@ -52,6 +59,8 @@ static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
     t->next = first;
     t->offset = t->view_offset = 0;
     t->start = t->end = 0;
+    t->ahead = LITTLE_AHEAD;
+    t->known = (uint64_t)st.st_size;
     return 0;
 }
 
@@ -104,9 +113,32 @@ void trail_reader_free(struct trail_reader *t)
     free(t);
 }
 
+void trail_reader_choose(struct trail_reader *t, trail_reader_wants wants, const void *arg)
+{
+    t->wants = wants;
+    t->wants_arg = arg;
+    t->ahead = LITTLE_AHEAD;
+}
+
+int trail_reader_jump(struct trail_reader *t, uint64_t segment_first, uint64_t offset,
+                      uint64_t index, struct err *e)
+{
+    int r = open_segment(t, segment_first, e);
+
+    if (r == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "a segment went away");
+    if (r < 0)
+        return r;
+    t->offset = t->view_offset = offset;
+    t->next = index;
+    return 0;
+}
+
 /* Reads until `want` bytes are there or the file ends. */
 static int fill(struct trail_reader *t, size_t want, struct err *e)
 {
+    size_t most = t->wants && want + t->ahead < BUFFER_SIZE ? want + t->ahead : BUFFER_SIZE;
+
     if (t->end - t->start >= want)
         return 0;
     memmove(t->buffer, t->buffer + t->start, t->end - t->start);
@@ -114,7 +146,7 @@ static int fill(struct trail_reader *t, size_t want, struct err *e)
     t->start = 0;
     while (t->end < want) {
         ssize_t n =
-            pread(t->fd, t->buffer + t->end, BUFFER_SIZE - t->end, (off_t)(t->offset + t->end));
+            pread(t->fd, t->buffer + t->end, most - t->end, (off_t)(t->offset + t->end));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -188,6 +220,48 @@ static int at_end(struct trail_reader *t, uint64_t *unfinished, enum fault *faul
                    t->next, later);
 }
 
+/* 1: the record at the buffer's start is there as a whole, and was passed over. 0: it is not. */
+static int pass_over(struct trail_reader *t, size_t size, struct err *e)
+{
+    struct stat st;
+
+    if (size <= t->end - t->start) {
+        t->start += size;
+        t->ahead = t->ahead < READ_AHEAD ? 2 * t->ahead : READ_AHEAD;
+        return 1;
+    }
+    if (t->offset + size > t->known) {
+        if (fstat(t->fd, &st) < 0)
+            return err_errno(e, "cannot look at segment %016" PRIx64 ".spa", t->segment_first);
+        t->known = (uint64_t)st.st_size;
+        if (t->offset + size > t->known)
+            return 0;
+    }
+    /* The header stays where it is for the caller. */
+    t->start = t->end = 0;
+    t->ahead = LITTLE_AHEAD;
+    return 1;
+}
+
+/* The header at the buffer's start is v's: is the payload wanted? 1: *v is complete, without it. 0:
+ * it has to be read. */
+static int without_payload(struct trail_reader *t, struct trail_view *v, size_t *size,
+                           struct err *e)
+{
+    size_t start = t->start;
+    int r;
+
+    if (!t->wants || t->wants(t->wants_arg, &v->r))
+        return 0;
+    r = pass_over(t, RECORD_HEADER_SIZE + v->r.payload_len, e);
+    if (r <= 0)
+        return r;
+    v->header = t->buffer + start;
+    v->payload = NULL;
+    *size = RECORD_HEADER_SIZE + v->r.payload_len;
+    return 1;
+}
+
 int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *unfinished,
                       enum fault *fault, struct err *e)
 {
@@ -217,14 +291,20 @@ int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *un
         }
         if (v->r.payload_len == 0)
             break;
+        r = without_payload(t, v, &size, e);
+        if (r < 0)
+            return r;
+        if (r == 1)
+            goto found;
         size += v->r.payload_len;
     }
     v->header = t->buffer + t->start;
     v->payload = v->header + RECORD_HEADER_SIZE;
+    t->start += size;
+found:
     v->offset = t->offset;
     v->first_of_segment = t->offset == 0;
     t->view_offset = t->offset;
-    t->start += size;
     t->offset += size;
     t->next++;
     return 1;

@@ -15,7 +15,7 @@ struct trail_reader;
 struct trail_view {
     struct record r;
     const uint8_t *header;  /* RECORD_HEADER_SIZE bytes, followed by the payload */
-    const uint8_t *payload; /* r.payload_len bytes */
+    const uint8_t *payload; /* r.payload_len bytes; NULL: passed over (trail_reader_choose) */
     uint64_t offset;        /* of the header in its segment */
     bool first_of_segment;
 };
@@ -39,6 +39,14 @@ MUST_CHECK int trail_reader_next(struct trail_reader *t, struct trail_view *v, u
                                  enum fault *fault, struct err *e);
 /* The index that the next record should have. */
 uint64_t trail_reader_index(const struct trail_reader *t);
+/* From the next call on, a payload is read only where wants says so; the others are passed over. The
+ * header is always read. NULL: all are read. */
+typedef bool (*trail_reader_wants)(const void *arg, const struct record *r);
+void trail_reader_choose(struct trail_reader *t, trail_reader_wants wants, const void *arg);
+/* The next record is the one with this index, whose place is known from an earlier pass.
+ * ERR_NOT_FOUND: the segment is not there. */
+MUST_CHECK int trail_reader_jump(struct trail_reader *t, uint64_t segment_first, uint64_t offset,
+                                 uint64_t index, struct err *e);
 void trail_reader_place(const struct trail_reader *t, struct trail_place *place);
 
 #endif
