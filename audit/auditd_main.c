@@ -3,6 +3,7 @@
  * Entry of sallyport-auditd. Its root and working directory are the trail's. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "audit/auditd.h"
 #include "base/log.h"
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
         log_error("sandbox", "error=\"%s\"", e.text);
         return EXIT_FAILURE;
     }
+    /* What is made 0640 is for the readers' group (audit/trail_create.h); the rest is made 0600. */
+    umask(027);
     o.dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (o.dir < 0) {
         err_errno(&e, "cannot open the trail's directory");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Selections, their names, and which of the two sources answers (audit/record_source.h). */
+ * Which of the two sources answers (audit/record_source.h). */
 #include "audit/record_source.h"
 
 #include <stdlib.h>
@@ -9,35 +9,8 @@
 #include "audit/checkpoint.h"
 #include "audit/source_state.h"
 
-static const char *const whats[SOURCE_WHATS] = {"session", "clear", "gateway", "everything"};
 const char *const source_notes[SOURCE_NOTES] = {ANCHOR_FILE, CHECKPOINT_FILE,
                                                 "checkpoint.witnessed"};
-
-const char *source_what_text(unsigned what)
-{
-    return what < SOURCE_WHATS ? whats[what] : NULL;
-}
-
-int source_what_parse(const char *text)
-{
-    for (int i = 0; i < SOURCE_WHATS; i++)
-        if (strcmp(text, whats[i]) == 0)
-            return i;
-    return -1;
-}
-
-int source_name_check(const char *session, struct err *e)
-{
-    const size_t len = strlen(session);
-
-    if (strcmp(session, "last") == 0 ||
-        (len >= SOURCE_NAME_MIN && len <= SOURCE_NAME_MAX &&
-         strspn(session, "0123456789abcdef") == len))
-        return 0;
-    return err_set(e, ERR_USAGE,
-                   "a session is named by at least %d digits of its id (0-9, a-f), or `last`",
-                   SOURCE_NAME_MIN);
-}
 
 static struct record_source *make(struct err *e)
 {

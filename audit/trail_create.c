@@ -148,7 +148,7 @@ static int write_all(int state, int trail, const struct log_keys *keys, const st
     if (r == 0)
         r = anchor_sign(&note, a, keys->anchor, e);
     if (r == 0)
-        r = write_file(trail, ANCHOR_FILE, buf_head(&note), buf_len(&note), 0600, e);
+        r = write_file(trail, ANCHOR_FILE, buf_head(&note), buf_len(&note), 0640, e);
     if (r == 0)
         r = write_file(state, "public/anchor.note", buf_head(&note), buf_len(&note), 0644, e);
     if (r == 0)
@@ -194,7 +194,7 @@ static int open_dirs(const char *path, int *state, int *trail, struct err *e)
     if (r == 0)
         r = make_dir(*state, "public", 0755, e);
     if (r == 0)
-        r = make_dir(*state, "trail", 0700, e);
+        r = make_dir(*state, "trail", TRAIL_MODE, e);
     if (r < 0)
         return r;
     *trail = openat(*state, "trail", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -15,10 +15,14 @@ struct trail_created {
     char genesis[DIGEST_HEX]; /* the genesis leaf in hexadecimal */
 };
 
+/* trail/ is auditd's; its group, which new files inherit, is the readers': segments and notes are
+ * made 0640, keys and the rest 0600. */
+#define TRAIL_MODE 02750
+
 /* A gateway's first log has its name and this as origin. */
 #define TRAIL_ORIGIN_SUFFIX "/sallyport/0"
 
-/* In the state directory makes what is missing of keys/ (0700), public/ (0755) and trail/ (0700),
+/* In the state directory makes what is missing of keys/ (0700), public/ (0755) and trail/ (TRAIL_MODE),
  * then keys/log.key (0600, PEM); in trail/, which becomes uid's and gid's, anchor.note, epoch.keys,
  * the first segment and checkpoint; and public/log.pub, public/anchor.pub, public/anchor.note. The
  * anchor's private half is wiped before this returns. ERR_INPUT when there is a log key already or

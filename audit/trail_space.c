@@ -147,7 +147,7 @@ bool space_prepare(struct trail_space *s)
     if (s->no_fallocate)
         return available(s) > RESERVE + SPACE_STEP_MIN;
     s->next_fd = openat(s->dir, SPACE_NEXT_FILE,
-                        O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+                        O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (s->next_fd < 0) {
         log_warn("no-next-segment", "errno=%d", errno);
         return false;
@@ -168,7 +168,7 @@ int space_open(struct trail_space *s, const char *name, struct err *e)
     s->next_fd = -1;
     if (fd < 0) {
         fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                    0600);
+                    0640);
         return fd < 0 ? err_errno(e, "cannot make segment %s", name) : fd;
     }
     if (renameat2(s->dir, SPACE_NEXT_FILE, s->dir, name, RENAME_NOREPLACE) == 0)

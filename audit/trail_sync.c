@@ -40,7 +40,7 @@ static int write_checkpoint(const struct sync_job *job, struct err *e)
     size_t left = buf_len(&job->checkpoint);
     int failed, r = 0,
                 fd = openat(job->dir, CHECKPOINT_FILE_NEW,
-                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 
     if (fd < 0)
         return err_errno(e, "cannot make %s", CHECKPOINT_FILE_NEW);

@@ -172,7 +172,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
         close(control_fd);
         return rc;
     }
-    a->control = control_new(a, control_fd, m->admins, e);
+    a->control = control_new(a, control_fd, m->people, e);
     return a->control ? 0 : e->code;
 }
 

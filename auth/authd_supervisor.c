@@ -129,6 +129,24 @@ static int on_shutdown(struct authd *a, const struct frame *f, struct err *e)
     return 0;
 }
 
+static int on_reading(struct authd *a, struct frame *f, struct err *e)
+{
+    struct authd_reading m;
+    int rc = authd_reading_decode(f, &m, e);
+    if (rc == 0)
+        control_reading(a->control, m.request, frame_take_fd(f, 0));
+    return rc;
+}
+
+static int on_read_failed(struct authd *a, const struct frame *f, struct err *e)
+{
+    struct authd_read_failed m;
+    int rc = authd_read_failed_decode(f, &m, e);
+    if (rc == 0)
+        control_read_failed(a->control, m.request, m.text);
+    return rc;
+}
+
 static int on_frame(void *arg, struct frame *f, struct err *e)
 {
     struct authd *a = arg;
@@ -153,6 +171,10 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
         return on_reload_failed(a, f, e);
     case authd_admission_NUMBER:
         return on_admission(a, f, e);
+    case authd_reading_NUMBER:
+        return on_reading(a, f, e);
+    case authd_read_failed_NUMBER:
+        return on_read_failed(a, f, e);
     case authd_shutdown_NUMBER:
         return on_shutdown(a, f, e);
     default:

@@ -14,13 +14,21 @@
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/log.h"
+#include "gateway/messages.h"
 
 struct control {
     struct authd *a;
     int fd;
     struct event *acceptable;
-    uint32_t admins[CONTROL_ADMINS_MAX];
-    size_t admin_count;
+    struct person {
+        uint32_t uid;
+        unsigned rights;
+        char name[34];
+        uint64_t minute; /* in which `reads` are counted */
+        unsigned reads;
+    } people[CONTROL_PEOPLE_MAX];
+    size_t people_count;
+    uint64_t refused_minute; /* in which a refusal was recorded last */
     struct control_client *first;
     size_t clients;
     uint64_t last_id;
@@ -162,37 +170,71 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         leave(arg);
 }
 
+static struct person *person_of(struct control *c, uint32_t uid)
+{
+    for (size_t i = 0; i < c->people_count; i++)
+        if (c->people[i].uid == uid)
+            return &c->people[i];
+    return NULL;
+}
+
+bool control_may_read_now(struct control_client *client)
+{
+    struct person *p = person_of(client->control, client->uid);
+    const uint64_t minute = clock_mono_ms() / 60000;
+
+    if (!p)
+        return false;
+    if (p->minute != minute)
+        p->reads = 0;
+    p->minute = minute;
+    return p->reads++ < CONTROL_READS_A_MINUTE;
+}
+
+static void note_refused(struct control *c, uint32_t uid)
+{
+    const uint64_t minute = clock_mono_ms() / 60000 + 1;
+
+    log_warn("control-denied", "uid=%u", uid);
+    /* One record a minute, so that nobody fills the trail; the log has them all. */
+    if (minute == c->refused_minute)
+        return;
+    c->refused_minute = minute;
+    control_record_refused(c->a, uid);
+}
+
 static void on_acceptable(evutil_socket_t listening, short what, void *arg)
 {
     struct control *c = arg;
     struct ucred peer;
     socklen_t len = sizeof peer;
-    bool admin = false;
+    const struct person *person = NULL;
     (void)what;
 
     int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-        for (size_t i = 0; i < c->admin_count; i++)
-            admin = admin || c->admins[i] == peer.uid;
+        person = person_of(c, peer.uid);
     struct control_client *client = calloc(1, sizeof *client);
-    if (!client || c->clients >= CONTROL_CONNECTIONS_MAX || !admin) {
-        static const char denied[] = "{\"ok\":false,\"error\":\"this user is not in `admins` of "
-                                     "sallyport.yaml\",\"code\":\"denied\"}\n";
+    if (!client || c->clients >= CONTROL_CONNECTIONS_MAX || !person) {
+        static const char denied[] = "{\"ok\":false,\"error\":\"this user is not in `admins` or "
+                                     "`readers` of sallyport.yaml\",\"code\":\"denied\"}\n";
         static const char busy[] =
             "{\"ok\":false,\"error\":\"too many connections\",\"code\":\"busy\"}\n";
-        const char *text = admin ? busy : denied;
+        const char *text = person ? busy : denied;
         if (send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             log_debug("control", "refusal not sent");
-        if (!admin)
-            log_warn("control-denied", "uid=%u", peer.uid);
+        if (!person)
+            note_refused(c, peer.uid);
         free(client);
         close(fd);
         return;
     }
     *client = (struct control_client){
         .next = c->first, .control = c, .id = ++c->last_id, .fd = fd, .uid = peer.uid};
+    client->rights = person->rights;
+    memcpy(client->name, person->name, sizeof client->name);
     c->first = client;
     c->clients++;
     buf_init(&client->in, CONTROL_LINE_MAX);
@@ -258,12 +300,46 @@ static void act_recorded(void *arg, uint64_t id, int rc)
         take_lines(client);
 }
 
+void control_recorded(struct control_client *client, enum record_type type, struct buf *payload,
+                      void (*effect)(struct control_client *client))
+{
+    client->effect = effect;
+    set_waiting(client, CONTROL_RECORD);
+    if (authd_record(client->control->a, type, payload, act_recorded, client->id) < 0)
+        control_refuse(client, "trail",
+                       "the recorder is not available, and nothing is done unrecorded");
+}
+
+void control_wait(struct control_client *client, enum control_waiting waiting)
+{
+    set_waiting(client, waiting);
+}
+
+struct control_client *control_client_waiting(struct control *c, uint64_t id,
+                                              enum control_waiting waiting)
+{
+    for (struct control_client *client = c ? c->first : NULL; client; client = client->next)
+        if (client->id == id)
+            return client->waiting == waiting ? client : NULL;
+    return NULL;
+}
+
+void control_answered(struct control_client *client)
+{
+    client->effect = NULL;
+    set_waiting(client, CONTROL_IDLE);
+}
+
+void control_drop(struct control_client *client)
+{
+    free_client(client);
+}
+
 void control_act(struct control_client *client, const char *event,
                  void (*effect)(struct control_client *client))
 {
     static const char *const members[] = {"operator", "reason", "target",
                                           "account",  "what",   "detail"};
-    struct authd *a = client->control->a;
     struct buf payload;
     struct json_out j;
 
@@ -276,16 +352,12 @@ void control_act(struct control_client *client, const char *event,
         if (json_is_string(value))
             json_bytes(&j, members[i], json_string_value(value), json_string_length(value));
     }
-    client->effect = effect;
     if (json_end(&j) < 0) {
         buf_clear(&payload);
         control_refuse(client, "full", "the request is too long to be recorded");
         return;
     }
-    set_waiting(client, CONTROL_RECORD);
-    if (authd_record(a, RECORD_ADMIN, &payload, act_recorded, client->id) < 0)
-        control_refuse(client, "trail",
-                       "the recorder is not available, and nothing is done unrecorded");
+    control_recorded(client, RECORD_ADMIN, &payload, effect);
 }
 
 void control_policy_result(struct control *c, uint64_t generation, const uint8_t *hash,
@@ -329,13 +401,36 @@ bool control_tick(struct control *c, uint64_t now_ms)
             control_refuse(client, "timeout", "no policy set came; the log of sallyportd says why");
         else if (client->waiting == CONTROL_STATS)
             control_reply(client, control_status(c->a, none));
+        else if (client->waiting == CONTROL_READING)
+            control_refuse(client, "timeout", "no reader was started; the log of sallyportd says why");
         else
             free_client(client);
     }
     return more;
 }
 
-struct control *control_new(struct authd *a, int fd, struct bytes admins, struct err *e)
+/* A uid may stand in both lists. */
+static int take_people(struct control *c, struct bytes people, struct err *e)
+{
+    struct wire_reader w;
+
+    wire_reader_init(&w, people.p, people.len);
+    while (w.left > 0 && !w.failed) {
+        const uint32_t uid = wire_get_u32(&w);
+        struct person *p = person_of(c, uid);
+
+        if (!p && c->people_count == CONTROL_PEOPLE_MAX)
+            return err_set(e, ERR_FULL, "too many people for the control socket");
+        if (!p)
+            p = &c->people[c->people_count++];
+        p->uid = uid;
+        p->rights |= wire_get_u8(&w);
+        wire_get_str(&w, p->name, sizeof p->name - 1);
+    }
+    return wire_get_end(&w, e);
+}
+
+struct control *control_new(struct authd *a, int fd, struct bytes people, struct err *e)
 {
     struct control *c = calloc(1, sizeof *c);
     if (!c) {
@@ -345,8 +440,10 @@ struct control *control_new(struct authd *a, int fd, struct bytes admins, struct
     }
     c->a = a;
     c->fd = fd;
-    for (size_t i = 0; i + 4 <= admins.len && c->admin_count < CONTROL_ADMINS_MAX; i += 4)
-        c->admins[c->admin_count++] = wire_load_u32(admins.p + i);
+    if (take_people(c, people, e) < 0) {
+        control_free(c);
+        return NULL;
+    }
     c->acceptable = event_new(a->base, fd, EV_READ | EV_PERSIST, on_acceptable, c);
     if (evutil_make_socket_nonblocking(fd) < 0 || !c->acceptable ||
         event_add(c->acceptable, NULL) < 0) {

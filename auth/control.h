@@ -12,7 +12,10 @@
 
 #define CONTROL_CONNECTIONS_MAX 32
 #define CONTROL_LINE_MAX        65536
-#define CONTROL_ADMINS_MAX      256
+#define CONTROL_PEOPLE_MAX      128
+/* One uid may begin to read so often in a minute: a person looks at far fewer recordings, and each
+ * is a process and a record. */
+#define CONTROL_READS_A_MINUTE 60
 /* 50,000 operators (policy.md) of 300 bytes each. */
 #define CONTROL_REPLY_MAX (32u * 1024 * 1024)
 #define CONTROL_WAIT_MS   60000
@@ -20,7 +23,7 @@
 struct control;
 
 /* What a client waits for besides records. */
-enum control_waiting { CONTROL_IDLE, CONTROL_RECORD, CONTROL_POLICY, CONTROL_STATS };
+enum control_waiting { CONTROL_IDLE, CONTROL_RECORD, CONTROL_POLICY, CONTROL_STATS, CONTROL_READING };
 
 struct control_client {
     struct control_client *next;
@@ -28,6 +31,8 @@ struct control_client {
     uint64_t id;
     int fd; /* -1: it left while its act was under way */
     uint32_t uid;
+    unsigned rights; /* bits of enum control_right */
+    char name[34];   /* of the user, as the configuration has it */
     struct event *readable, *writable;
     struct buf in, out;
     enum control_waiting waiting;
@@ -36,8 +41,8 @@ struct control_client {
     void (*effect)(struct control_client *client);
 };
 
-/* Takes the listening socket. admins: u32 uids, big-endian. NULL on error. */
-struct control *control_new(struct authd *a, int fd, struct bytes admins, struct err *e);
+/* Takes the listening socket. people: as authd.start has it. NULL on error. */
+struct control *control_new(struct authd *a, int fd, struct bytes people, struct err *e);
 void control_free(struct control *c);
 struct authd *control_authd(struct control *c);
 /* Deadlines. True while there is one to come. */
@@ -50,6 +55,27 @@ void control_refuse(struct control_client *client, const char *token, const char
 /* Records an ADMIN act {event, admin's uid, operator/target..., detail}, then calls effect. */
 void control_act(struct control_client *client, const char *event,
                  void (*effect)(struct control_client *client));
+
+/* Records payload (clears it), then calls effect; refuses when it cannot be recorded. */
+void control_recorded(struct control_client *client, enum record_type type, struct buf *payload,
+                      void (*effect)(struct control_client *client));
+/* Waits for an answer of the supervisor, CONTROL_WAIT_MS at most. */
+void control_wait(struct control_client *client, enum control_waiting waiting);
+/* The client that waits so, NULL: gone. */
+struct control_client *control_client_waiting(struct control *c, uint64_t id,
+                                              enum control_waiting waiting);
+/* It was answered by other means than control_reply; or it cannot be. */
+void control_answered(struct control_client *client);
+void control_drop(struct control_client *client);
+/* Counts one; false: too many in this minute. */
+bool control_may_read_now(struct control_client *client);
+
+/* auth/control_read.c */
+void control_verb_read(struct control_client *client);
+void control_record_refused(struct authd *a, uint32_t uid);
+/* The supervisor's answers. fd: the reviewer's end; taken. */
+void control_reading(struct control *c, uint64_t request, int fd);
+void control_read_failed(struct control *c, uint64_t request, const char *text);
 
 /* The answers to those who wait. generation 0: refused, with text. */
 void control_policy_result(struct control *c, uint64_t generation, const uint8_t *hash,

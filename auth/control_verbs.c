@@ -16,6 +16,7 @@
 #include "auth/vault.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/messages.h"
 
 static json_t *time_or_null(uint64_t when_s)
 {
@@ -442,6 +443,7 @@ void control_verb(struct control_client *client)
         {"policy-load", verb_policy_load, true},
         {"act", verb_act, true},
         {"session-list", verb_session_list, true},
+        {"read", control_verb_read, true},
         {"user-list", verb_user_list, false},
         {"target-list", verb_target_list, false},
         {"user-lock", verb_user_lock, false},
@@ -455,6 +457,12 @@ void control_verb(struct control_client *client)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(name, verbs[i].name) != 0)
             continue;
+        if (!(client->rights & CONTROL_ADMIN) && verbs[i].run != control_verb_read) {
+            control_refuse(client, "denied",
+                           "this user is not in `admins` of sallyport.yaml, only in `readers`, who may "
+                           "read recordings");
+            return;
+        }
         if (verbs[i].without_policy || authd_of(client)->world.policy)
             verbs[i].run(client);
         else

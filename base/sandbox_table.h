@@ -9,7 +9,7 @@
 
 #include "base/sandbox.h"
 
-#define SANDBOX_PROGRAMS 11
+#define SANDBOX_PROGRAMS 12
 
 struct sandbox_limits {
     const char *name;

@@ -19,8 +19,9 @@
 #include "gateway/init_keys.h"
 #include "gateway/init_users.h"
 
-enum { USER_LISTENER, USER_FRONTEND, USER_BACKEND, USER_AUTHD, USER_AUDITD, USERS };
-static const char *const user_names[USERS] = {"listener", "frontend", "backend", "authd", "auditd"};
+enum { USER_LISTENER, USER_FRONTEND, USER_BACKEND, USER_AUTHD, USER_AUDITD, USER_READER, USERS };
+static const char *const user_names[USERS] = {"listener", "frontend", "backend", "authd",  "auditd",
+                                              "reader"};
 
 static const char help[] =
     "usage: sallyport init --gateway NAME [OPTION]...\n\n"
@@ -34,7 +35,7 @@ static const char help[] =
     "  -c CONFDIR           configuration (default: " SALLYPORT_CONFDIR ")\n"
     "  --state DIR          state (default: " SALLYPORT_STATEDIR ")\n"
     "  --runtime DIR        the control socket's directory (default: /run/sallyport)\n"
-    "  --users BASE         run the programs under the uids BASE to BASE+4, without names; the "
+    "  --users BASE         run the programs under the uids BASE to BASE+5, without names; the "
     "default is\n"
     "                       system users sallyport-listener, -frontend, ..., which are made if "
     "missing\n";
@@ -96,7 +97,7 @@ static int make_directories(const struct init *in, struct err *e)
     if (r == 0)
         r = make_dir(in->state, "auth", 0700, in->uid[USER_AUTHD], in->gid[USER_AUTHD], e);
     if (r == 0)
-        r = make_dir(in->state, "trail", 0700, in->uid[USER_AUDITD], in->gid[USER_AUDITD], e);
+        r = make_dir(in->state, "trail", TRAIL_MODE, in->uid[USER_AUDITD], in->gid[USER_READER], e);
     if (r == 0)
         r = make_dir(in->state, "empty", 0755, 0, 0, e);
     return r == 0 ? make_dir(in->state, "public", 0755, 0, 0, e) : r;
@@ -198,7 +199,7 @@ static int make_configuration(const struct init *in, struct err *e)
     struct init_settings s = {
         in->gateway, in->listen,
         in->state,   in->runtime,
-        in->admin,   {in->users[0], in->users[1], in->users[2], in->users[3], in->users[4]}};
+        in->admin,   {in->users[0], in->users[1], in->users[2], in->users[3], in->users[4], in->users[5]}};
     struct buf yaml;
     buf_init(&yaml, 16384);
     char *text = init_sallyport_yaml(&s, &yaml) == 0 ? buf_string(&yaml) : NULL;
@@ -337,7 +338,7 @@ static int make_all(struct init *in, struct err *e)
     if (r == 0)
         r = make_keys(in, e);
     if (r == 0)
-        r = trail_create(in->state, in->gateway, in->uid[USER_AUDITD], in->gid[USER_AUDITD],
+        r = trail_create(in->state, in->gateway, in->uid[USER_AUDITD], in->gid[USER_READER],
                          &in->trail, e);
     if (r == 0)
         r = make_public(in, e);

@@ -154,8 +154,7 @@ static int parse_list(const struct yaml_doc *doc, const struct yaml_node *n,
             rc = parse_endpoint(doc, item, &c->listen.at[i], e);
             break;
         case CONFIG_TYPE_USERS:
-            c = (struct config *)((char *)field - offsetof(struct config, admins));
-            rc = parse_user(doc, item, &c->admins.at[i], e);
+            rc = parse_user(doc, item, &((struct config_people *)field)->at[i], e);
             break;
         default:
             rc = yaml_is(doc, item, YAML_SCALAR, "an address or prefix", e);

@@ -30,6 +30,7 @@ enum config_user_index {
     CONFIG_USER_BACKEND,
     CONFIG_USER_AUTHD,
     CONFIG_USER_AUDITD,
+    CONFIG_USER_READER,
     CONFIG_USERS
 };
 
@@ -38,6 +39,11 @@ struct config_user {
     unsigned line, column;
     uid_t uid; /* both after config_users; a numeric user has the same gid */
     gid_t gid;
+};
+
+struct config_people {
+    size_t count;
+    struct config_user at[CONFIG_ADMINS_MAX];
 };
 
 struct config_endpoint {
@@ -65,10 +71,7 @@ struct config {
     } listen;
     char state[CONFIG_PATH_MAX + 1];
     char runtime[CONFIG_RUNTIME_MAX + 1];
-    struct {
-        size_t count;
-        struct config_user at[CONFIG_ADMINS_MAX];
-    } admins;
+    struct config_people admins, readers;
     struct config_prefixes from, reserve_from;
     char vault_from[CONFIG_FROM_MAX + 1];
     uint64_t listeners; /* 0: one per core */
@@ -90,8 +93,8 @@ MUST_CHECK int config_parse(const char *name, const void *bytes, size_t len, str
 MUST_CHECK int config_read_file(const char *path, struct buf *out, struct err *e);
 /* Reads and parses path (CONFDIR/sallyport.yaml). Does not look up users. */
 MUST_CHECK int config_load(const char *path, struct config *out, struct err *e);
-/* Looks up the user names of `users` and `admins` in the system's databases, and checks that the
- * users are five different ones and not root. */
+/* Looks up the user names of `users`, `admins` and `readers` in the system's databases, and checks that the
+ * users are different ones and not root. */
 MUST_CHECK int config_users(struct config *c, struct err *e);
 /* The directory of sallyport.yaml when no -c is given. */
 const char *config_default_dir(void);

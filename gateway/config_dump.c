@@ -48,6 +48,7 @@ static int put_list(struct buf *out, const struct config_key *k, const struct co
 {
     const void *field = (const char *)c + k->offset;
     const struct config_prefixes *prefixes = field;
+    const struct config_people *people = field;
     const size_t count = *(const size_t *)field;
     char text[ADDRESS_TEXT];
     int rc = buf_printf(out, "[");
@@ -60,7 +61,7 @@ static int put_list(struct buf *out, const struct config_key *k, const struct co
         if (k->type == CONFIG_TYPE_ENDPOINTS)
             rc = put_endpoint(out, &c->listen.at[i]);
         else if (k->type == CONFIG_TYPE_USERS)
-            rc = buf_printf(out, "%s", c->admins.at[i].name);
+            rc = buf_printf(out, "%s", people->at[i].name);
         else
             rc = buf_printf(out, "\"%s/%u\"", address_text(&prefixes->at[i].base, text),
                             prefixes->at[i].bits);

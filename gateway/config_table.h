@@ -17,7 +17,7 @@ enum config_type {
     CONFIG_TYPE_ENDPOINTS, /* struct config.listen */
     CONFIG_TYPE_PREFIXES,  /* struct config_prefixes */
     CONFIG_TYPE_USER,      /* struct config_user */
-    CONFIG_TYPE_USERS,     /* struct config.admins */
+    CONFIG_TYPE_USERS,     /* struct config_people */
 };
 
 struct config_key {

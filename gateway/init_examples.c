@@ -15,6 +15,9 @@ int init_sallyport_yaml(const struct init_settings *s, struct buf *out)
         "runtime: %s\n"
         "# Local uids that may use the control socket (sallyport user, target, status).\n"
         "admins: [%s]\n"
+        "# Who else may read recordings on this machine, with `sallyport audit`; each reading is "
+        "recorded.\n"
+        "readers: []\n"
         "# Who may connect at all; others are closed without a byte.\n"
         "from: [\"0.0.0.0/0\", \"::/0\"]\n"
         "# The address that hypervisors see, for from=\"...\" beside the vault's keys.\n"
@@ -24,9 +27,10 @@ int init_sallyport_yaml(const struct init_settings *s, struct buf *out)
         "  frontend: %s\n"
         "  backend: %s\n"
         "  authd: %s\n"
-        "  auditd: %s\n",
+        "  auditd: %s\n"
+        "  reader: %s\n",
         s->gateway, s->listen, s->state, s->runtime, s->admin, s->users[0], s->users[1],
-        s->users[2], s->users[3], s->users[4]);
+        s->users[2], s->users[3], s->users[4], s->users[5]);
 }
 
 const char init_operators_yaml[] =

@@ -9,7 +9,7 @@
 
 struct init_settings {
     const char *gateway, *listen, *state, *runtime, *admin;
-    const char *users[5]; /* listener, frontend, backend, authd, auditd: a name or a number each */
+    const char *users[6]; /* listener, frontend, backend, authd, auditd, reader: a name or a number each */
 };
 
 MUST_CHECK int init_sallyport_yaml(const struct init_settings *s, struct buf *out);

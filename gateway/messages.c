@@ -23,3 +23,5 @@
 #include "base/msg_define.h"
 #define MSG_TABLE "gateway/courier.def"
 #include "base/msg_define.h"
+#define MSG_TABLE "audit/reader.def"
+#include "base/msg_define.h"

@@ -25,6 +25,11 @@
 #include "base/msg_declare.h"
 #define MSG_TABLE "gateway/courier.def"
 #include "base/msg_declare.h"
+#define MSG_TABLE "audit/reader.def"
+#include "base/msg_declare.h"
+
+/* authd.start: bits of what a local user may do on the control socket */
+enum control_right { CONTROL_ADMIN = 1, CONTROL_READER = 2 };
 
 /* listener.ready, authd.connection */
 enum client_certificate {

@@ -158,6 +158,7 @@ static void enter_phase(struct supervisor *s, int phase, uint64_t now_ms, uint64
 
 static void end_programs(struct supervisor *s, uint64_t now_ms)
 {
+    readers_end(s);
     for (int kind = PROGRAM_AUTHD; kind < PROGRAM_KINDS; kind++)
         programs_dismiss(s, (enum program_kind)kind);
     enter_phase(s, ENDING_PROGRAMS, now_ms, PROGRAMS_MS);

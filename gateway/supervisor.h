@@ -16,6 +16,7 @@
  * supervisor_policy.c       policy sets: read, hand to authd, keep the addresses
  * supervisor_records.c      the supervisor's records in the trail
  * supervisor_admission.c    whether new sessions may start, and why not
+ * supervisor_reader.c       readers for reviewers
  * supervisor_stats.c        the answer to authd.stats_ask */
 #ifndef SALLYPORT_GATEWAY_SUPERVISOR_H
 #define SALLYPORT_GATEWAY_SUPERVISOR_H
@@ -44,6 +45,7 @@ enum program_kind {
     PROGRAM_FRONTEND,
     PROGRAM_BACKEND,
     PROGRAM_LISTENER,
+    PROGRAM_READER, /* no slot: one for each request (supervisor_reader.c) */
     PROGRAM_KINDS
 };
 
@@ -140,6 +142,14 @@ struct policy_set {
     size_t target_count;
 };
 
+/* --- readers (supervisor_reader.c): far more reviewers than look at recordings at once */
+#define READERS_MAX 8
+
+struct reader_process {
+    pid_t pid; /* 0: free */
+    struct link *link;
+};
+
 struct supervisor {
     struct event_base *base;
     struct config config;
@@ -169,6 +179,7 @@ struct supervisor {
     bool reload_again;
     bool authd_has_policy; /* the present authd said `loaded` */
 
+    struct reader_process readers[READERS_MAX];
     struct records *records;
     char trail_failing[512]; /* what auditd said; empty: it writes */
     char closed[ADMISSION_REASONS][512]; /* why no session starts; empty: for that they may */
@@ -314,6 +325,14 @@ void admission_set(struct supervisor *s, enum admission_reason reason, const cha
 void admission_give(struct supervisor *s);
 /* Why no session starts; NULL: they do. */
 const char *admission_closed(const struct supervisor *s);
+
+/* supervisor_reader.c */
+MUST_CHECK int on_read(struct program *authd, struct frame *f, struct err *e);
+/* Whether the process was a reader. */
+bool readers_reaped(struct supervisor *s, pid_t pid, int status);
+/* All end soon. */
+void readers_end(struct supervisor *s);
+unsigned readers_count(const struct supervisor *s);
 
 /* supervisor_stats.c */
 MUST_CHECK int stats_write(struct supervisor *s, struct buf *out);

@@ -85,23 +85,45 @@ static int start_auditd(struct program *p, struct err *e)
     return rc;
 }
 
+#define PEOPLE_MAX (2 * CONFIG_ADMINS_MAX * (4 + 1 + 2 + sizeof((struct config_user *)0)->name))
+
+static void put_some(struct wire_writer *w, const struct config_people *people, uint8_t right)
+{
+    for (size_t i = 0; i < people->count; i++) {
+        wire_put_u32(w, (uint32_t)people->at[i].uid);
+        wire_put_u8(w, right);
+        wire_put_str(w, people->at[i].name, sizeof people->at[i].name);
+    }
+}
+
+/* Who may use the control socket; the length. */
+static size_t put_people(uint8_t out[PEOPLE_MAX], const struct config *c)
+{
+    struct wire_writer w;
+
+    wire_writer_init(&w, out, PEOPLE_MAX);
+    put_some(&w, &c->admins, CONTROL_ADMIN);
+    put_some(&w, &c->readers, CONTROL_READER);
+    INVARIANT(!w.failed);
+    return w.len;
+}
+
 static int start_authd(struct program *p, struct err *e)
 {
     static const char *const files[] = {"store.key", "operator-ca.key", "operator-ca.pem"};
     const struct config *c = &p->s->config;
-    uint8_t admins[4 * CONFIG_ADMINS_MAX];
+    uint8_t people[PEOPLE_MAX];
     struct authd_start m = {.login_ms = (uint32_t)c->login_ms,
                             .totp_failures = (uint32_t)c->lockout_failures,
                             .lock_s = (uint32_t)(c->lockout_ms / 1000),
                             .enrol_s = (uint32_t)(c->enrolment_ms / 1000),
-                            .admins = {.p = admins, .len = 4 * c->admins.count}};
+                            .people = {.p = people}};
     int fds[4], rc = open_keys(p->s, files, fds + 1, 3, e);
 
     if (rc < 0)
         return rc;
     fds[0] = p->s->control_fd;
-    for (size_t i = 0; i < c->admins.count; i++)
-        wire_store_u32(admins + 4 * i, (uint32_t)c->admins.at[i].uid);
+    m.people.len = put_people(people, c);
     snprintf(m.gateway, sizeof m.gateway, "%s", c->gateway);
     snprintf(m.gateway_from, sizeof m.gateway_from, "%s", c->vault_from);
     rc = authd_start_send(p->link, &m, fds, e);
@@ -273,6 +295,8 @@ static int on_authd(struct program *p, struct frame *f, struct err *e)
         return on_start_backend(p, f, e);
     case authd_end_NUMBER:
         return on_authd_end(p, f, e);
+    case authd_read_NUMBER:
+        return on_read(p, f, e);
     case authd_stats_ask_NUMBER:
         return on_stats_ask(p, f, e);
     case authd_reload_NUMBER: {

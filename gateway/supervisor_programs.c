@@ -290,8 +290,10 @@ void programs_reap(struct supervisor *s)
             if (p->pid == pid)
                 break;
         }
-        if (!p)
+        if (!p) {
+            readers_reaped(s, pid, status);
             continue;
+        }
         if (!p->broken) {
             struct err e = ERR_INIT;
             int rc = link_drain(p, true, &e); /* its last words */

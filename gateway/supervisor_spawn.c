@@ -29,6 +29,7 @@ static const struct {
     [PROGRAM_FRONTEND] = {"sallyport-frontend", "empty", CONFIG_USER_FRONTEND},
     [PROGRAM_BACKEND] = {"sallyport-backend", "empty", CONFIG_USER_BACKEND},
     [PROGRAM_LISTENER] = {"sallyport-listener", "empty", CONFIG_USER_LISTENER},
+    [PROGRAM_READER] = {"sallyport-reader", "trail", CONFIG_USER_READER},
 };
 
 struct command {

@@ -183,13 +183,14 @@ void world_start(struct auth_world *w)
                             .gateway_from = "192.0.2.1"};
     struct err e = ERR_INIT;
     struct frame f;
-    uint8_t admin[4];
+    uint8_t admin[12];
     char path[96];
     int fds[2];
 
     snprintf(path, sizeof path, "%s/control", w->lab.dir);
     wire_store_u32(admin, (uint32_t)getuid());
-    m.admins = (struct bytes){admin, sizeof admin};
+    memcpy(admin + 4, "\1\0\5tester", 8);
+    m.people = (struct bytes){admin, sizeof admin};
     cr_assert_eq(link_pair(fds, 1 << 20, &e), 0);
     w->pid = fork();
     cr_assert_geq(w->pid, 0);
