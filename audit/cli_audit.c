@@ -3,6 +3,7 @@
  * `sallyport audit VERB`: finds the verb and the trail. */
 #include "audit/cli_audit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/control_client.h"
 #include "gateway/cli.h"
 #include "gateway/config.h"
 
@@ -80,6 +82,12 @@ static bool source_option(struct audit_source *s, int c, const char *value)
     case 'c':
         s->confdir = value;
         return true;
+    case OPT_REASON:
+        s->reason = value;
+        return true;
+    case OPT_RECORDED:
+        s->recorded = true;
+        return true;
     default:
         return false;
     }
@@ -104,8 +112,9 @@ int audit_next_option(struct audit_options *o, struct audit_source *s, int argc,
     return o->status < 0 ? c : -1;
 }
 
-/* The state directory: as given, or as the configuration says. NULL with --trail alone. */
-static char *state_path(const struct audit_source *s, struct err *e)
+/* The state directory: as given, or as the configuration says; runtime: the control socket's
+ * directory, where the configuration was read, may be NULL. */
+static char *state_path(const struct audit_source *s, char **runtime, struct err *e)
 {
     struct config *c;
     char *path, *state = NULL;
@@ -116,8 +125,11 @@ static char *state_path(const struct audit_source *s, struct err *e)
     c = malloc(sizeof *c);
     if (!c)
         err_set(e, ERR_MEMORY, "no memory for the configuration");
-    else if (config_load(path, c, e) == 0)
+    else if (config_load(path, c, e) == 0) {
         state = cli_printf("%s", c->state);
+        if (runtime)
+            *runtime = cli_printf("%s", c->runtime);
+    }
     free(c);
     free(path);
     return state;
@@ -152,7 +164,7 @@ int audit_source_open(struct audit_source *s, bool keys, struct err *e)
         return r;
     }
     if (!s->trail || s->keys_alone) {
-        state = state_path(s, e);
+        state = state_path(s, NULL, e);
         if (!state)
             return e->code < 0 ? e->code : ERR_INPUT;
     }
@@ -182,8 +194,88 @@ int audit_source_open(struct audit_source *s, bool keys, struct err *e)
     return r;
 }
 
+int audit_source_open_any(struct audit_source *s, struct err *e)
+{
+    char *state, *trail;
+    int r = 0;
+
+    if (s->trail)
+        return audit_source_open(s, false, e);
+    state = state_path(s, &s->runtime, e);
+    if (!state)
+        return e->code < 0 ? e->code : ERR_INPUT;
+    trail = cli_printf("%s/trail", state);
+    if (!s->recorded)
+        s->dir = open(trail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* With --state there is no configuration that names a running gateway. */
+    if (s->dir < 0 && !s->recorded && (errno != EACCES || !s->runtime))
+        r = err_errno(e, "cannot open the trail %s", trail);
+    else if (s->dir < 0 && !s->runtime)
+        r = err_set(e, ERR_USAGE, "--recorded wants the configuration (-c), not --state");
+    free(trail);
+    free(state);
+    return r;
+}
+
+/* Asks the gateway for a reader; *fd is our end of its stream. */
+static int ask_gateway(const struct audit_source *s, const struct source_selection *selection,
+                       const char *use, int *fd, struct err *e)
+{
+    char *path = cli_printf("%s/control", s->runtime);
+    struct control *c = control_open(path, e);
+    json_t *request, *reply = NULL;
+    int r = c ? 0 : e->code;
+
+    free(path);
+    if (r < 0)
+        return r;
+    request = json_pack("{s:s, s:s, s:b, s:s}", "verb", "read", "what",
+                        source_what_text(selection->what), "follow", selection->follow, "for", use);
+    if (selection->what == SOURCE_SESSION)
+        json_object_set_new(request, "session", json_string(selection->session));
+    if (s->reason)
+        json_object_set_new(request, "reason", json_string(s->reason));
+    r = control_ask(c, request, &reply, e);
+    json_decref(reply);
+    *fd = r == 0 ? control_take_fd(c) : -1;
+    if (r == 0 && *fd < 0)
+        r = err_set(e, ERR_PROTOCOL, "sallyportd's answer came without the reader's stream");
+    control_free(c);
+    return r;
+}
+
+int audit_source_records(struct audit_source *s, const struct source_selection *selection,
+                         const char *use, struct record_source **out, struct err *e)
+{
+    int fd, r;
+
+    *out = NULL;
+    if (s->dir >= 0)
+        return record_source_dir(out, s->dir, selection, e);
+    r = ask_gateway(s, selection, use, &fd, e);
+    return r < 0 ? r : record_source_stream(out, fd, e);
+}
+
+int audit_selection(struct source_selection *out, const char *word, struct err *e)
+{
+    int r;
+
+    memset(out, 0, sizeof *out);
+    if (strcmp(word, "gateway") == 0) {
+        out->what = SOURCE_GATEWAY;
+        return 0;
+    }
+    out->what = SOURCE_SESSION;
+    r = source_name_check(word, e);
+    if (r == 0)
+        snprintf(out->session, sizeof out->session, "%s", word);
+    return r;
+}
+
 void audit_source_close(struct audit_source *s)
 {
+    free(s->runtime);
+    s->runtime = NULL;
     if (s->dir >= 0)
         close(s->dir);
     s->dir = -1;

@@ -9,19 +9,31 @@
 #include <stdbool.h>
 
 #include "audit/checkpoint.h"
+#include "audit/record_source.h"
 #include "audit/session_scan.h"
 
 /* Where the trail is, and the keys that it is checked with. */
 struct audit_source {
     const char *trail, *state, *confdir, *log_key, *anchor_key; /* options as given */
-    int dir;                                                    /* the trail's directory */
+    const char *reason;   /* why, for the record of the reading */
+    bool recorded;        /* through the gateway in any case */
+    int dir;              /* the trail's directory; -1: it may not be opened, or --recorded */
+    char *runtime;        /* the gateway's control socket's directory, where dir is -1 */
     struct vkey log, anchor;
     bool has_log, has_anchor;
     bool keys_alone; /* the trail is not wanted, and nothing but the log's key */
 };
 
 /* The options that every verb has, for its table; audit_source_option takes them. */
-enum { OPT_TRAIL = 256, OPT_STATE, OPT_LOG_KEY, OPT_ANCHOR, OPT_FIRST_OWN };
+enum {
+    OPT_TRAIL = 256,
+    OPT_STATE,
+    OPT_LOG_KEY,
+    OPT_ANCHOR,
+    OPT_REASON,
+    OPT_RECORDED,
+    OPT_FIRST_OWN
+};
 #define AUDIT_SOURCE_OPTIONS                                                                       \
     {"trail", required_argument, NULL, OPT_TRAIL}, {"state", required_argument, NULL, OPT_STATE},  \
         {"config", required_argument, NULL, 'c'},                                                  \
@@ -33,6 +45,17 @@ enum { OPT_TRAIL = 256, OPT_STATE, OPT_LOG_KEY, OPT_ANCHOR, OPT_FIRST_OWN };
     "                  (default: $SALLYPORT_CONF, else " SALLYPORT_CONFDIR ")\n"                   \
     "  --state DIR     the gateway's state directory\n"                                            \
     "  --trail DIR     the trail itself, or a copy of it\n"
+
+/* Those of the verbs that take records by audit_source_records. */
+#define AUDIT_READ_OPTIONS                                                                         \
+    {"reason", required_argument, NULL, OPT_REASON},                                               \
+    {                                                                                              \
+        "recorded", no_argument, NULL, OPT_RECORDED                                                \
+    }
+#define AUDIT_READ_HELP                                                                            \
+    "  --reason TEXT   why you read; goes into the record of the reading\n"                        \
+    "  --recorded      read through the gateway, which records it, also where the trail's files\n" \
+    "                  could be read directly\n"
 
 /* The command line of a verb. */
 struct audit_options {
@@ -48,6 +71,15 @@ void audit_source_init(struct audit_source *s);
 int audit_next_option(struct audit_options *o, struct audit_source *s, int argc, char **argv);
 /* Opens the directory; with keys: reads those too. */
 MUST_CHECK int audit_source_open(struct audit_source *s, bool keys, struct err *e);
+/* As audit_source_open, for reading through audit_source_records: where the directory of the
+ * configuration's gateway may not be opened (or --recorded), the gateway itself is asked. */
+MUST_CHECK int audit_source_open_any(struct audit_source *s, struct err *e);
+/* The records of a selection, from wherever the source has them. use: the verb, for the record. */
+MUST_CHECK int audit_source_records(struct audit_source *s,
+                                    const struct source_selection *selection, const char *use,
+                                    struct record_source **out, struct err *e);
+/* A selection from a SESSION word: the beginning of an id, `last`, or `gateway`. */
+MUST_CHECK int audit_selection(struct source_selection *out, const char *word, struct err *e);
 void audit_source_close(struct audit_source *s);
 
 /* Each gets its own name as argv[0]. */

@@ -25,6 +25,7 @@ struct control {
     int fd;
     char *path;
     struct buf in;
+    int received; /* descriptor that came with the reply, or -1 */
 };
 
 char *control_path(const char *confdir, struct err *e)
@@ -74,6 +75,7 @@ struct control *control_open(const char *path, struct err *e)
         return NULL;
     }
     c->fd = fd;
+    c->received = -1;
     c->path = cli_printf("%s", path);
     buf_init(&c->in, REPLY_MAX);
     return c;
@@ -84,6 +86,8 @@ void control_free(struct control *c)
     if (!c)
         return;
     close(c->fd);
+    if (c->received >= 0)
+        close(c->received);
     buf_wipe(&c->in);
     free(c->path);
     free(c);
@@ -115,6 +119,39 @@ static int send_line(struct control *c, json_t *request, struct err *e)
     return r;
 }
 
+/* recv(2), and the one descriptor that may come with it. */
+static ssize_t receive(struct control *c, void *bytes, size_t len)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {.iov_base = bytes, .iov_len = len};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof control.space};
+    ssize_t n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
+
+    for (struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; h; h = CMSG_NXTHDR(&m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS ||
+            h->cmsg_len != CMSG_LEN(sizeof(int)))
+            continue;
+        if (c->received >= 0)
+            close(c->received);
+        memcpy(&c->received, CMSG_DATA(h), sizeof(int));
+    }
+    return n;
+}
+
+int control_take_fd(struct control *c)
+{
+    int fd = c->received;
+
+    c->received = -1;
+    return fd;
+}
+
 /* Waits until c->in holds a whole line; its length without the newline, or negative. */
 static long receive_line(struct control *c, struct err *e)
 {
@@ -129,7 +166,7 @@ static long receive_line(struct control *c, struct err *e)
         if (now >= until || poll(&p, 1, (int)(until - now)) == 0)
             return err_set(e, ERR_TIMEOUT, "sallyportd does not answer");
         char block[8192];
-        ssize_t n = recv(c->fd, block, sizeof block, 0);
+        ssize_t n = receive(c, block, sizeof block);
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)

@@ -25,6 +25,9 @@ void control_free(struct control *c); /* NULL-safe */
  */
 MUST_CHECK int control_ask(struct control *c, json_t *request, json_t **reply, struct err *e);
 
+/* The descriptor that came with the last reply (SCM_RIGHTS), the caller's from now on; -1: none. */
+int control_take_fd(struct control *c);
+
 /* Both in one: opens by the configuration, asks, closes. */
 MUST_CHECK int control_once(const char *confdir, json_t *request, json_t **reply, struct err *e);
 
