@@ -16,9 +16,9 @@ import urllib.parse
 HERE = os.path.dirname(os.path.realpath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 PROGRAMS = ("sallyportd", "sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd",
-            "sallyport-auditd", "sallyport")
-# Labs side by side are told apart by a number, which gives each its own uids and ports. 16 uids hold the five
-# programs; 50 ports the gateway and 49 hypervisors, all below Linux's ephemeral range (32768).
+            "sallyport-auditd", "sallyport-reader", "sallyport")
+# Labs side by side are told apart by a number, which gives each its own uids and ports. 16 uids hold the
+# programs' users; 50 ports the gateway and 49 hypervisors, all below Linux's ephemeral range (32768).
 SLOTS = "/run/sallyport-labs"
 SLOT_COUNT = 200
 FIRST_UID, UIDS = 210000, 16
@@ -297,10 +297,15 @@ class Lab:
             time.sleep(0.02)
         raise LabError(f"nothing listens on port {port}")
 
+    def reviewer_uid(self):
+        return FIRST_UID + self.slot * UIDS + UIDS - 1
+
     def configure(self):
         path = self.path("conf", "sallyport.yaml")
         with open(path, encoding="utf-8") as f:
             text = f.read().replace('vault-from: ""', 'vault-from: "127.0.0.1"')
+        # A reviewer without any other right: a uid that has no name, the last of this lab's.
+        text = text.replace("readers: []", f"readers: [{self.reviewer_uid()}]")
         with open(path, "w", encoding="utf-8") as f:
             f.write(text + "limits: {connections: 512, per-source: 500, reserve: 8, reserve-from: []}\n" + self.config)
         for name in self.operators:
@@ -342,7 +347,8 @@ class Lab:
         os.rename(trail, aside)
         st = os.stat(aside)
         os.mkdir(trail)
-        self.run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700,uid={st.st_uid},gid={st.st_gid}", "lab", trail)
+        self.run("mount", "-t", "tmpfs", "-o", f"size={size},mode={st.st_mode & 0o7777:o},uid={st.st_uid},gid={st.st_gid}",
+                 "lab", trail)
         self.run("cp", "-a", "--sparse=always", aside + "/.", trail)
         shutil.rmtree(aside)
 

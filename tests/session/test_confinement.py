@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each process as /proc shows it: its uid, no_new_privs, seccomp, root directory, capabilities, descriptors."""
 import os
+import subprocess
 
 import harness
 import sanitizers
 
 setUpModule, tearDownModule = harness.lab_for_module(globals())
 
-PROGRAMS = ("sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd", "sallyport-auditd")
+PROGRAMS = ("sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd", "sallyport-auditd",
+            "sallyport-reader")
 
 
 class Confinement(harness.SessionTest):
     def setUp(self):
         super().setUp()
         self.child = self.live()
+        # A reader lives as long as somebody reads.
+        self.reviewer = subprocess.Popen([os.path.join(self.lab.build, "sallyport"), "audit", "show", "--recorded",
+                                          "--follow", "last"], env=self.lab.operator_env("admin"),
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end_child, self.reviewer)
+        self.reviewer.stdout.readline()
         self.processes = self.gateway_processes()
 
     def each(self):
@@ -56,7 +64,7 @@ class Confinement(harness.SessionTest):
     def test_root_directories_hold_nothing(self):
         for program, pid, _ in self.each():
             root = os.readlink(f"/proc/{pid}/root")
-            own = {"sallyport-authd": "auth", "sallyport-auditd": "trail"}.get(program, "empty")
+            own = {"sallyport-authd": "auth", "sallyport-auditd": "trail", "sallyport-reader": "trail"}.get(program, "empty")
             self.assertEqual(root, self.lab.path("state", own))
         # The leak checker is given /proc.
         self.assertEqual(os.listdir(self.lab.path("state", "empty")), ["proc"] if sanitizers.SANITIZED else [])
@@ -96,5 +104,17 @@ class Confinement(harness.SessionTest):
         keys = self.lab.path("state", "keys")
         self.assertEqual(os.stat(keys).st_mode & 0o7777, 0o700)
         self.assertEqual(os.stat(keys).st_uid, 0)
-        for name in ("auth", "trail"):
-            self.assertEqual(os.stat(self.lab.path("state", name)).st_mode & 0o7777, 0o700)
+        self.assertEqual(os.stat(self.lab.path("state", "auth")).st_mode & 0o7777, 0o700)
+
+    def test_the_trail_is_the_recorder_s_and_its_records_the_readers_group_s(self):
+        trail = self.lab.path("state", "trail")
+        of = os.stat(trail)
+        self.assertEqual(of.st_mode & 0o7777, 0o2750)
+        readers = {s["Gid"].split()[0] for p, _, s in self.each() if p == "sallyport-reader"}
+        self.assertEqual(readers, {str(of.st_gid)})
+        for name in os.listdir(trail):
+            entry = os.stat(os.path.join(trail, name))
+            if name.endswith(".spa") or name in ("checkpoint", "anchor.note"):
+                self.assertEqual((entry.st_gid, entry.st_mode & 0o777), (of.st_gid, 0o640), name)
+            elif name.startswith("epoch") or name == "lock":
+                self.assertEqual(entry.st_mode & 0o077, 0, name)
