@@ -60,7 +60,7 @@ static char mark_of(const struct session_entry *s)
 
 /* What a reviewer wants first: how it ended, where that was not the operator's own closing, and
  * whether something was refused. */
-static const char *outcome(const struct session_entry *s, char out[100])
+static void outcome(const struct session_entry *s, char out[100])
 {
     size_t n = 0;
 
@@ -72,8 +72,9 @@ static const char *outcome(const struct session_entry *s, char out[100])
     else
         n = (size_t)snprintf(out, 100, "%s", s->reason);
     if (s->started && s->denied)
-        snprintf(out + n, 100 - n, ", %u refused", s->denied);
-    return out;
+        n += (size_t)snprintf(out + n, 100 - n, ", %u refused", s->denied);
+    if (s->verdict == VERDICT_DISPUTED)
+        snprintf(out + n, 100 - n, ", DISPUTED");
 }
 
 /* "950", "1.4k", "23M": five characters at most. */
@@ -119,7 +120,8 @@ static void print_line(const struct session_entry *s, unsigned width, uint64_t n
     snprintf(to, sizeof to, "%s@%s", cell(a, s->account, 30), cell(b, s->target, 40));
     snprintf(bytes, sizeof bytes, "%s/%s", short_size(in, s->bytes_in),
              short_size(out, s->bytes_out));
-    escape_text(e, sizeof e, outcome(s, d), strlen(d));
+    outcome(s, d);
+    escape_text(e, sizeof e, d, strlen(d));
     session_class_text(s->classes, kind);
     short_duration(length, s, now_ns);
     if (wide)

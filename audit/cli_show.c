@@ -208,8 +208,7 @@ static void print_content(const struct show *show, const struct source_record *v
 
         if (v->r.flags & RECORD_FLAG_SEALED && len > DATA_KEY_TAG)
             len -= DATA_KEY_TAG;
-        printf("  %zu B  [%s%s]", len, v->r.flags & RECORD_FLAG_SEALED ? "sealed: " : "",
-               c->why_not);
+        printf("  %zu B  [%s]", len, c->why_not);
         return;
     }
     if (c->hidden) {
