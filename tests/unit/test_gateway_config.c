@@ -59,7 +59,7 @@ Test(gateway_config, values)
               "deadlines: {handshake: 2s, login: 1m, connect: 3s}\n"
               "lockout: {failures: 3, time: 1h}\n"
               "enrolment: {valid: 2d}\n"
-              "users: {listener: 101, frontend: 102, backend: 103, authd: 104, auditd: 105}\n",
+              "users: {listener: 101, frontend: 102, backend: 103, authd: 104, auditd: 105, reader: 106}\n",
               &c, &e),
         0, "%s", e.text);
     cr_expect_eq(c.listen.at[0].address.family, 6);
