@@ -15,10 +15,10 @@
 /* Where the trail is, and the keys that it is checked with. */
 struct audit_source {
     const char *trail, *state, *confdir, *log_key, *anchor_key; /* options as given */
-    const char *reason;   /* why, for the record of the reading */
-    bool recorded;        /* through the gateway in any case */
-    int dir;              /* the trail's directory; -1: it may not be opened, or --recorded */
-    char *runtime;        /* the gateway's control socket's directory, where dir is -1 */
+    const char *reason; /* why, for the record of the reading */
+    bool recorded;      /* through the gateway in any case */
+    int dir;            /* the trail's directory; -1: it may not be opened, or --recorded */
+    char *runtime;      /* the gateway's control socket's directory, where dir is -1 */
     struct vkey log, anchor;
     bool has_log, has_anchor;
     bool keys_alone; /* the trail is not wanted, and nothing but the log's key */
@@ -88,6 +88,10 @@ int audit_list(int argc, char **argv);
 int audit_show(int argc, char **argv);
 int audit_play(int argc, char **argv);
 int audit_prove(int argc, char **argv);
+int audit_commands(int argc, char **argv);
+int audit_search(int argc, char **argv);
+int audit_index(int argc, char **argv);
+int audit_export(int argc, char **argv);
 
 /* "1.4 MB" */
 #define SIZE_TEXT 24

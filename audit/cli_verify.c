@@ -10,6 +10,7 @@
 
 #include "audit/cli_audit.h"
 #include "audit/digest.h"
+#include "audit/cli_bundle.h"
 #include "audit/verify.h"
 #include "base/clock.h"
 #include "gateway/cli.h"
@@ -26,6 +27,7 @@ static const char help[] =
     "  --log-key KEY   the log's verifier key, or a file with it (default: STATE/public/log.pub)\n"
     "  --anchor KEY    the anchor's verifier key, or a file with it: the one that `init` printed\n"
     "                  (default: STATE/public/anchor.pub)\n"
+    "  --bundle DIR    check an evidence bundle (audit export --format bundle) instead\n"
     "  --json          print JSON\n"
     "  -q              no progress\n\n"
     "Exit status: 0 verified, 1 tampered, 2 could not be checked.\n";
@@ -149,9 +151,11 @@ int audit_verify(int argc, char **argv)
     static const struct option options[] = {AUDIT_SOURCE_OPTIONS,
                                             {"log-key", required_argument, NULL, OPT_LOG_KEY},
                                             {"anchor", required_argument, NULL, OPT_ANCHOR},
+                                            {"bundle", required_argument, NULL, 'b'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {NULL, 0, NULL, 0}};
+    const char *bundle = NULL;
     struct verify_result v;
     struct audit_options line = {"audit verify", help, "jq", options, -1};
     struct verify_options o;
@@ -168,6 +172,8 @@ int audit_verify(int argc, char **argv)
             json = true;
         else if (c == 'q')
             quiet = true;
+        else if (c == 'b')
+            bundle = optarg;
     }
     if (line.status >= 0)
         return line.status == CLI_DONE ? VERIFIED : NOT_CHECKED;
@@ -175,6 +181,8 @@ int audit_verify(int argc, char **argv)
         cli_usage("audit verify", "there is no argument \"%s\"", argv[optind]);
         return NOT_CHECKED;
     }
+    if (bundle)
+        return audit_verify_bundle(&s, bundle, json);
     r = audit_source_open(&s, true, &e);
     if (r == 0) {
         o = (struct verify_options){.dir = s.dir,

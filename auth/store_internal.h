@@ -7,7 +7,6 @@
 #include <sqlite3.h>
 
 #include "auth/store.h"
-#include "auth/store_reserve.h"
 
 enum store_statement {
     STMT_BEGIN,
@@ -39,7 +38,6 @@ enum store_statement {
 struct store {
     sqlite3 *db;
     struct seal *seal;
-    struct store_reserve reserve;
     sqlite3_stmt *statement[STMT_COUNT];
 };
 

@@ -10,7 +10,7 @@ _sallyport()
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
-        audit) words='verify list show play prove' ;;
+        audit) words='verify list show play commands search index export prove' ;;
         help) words='init setup connect login whoami user target status audit' ;;
         esac ;;
     esac
@@ -30,6 +30,12 @@ _sallyport()
         user-list | user-enroll) words='--json --help' ;;
         target-add) words='--account --label --fingerprint --help' ;;
         target-*) words='--json --help' ;;
+        audit-export) words='--format --output --force --identity --keystrokes --channel --idle-limit --raw --with-recording
+            --reason --recorded --trail --state --help' ;;
+        audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;
+        audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
+        audit-commands) words='--since --until --operator --target --identity --json --trail --state --help' ;;
+        audit-verify) words='--bundle --log-key --anchor --json --trail --state --help' ;;
         audit-prove) words='--consistency --check --record --payload --log-key --output --json --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;
