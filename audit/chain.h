@@ -8,6 +8,7 @@
 
 #include "audit/digest.h"
 #include "audit/merkle.h"
+#include "audit/read_ahead.h"
 #include "audit/record.h"
 #include "audit/seal.h"
 #include "audit/sessions.h"
@@ -41,6 +42,9 @@ struct chain {
     struct merkle merkle;
     struct sessions *sessions;
     struct digest *digest;
+    /* The hashes of the record to be checked next, where the reader computed them already; its
+     * place is set before each chain_check. NULL: they are computed here. */
+    const struct record_hashes *known;
 };
 
 /* What is wrong with a place in the log, in the verifier's words. */

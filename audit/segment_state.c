@@ -134,6 +134,7 @@ int segment_state_read(struct chain *c, const struct record *r, const void *payl
     }
     c->merkle.size = first;
     c->merkle.count = (unsigned)count;
+    c->merkle.gathered = 0;
     c->next = first;
     memcpy(c->leaf, r->previous, RECORD_HASH_SIZE);
     rc = read_epoch(c, root);

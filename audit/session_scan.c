@@ -79,10 +79,9 @@ static struct session_summary *get(struct session_list *list, struct id_map *map
     return s;
 }
 
-static void note_exec(struct session_summary *s, const struct record *r, const json_t *j)
+static void note_exec(struct session_summary *s, const json_t *j)
 {
     const char *event = json_string_value(json_object_get(j, "event"));
-    const char *kind = json_string_value(json_object_get(j, "kind"));
     const char *command = json_string_value(json_object_get(j, "command"));
 
     if (event && strcmp(event, "exit") == 0) {
@@ -92,16 +91,25 @@ static void note_exec(struct session_summary *s, const struct record *r, const j
         snprintf(s->exit_signal, sizeof s->exit_signal, "%s", signal ? signal : "");
         s->exit_status = (uint32_t)json_integer_value(json_object_get(j, "status"));
     }
-    if (!event || strcmp(event, "start") != 0)
+    if (event && strcmp(event, "start") == 0 && !s->command && command)
+        s->command = strdup(command);
+}
+
+/* What was started, by its class, or refused. */
+static void note_decision(struct session_summary *s, const struct record *r, const json_t *j)
+{
+    const char *what = json_string_value(json_object_get(j, "what"));
+
+    if (json_is_false(json_object_get(j, "allowed")))
+        s->denied++;
+    if (!what || !json_is_true(json_object_get(j, "allowed")))
         return;
-    s->shell = s->shell || (kind && strcmp(kind, "shell") == 0);
-    s->exec = s->exec || (kind && strcmp(kind, "exec") == 0);
+    s->shell = s->shell || strcmp(what, "shell") == 0;
+    s->exec = s->exec || strcmp(what, "exec") == 0;
     if (!s->has_pty && json_is_true(json_object_get(j, "pty"))) {
         s->has_pty = true;
         s->pty_channel = r->channel;
     }
-    if (!s->command && command)
-        s->command = strdup(command);
 }
 
 static void note(struct session_summary *s, const struct trail_view *v)
@@ -137,9 +145,9 @@ static void note(struct session_summary *s, const struct trail_view *v)
         s->finish = json_incref(j);
         s->ended = true;
     } else if (v->r.type == RECORD_EXEC) {
-        note_exec(s, &v->r, j);
-    } else if (v->r.type == RECORD_DECISION && json_is_false(json_object_get(j, "allowed"))) {
-        s->denied++;
+        note_exec(s, j);
+    } else if (v->r.type == RECORD_DECISION) {
+        note_decision(s, &v->r, j);
     } else if (v->r.type == RECORD_VERDICT) {
         s->disputed |= verdict_says(j, "disputed");
         s->unattested = verdict_says(j, "unattested");

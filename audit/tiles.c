@@ -269,12 +269,21 @@ static int next_record(struct tiles *t, struct trail_view *v, struct err *e)
     return r < 0 ? r : 0;
 }
 
+static bool no_payload(const void *arg, const struct record *r)
+{
+    (void)arg;
+    (void)r;
+    return false;
+}
+
 /* Puts the reader before record `next`. */
 static int place_reader(struct tiles *t, struct err *e)
 {
     struct trail_view v;
     int r = trail_reader_new(&t->reader, t->dir, t->next, e);
 
+    if (r == 0)
+        trail_reader_choose(t->reader, no_payload, NULL);
     while (r == 0 && trail_reader_index(t->reader) < t->next)
         r = next_record(t, &v, e);
     if (r < 0)

@@ -32,6 +32,7 @@ struct trail_reader {
     size_t ahead;   /* with wants: how much is read ahead */
     uint64_t known; /* bytes that the segment is known to have */
     uint8_t *buffer;
+    struct read_ahead *hashing; /* NULL: no hashes are wanted */
 };
 
 static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
@@ -103,6 +104,13 @@ out:
     return r;
 }
 
+int trail_reader_hash(struct trail_reader *t, struct err *e)
+{
+    INVARIANT(!t->wants);
+    t->hashing = read_ahead_new();
+    return t->hashing ? 0 : err_set(e, ERR_MEMORY, "no memory to hash records");
+}
+
 void trail_reader_free(struct trail_reader *t)
 {
     if (!t)
@@ -110,6 +118,7 @@ void trail_reader_free(struct trail_reader *t)
     if (t->fd >= 0)
         close(t->fd);
     free(t->buffer);
+    read_ahead_free(t->hashing);
     free(t);
 }
 
@@ -145,8 +154,7 @@ static int fill(struct trail_reader *t, size_t want, struct err *e)
     t->end -= t->start;
     t->start = 0;
     while (t->end < want) {
-        ssize_t n =
-            pread(t->fd, t->buffer + t->end, most - t->end, (off_t)(t->offset + t->end));
+        ssize_t n = pread(t->fd, t->buffer + t->end, most - t->end, (off_t)(t->offset + t->end));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -258,6 +266,7 @@ static int without_payload(struct trail_reader *t, struct trail_view *v, size_t 
         return r;
     v->header = t->buffer + start;
     v->payload = NULL;
+    v->hashes = NULL;
     *size = RECORD_HEADER_SIZE + v->r.payload_len;
     return 1;
 }
@@ -300,6 +309,7 @@ int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *un
     }
     v->header = t->buffer + t->start;
     v->payload = v->header + RECORD_HEADER_SIZE;
+    v->hashes = t->hashing ? read_ahead_next(t->hashing, v->header, t->end - t->start) : NULL;
     t->start += size;
 found:
     v->offset = t->offset;

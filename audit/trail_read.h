@@ -18,6 +18,7 @@ struct trail_view {
     const uint8_t *payload; /* r.payload_len bytes; NULL: passed over (trail_reader_choose) */
     uint64_t offset;        /* of the header in its segment */
     bool first_of_segment;
+    const struct record_hashes *hashes; /* NULL where they were not asked for */
 };
 
 /* Where the reader stands: of the record last returned, of the fault, or of the unfinished tail. */
@@ -30,6 +31,8 @@ struct trail_place {
 /* Begins at the segment with the largest first index that is not over `from`. ERR_NOT_FOUND when
  * there is none. dir stays the caller's and must stay open. */
 MUST_CHECK int trail_reader_new(struct trail_reader **out, int dir, uint64_t from, struct err *e);
+/* From the next record on, views have hashes. Call it before the first. ERR_MEMORY. */
+MUST_CHECK int trail_reader_hash(struct trail_reader *t, struct err *e);
 void trail_reader_free(struct trail_reader *t);
 
 /* 1: *v is the next record. 0: the end; *unfinished says how many bytes of a record that is not

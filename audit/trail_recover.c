@@ -172,6 +172,7 @@ static int walk(struct trail *t, struct trail_reader *reader, const struct check
             r = err_set(e, ERR_TAMPERED,
                         "a segment record stands exactly at a segment's beginning");
         } else if (r >= 0) {
+            t->chain.known = v.hashes;
             r = chain_check(&t->chain, &v.r, v.header, v.payload, &fault, e);
         }
         if (r == 0) {
@@ -227,6 +228,8 @@ int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoi
         return r;
     r = chain_init(&t->chain, a, e);
     if (r == 0)
+        r = trail_reader_hash(reader, e);
+    if (r == 0)
         r = walk(t, reader, c, &place, e);
     if (r == 0)
         r = check_last(t, &place, e);
@@ -239,6 +242,7 @@ int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoi
     if (r == 0 && report->torn_bytes)
         report->clean = false;
 out:
+    t->chain.known = NULL;
     trail_reader_free(reader);
     return r;
 }

@@ -58,6 +58,7 @@ MUST_CHECK int trail_append_json(struct trail *t, uint8_t type,
                                  struct err *e);
 
 /* The payload of a segment's first record: all that is needed to go on from there. */
+/* The tree must be settled. */
 MUST_CHECK int segment_state_write(struct buf *out, const struct chain *c, const char *origin,
                                    struct err *e);
 MUST_CHECK int segment_state_read(struct chain *c, const struct record *r, const void *payload,

@@ -119,6 +119,7 @@ int trail_new_segment(struct trail *t, struct err *e)
     buf_init(&payload, RECORD_PAYLOAD_MAX);
     segment_name(t->chain.next, name);
     sessions_forget(t->chain.sessions, TRAIL_OVER_KEPT);
+    merkle_settle(&t->chain.merkle, t->chain.digest);
     r = segment_state_write(&payload, &t->chain, t->origin, e);
     if (r < 0)
         goto out;

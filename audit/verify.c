@@ -97,6 +97,7 @@ static int check_record(struct chain *chain, const struct checkpoint *c,
         v->fault = FAULT_REORDERED;
         return err_set(e, ERR_TAMPERED, "a segment record stands exactly at a segment's beginning");
     }
+    chain->known = view->hashes;
     r = chain_check(chain, &view->r, view->header, view->payload, &v->fault, e);
     if (r == 0)
         r = check_root(chain, c, v, e);
@@ -135,6 +136,8 @@ int trail_verify(const struct verify_options *o, struct verify_result *v, struct
     if (r < 0)
         return r;
     r = chain_init(&chain, &a, e);
+    if (r == 0)
+        r = trail_reader_hash(reader, e);
     if (r == 0)
         r = check_root(&chain, &c, v, e);
     while (r == 0) {

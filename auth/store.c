@@ -112,8 +112,8 @@ static int set_up(struct store *s, struct err *e)
     if (version > SCHEMA_VERSION)
         return err_set(e, ERR_INPUT, "store: its schema is version %d, this program knows up to %d",
                        version, SCHEMA_VERSION);
-    /* Also the first write: from here on no file needs to be opened any more. */
-    if (sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+    /* Nothing is written when the tables are there: the disk may be full. */
+    if (version < SCHEMA_VERSION && sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)
         return failed(s, "creating its tables", e);
     for (int i = 0; i < STMT_COUNT; i++)
         if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -125,12 +125,15 @@ static int set_up(struct store *s, struct err *e)
 struct store *store_open(const char *path, struct seal *seal, struct err *e)
 {
     struct store *s = calloc(1, sizeof *s);
+    int rc;
+
     if (!s) {
         seal_free(seal);
         err_set(e, ERR_MEMORY, "store");
         return NULL;
     }
     s->seal = seal;
+    s->reserve.fd = -1;
     if (sqlite3_open_v2(path, &s->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
                             SQLITE_OPEN_NOMUTEX,
@@ -141,7 +144,14 @@ struct store *store_open(const char *path, struct seal *seal, struct err *e)
             err_set(e, ERR_MEMORY, "store");
         goto fail;
     }
-    if (set_up(s, e) < 0)
+    store_reserve_open(&s->reserve, path);
+    rc = set_up(s, e);
+    if (rc < 0 && sqlite3_errcode(s->db) == SQLITE_FULL && store_reserve_give(&s->reserve)) {
+        store_rollback(s);
+        e->code = 0;
+        rc = set_up(s, e);
+    }
+    if (rc < 0)
         goto fail;
     return s;
 fail:
@@ -156,6 +166,7 @@ void store_close(struct store *s)
     for (int i = 0; i < STMT_COUNT; i++)
         sqlite3_finalize(s->statement[i]);
     sqlite3_close(s->db);
+    store_reserve_close(&s->reserve);
     seal_free(s->seal);
     free(s);
 }
@@ -206,12 +217,30 @@ int store_row(struct store *s, sqlite3_stmt *st, struct err *e)
     return rc;
 }
 
+/* What is in the log of writes goes to its place in the database, where it mostly overwrites; the
+ * log's blocks are free then, and perhaps enough for the reserve. */
+static void make_room(struct store *s)
+{
+    if (s->reserve.fd < 0 || !sqlite3_get_autocommit(s->db))
+        return;
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    store_reserve_refill(&s->reserve);
+}
+
 int store_run(struct store *s, sqlite3_stmt *st, int *changes, struct err *e)
 {
-    int rc = sqlite3_step(st) == SQLITE_DONE ? 0 : failed(s, "writing", e);
+    int result = sqlite3_step(st), rc;
+
+    if (result == SQLITE_FULL && store_reserve_give(&s->reserve)) {
+        sqlite3_reset(st); /* its values stay bound */
+        result = sqlite3_step(st);
+    }
+    rc = result == SQLITE_DONE ? 0 : failed(s, "writing", e);
     if (changes)
         *changes = rc == 0 ? sqlite3_changes(s->db) : 0;
     store_done(st);
+    if (rc == 0 && !s->reserve.full)
+        make_room(s);
     return rc;
 }
 
@@ -228,6 +257,9 @@ void store_column_text(sqlite3_stmt *st, int column, char *out, size_t cap)
 
 int store_begin(struct store *s, struct err *e)
 {
+    /* A transaction that finds the disk full at its end is gone: so it is looked before. */
+    if (store_reserve_is_needed(&s->reserve))
+        (void)store_reserve_give(&s->reserve);
     return store_run(s, store_bind(s, STMT_BEGIN, ""), NULL, e);
 }
 

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "auth/store.h"
+#include "auth/store_reserve.h"
 
 enum store_statement {
     STMT_BEGIN,
@@ -38,6 +39,7 @@ enum store_statement {
 struct store {
     sqlite3 *db;
     struct seal *seal;
+    struct store_reserve reserve;
     sqlite3_stmt *statement[STMT_COUNT];
 };
 

@@ -52,7 +52,7 @@ static void answer_open(struct backend *b, uint32_t id, const char *text, uint8_
 /* Refused by us: that is a record, and 10,000 of them are the end (record_refusal). */
 static void refuse_open(struct backend *b, uint32_t id, const char *text)
 {
-    record_refusal(b, id, "channel", NULL, 0, text);
+    record_refusal(b, id, "channel", "limit", NULL, 0, text);
     answer_open(b, id, text, EXIT_TRY_AGAIN);
 }
 
@@ -125,7 +125,7 @@ static void open_step(struct channel *ch)
         return;
     }
     snprintf(text, sizeof text, "%s refused another session", b->granted.target);
-    log_info("open-refused", "%s", ssh_get_error(b->ssh));
+    log_info("open-refused", "channel=%u", ch->id);
     if (ch->start_asked && !ch->refused)
         channel_record_close(ch, "target");
     answer_open(b, ch->id, text, EXIT_TARGET_DOWN);

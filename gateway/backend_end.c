@@ -24,14 +24,14 @@ static bool failed_login(const struct backend *b)
     return strncmp(b->end.token, "target-", 7) == 0 || strcmp(b->end.token, "host-key") == 0;
 }
 
-void end_begin(struct backend *b, const char *token, uint8_t status, const char *format, ...)
+bool end_begin(struct backend *b, const char *token, uint8_t status, const char *format, ...)
 {
     va_list args;
     bool trail = strcmp(token, "trail") == 0;
 
     /* The trail's failure ends a session that is about to end otherwise, too. */
     if (b->phase >= PHASE_DRAIN && !(trail && b->phase < PHASE_FLUSH))
-        return;
+        return false;
     va_start(args, format);
     vsnprintf(b->end.text, sizeof b->end.text, format, args);
     va_end(args);
@@ -43,6 +43,13 @@ void end_begin(struct backend *b, const char *token, uint8_t status, const char 
     b->phase = trail ? PHASE_FINISH : PHASE_DRAIN;
     b->end.drain_output = b->end.drain_input = false;
     b->end.deadline_ms = b->now_ms;
+    b->end.words[0] = '\0';
+    return true;
+}
+
+void end_quote(struct backend *b, const char *words)
+{
+    snprintf(b->end.words, sizeof b->end.words, "%s", words);
 }
 
 void end_draining(struct backend *b, bool output, bool input)
@@ -110,6 +117,8 @@ static void record_session_end(struct backend *b)
              delivered = b->delivered;
     struct json_record r;
 
+    if (b->end.words[0] != '\0')
+        record_words(b, "session-end", b->end.words);
     record_begin(&r);
     json_str(&r.json, "reason", b->end.token);
     json_bytes(&r.json, "text", b->end.text, strlen(b->end.text));
@@ -141,7 +150,8 @@ static void tell(struct backend *b)
     struct err e = ERR_INIT;
 
     if (b->relay != NULL) {
-        snprintf(m.text, sizeof m.text, "%s", b->end.text);
+        snprintf(m.text, sizeof m.text, b->end.words[0] != '\0' ? "%.590s: %s" : "%s", b->end.text,
+                 b->end.words);
         if (relay_end_send(b->relay, &m, NULL, &e) != 0) {
             link_free(b->relay);
             b->relay = NULL;

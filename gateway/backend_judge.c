@@ -26,7 +26,7 @@ bool judge_env(struct backend *b, const struct relay_env *m)
     bool value = strlen(m->value) <= 64 && only(m->value, UPPER LOWER DIGITS "_.@:-+");
     if (name && value)
         return true;
-    record_refusal(b, m->channel, "env", m->name, strlen(m->name),
+    record_refusal(b, m->channel, "env", name ? "value" : "name", m->name, strlen(m->name),
                    name ? "the variable's value is no locale" : "only LANG and LC_* are passed on");
     return false;
 }
@@ -39,7 +39,7 @@ bool judge_signal(struct backend *b, const struct relay_signal *m)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(m->name, names[i]) == 0)
             return true;
-    record_refusal(b, m->channel, "signal", m->name, strlen(m->name), "no such signal");
+    record_refusal(b, m->channel, "signal", "name", m->name, strlen(m->name), "no such signal");
     return false;
 }
 
@@ -56,17 +56,17 @@ bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind)
     const char *text = ruled ? "your role permits single commands, without a terminal: none was "
                                "allocated"
                              : "your role permits no terminal: none was allocated";
-    record_refusal(b, ch->id, "pty", ch->term, strlen(ch->term), text);
+    record_refusal(b, ch->id, "pty", "role", ch->term, strlen(ch->term), text);
     snprintf(ch->notice, sizeof ch->notice, "%s", text);
     return false;
 }
 
 static bool refuse(struct backend *b, const struct channel *ch, const struct relay_start *m,
-                   char *text)
+                   const char *why, char *text)
 {
     static const char *const kinds[] = {
         [START_SHELL] = "shell", [START_EXEC] = "exec", [START_SUBSYSTEM] = "subsystem"};
-    record_refusal(b, ch->id, kinds[m->kind], m->command.p, m->command.len, text);
+    record_refusal(b, ch->id, kinds[m->kind], why, m->command.p, m->command.len, text);
     return false;
 }
 
@@ -75,7 +75,7 @@ static bool judge_shell(struct backend *b, const struct channel *ch, const struc
 {
     if (m->command.len > 0) {
         snprintf(text, 1001, "a shell takes no command");
-        return refuse(b, ch, m, text);
+        return refuse(b, ch, m, "form", text);
     }
     if (b->granted.abilities & ABILITY_SHELL)
         return true;
@@ -84,7 +84,7 @@ static bool judge_shell(struct backend *b, const struct channel *ch, const struc
              "with `shell: true`",
              b->granted.target, b->granted.account,
              b->granted.abilities & ABILITY_EXEC ? " (single commands are permitted)" : "");
-    return refuse(b, ch, m, text);
+    return refuse(b, ch, m, "role", text);
 }
 
 static bool judge_exec(struct backend *b, const struct channel *ch, const struct relay_start *m,
@@ -98,22 +98,22 @@ static bool judge_exec(struct backend *b, const struct channel *ch, const struct
             "your role does not permit commands on %s as %s; ask your administrators for a role "
             "with `exec: true`",
             b->granted.target, b->granted.account);
-        return refuse(b, ch, m, text);
+        return refuse(b, ch, m, "role", text);
     }
     if (m->command.len == 0 || memchr(m->command.p, '\0', m->command.len) != NULL) {
         snprintf(text, 1001, "the command is empty or holds a NUL byte");
-        return refuse(b, ch, m, text);
+        return refuse(b, ch, m, "form", text);
     }
     if (b->rules == NULL || !rule_set_restricts(b->rules)) {
         if (buf_put(forward, m->command.p, m->command.len) == 0)
             return true;
         snprintf(text, 1001, "the command is too long");
-        return refuse(b, ch, m, text);
+        return refuse(b, ch, m, "length", text);
     }
     if (rule_set_apply(b->rules, m->command.p, m->command.len, rule, forward, &e) == 0)
         return true;
     snprintf(text, 1001, "%.1000s", e.text);
-    return refuse(b, ch, m, text);
+    return refuse(b, ch, m, "rules", text);
 }
 
 bool judge_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
@@ -132,7 +132,7 @@ bool judge_start(struct backend *b, const struct channel *ch, const struct relay
                  "the subsystem %s is refused: this version of the gateway permits shells and "
                  "commands only",
                  escape_text(name, sizeof name, m->command.p, n));
-        return refuse(b, ch, m, text);
+        return refuse(b, ch, m, "version", text);
     }
     }
 }

@@ -67,23 +67,67 @@ int record_end(struct backend *b, struct json_record *r, enum record_type type, 
     return rc;
 }
 
-void record_refusal(struct backend *b, uint32_t channel, const char *what, const void *detail,
-                    size_t detail_len, const char *text)
+static void finish_record(struct backend *b, struct json_record *r, enum record_type type,
+                          uint32_t channel, enum trail_want want)
+{
+    if (record_end(b, r, type, channel, want, NULL) == ERR_FULL)
+        trail_failed(b, "a record is too long");
+}
+
+void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    uint64_t request)
 {
     struct json_record r;
 
+    record_begin(&r);
+    json_bool(&r.json, "allowed", false);
+    json_str(&r.json, "what", what);
+    json_str(&r.json, "why", why);
+    if (request > 0)
+        json_u64(&r.json, "request", request);
+    finish_record(b, &r, RECORD_DECISION, channel, WANT_DURABLE);
+}
+
+int record_permitted(struct backend *b, uint32_t channel, const char *what, bool pty,
+                     uint64_t *number)
+{
+    struct json_record r;
+
+    record_begin(&r);
+    json_bool(&r.json, "allowed", true);
+    json_str(&r.json, "what", what);
+    json_bool(&r.json, "pty", pty);
+    return record_end(b, &r, RECORD_DECISION, channel, WANT_DURABLE, number);
+}
+
+static void put_request(struct backend *b, uint32_t channel, const char *what, const void *detail,
+                        size_t detail_len, const char *text)
+{
+    struct json_record r;
+
+    b->request_records++;
+    record_begin(&r);
+    json_str(&r.json, "what", what);
+    if (detail != NULL)
+        json_bytes(&r.json, "detail", detail, detail_len > 4096 ? 4096 : detail_len);
+    json_bytes(&r.json, "text", text, strlen(text));
+    finish_record(b, &r, RECORD_REQUEST, channel, WANT_NOTHING);
+}
+
+void record_words(struct backend *b, const char *what, const char *text)
+{
+    put_request(b, 0, what, NULL, 0, text);
+}
+
+void record_refusal(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    const void *detail, size_t detail_len, const char *text)
+{
     if (++b->refusals > REFUSALS_MAX) {
         relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
         return;
     }
-    record_begin(&r);
-    json_bool(&r.json, "allowed", false);
-    json_str(&r.json, "what", what);
-    if (detail != NULL)
-        json_bytes(&r.json, "detail", detail, detail_len > 4096 ? 4096 : detail_len);
-    json_str(&r.json, "text", text);
-    if (record_end(b, &r, RECORD_DECISION, channel, WANT_DURABLE, NULL) == ERR_FULL)
-        trail_failed(b, "a record is too long");
+    put_request(b, channel, what, detail, detail_len, text);
+    record_refused(b, channel, what, why, b->request_records);
 }
 
 void record_alarm(struct backend *b, const char *token, const char *text)

@@ -70,7 +70,7 @@ static void refused(struct backend *b, const struct relay_refused *m)
         return;
     }
     if (m->kind != REFUSED_DIRECT_TCPIP && m->kind != REFUSED_TCPIP_FORWARD) {
-        record_refusal(b, m->channel, kinds[m->kind], m->detail, strlen(m->detail),
+        record_refusal(b, m->channel, kinds[m->kind], "version", m->detail, strlen(m->detail),
                        "refused in this version");
         return;
     }
@@ -85,6 +85,8 @@ static void refused(struct backend *b, const struct relay_refused *m)
     json_str(&r.json, "text", "forwarding is refused in this version");
     if (record_end(b, &r, RECORD_FORWARD_OPEN, m->channel, WANT_DURABLE, NULL) == ERR_FULL)
         relay_violation(b, "over-long refusal");
+    else
+        record_refused(b, m->channel, kinds[m->kind], "version", 0);
 }
 
 /* The channel a message is about. False: the message is dropped, or the session ended. */
@@ -199,9 +201,8 @@ static int on_bye(struct backend *b, const struct frame *f, struct err *e)
     char text[400];
     int rc = relay_bye_decode(f, &m, e);
     if (rc == 0) {
-        end_begin(b, "client-closed", 0, "the operator's connection closed%s%s",
-                  m.reason[0] != '\0' ? ": " : "",
-                  escape_text(text, sizeof text, m.reason, strlen(m.reason)));
+        if (end_begin(b, "client-closed", 0, "the operator's connection closed"))
+            end_quote(b, escape_text(text, sizeof text, m.reason, strlen(m.reason)));
         end_draining(b, false, true);
     }
     return rc;

@@ -93,7 +93,8 @@ void request_env(struct channel *ch, const struct relay_env *m)
     if (ch->env == NULL)
         ch->env = calloc(ENV_MAX, sizeof *ch->env);
     if (ch->env == NULL || ch->env_count == ENV_MAX) {
-        record_refusal(ch->owner, ch->id, "env", m->name, strlen(m->name), "too many variables");
+        record_refusal(ch->owner, ch->id, "env", "limit", m->name, strlen(m->name),
+                       "too many variables");
         return;
     }
     ch->env[ch->env_count++] = *m;
@@ -154,10 +155,13 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
     rc = record_exec(ch, m, rule, command, &record);
     if (rc == ERR_FULL) {
         const char *text = "the command is too long to be recorded, so it does not run";
-        record_refusal(ch->owner, ch->id, "exec", m->command.p, m->command.len, text);
+        record_refusal(ch->owner, ch->id, "exec", "length", m->command.p, m->command.len, text);
         channel_start_failed(ch, text, EXIT_REFUSED);
         goto out;
     }
+    if (rc == 0)
+        rc = record_permitted(ch->owner, ch->id, m->kind == START_SHELL ? "shell" : "exec", ch->pty,
+                              &record);
     if (rc != 0 || (ch->pty && record_size(ch, true, &size_record) != 0))
         goto out;
     if (ch->pty) {
@@ -243,7 +247,7 @@ void request_signal(struct channel *ch, const struct relay_signal *m)
     if (!judge_signal(ch->owner, m))
         return;
     if (ch->request_count >= REQUESTS_MAX) {
-        record_refusal(ch->owner, ch->id, "signal", m->name, strlen(m->name),
+        record_refusal(ch->owner, ch->id, "signal", "limit", m->name, strlen(m->name),
                        "too many signals wait for the target");
         return;
     }

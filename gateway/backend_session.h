@@ -128,6 +128,7 @@ struct recorder {
 
 struct backend_end {
     char text[1001], token[33];
+    char words[401]; /* of the operator's client or the target: never in the clear */
     uint8_t status;
     bool drain_output, drain_input;
     uint64_t record; /* SESSION_END's number */
@@ -164,6 +165,7 @@ struct backend {
     uint32_t newest_channel;
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
+    uint64_t request_records;
 
     uint64_t started_ms, active_ms; /* limits: start, last sign of work */
     bool max_told;
@@ -184,9 +186,21 @@ MUST_CHECK int record_end(struct backend *b, struct json_record *r, enum record_
                           uint32_t channel, enum trail_want want, uint64_t *number);
 MUST_CHECK int record_bytes(struct backend *b, enum record_type type, uint32_t channel,
                             enum trail_want want, const void *bytes, size_t len, uint64_t *number);
-/* A refused request: for the trail, with what was asked and the text the operator got. */
-void record_refusal(struct backend *b, uint32_t channel, const char *what, const void *detail,
-                    size_t detail_len, const char *text);
+/* A refused request. What was asked for and the text that the operator got go word for word into a
+ * request record, which is sealed; the decision after it has only the words given here: what, a
+ * kind of request, and why, a token. */
+void record_refusal(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    const void *detail, size_t detail_len, const char *text);
+/* The decision alone, where the words stand in a sealed record of another type. request: which of
+ * the session's request records has them, 0: none. */
+void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    uint64_t request);
+/* A start that is permitted: its class, in the clear. */
+MUST_CHECK int record_permitted(struct backend *b, uint32_t channel, const char *what, bool pty,
+                                uint64_t *number);
+/* Words that belong to no decision, in a request record of their own. */
+void record_words(struct backend *b, const char *what, const char *text);
+/* text is recorded in the clear: no word of the operator or the target. */
 void record_alarm(struct backend *b, const char *token, const char *text);
 /* auditd answered for this record what `want` asked for. */
 bool record_settled(const struct backend *b, uint64_t number, enum trail_want want);
@@ -280,9 +294,13 @@ void limits_step(struct backend *b);
 uint64_t limits_next_ms(const struct backend *b); /* UINT64_MAX: none */
 
 /* backend_end.c */
-/* The first call wins. token: for SESSION_END. drain flags are in b->end afterwards. */
-void end_begin(struct backend *b, const char *token, uint8_t status, const char *format, ...)
+/* The first call wins, and returns true. token: for SESSION_END, as the text, which is in the clear
+ * there: no word of the operator or the target. drain flags are in b->end afterwards. */
+bool end_begin(struct backend *b, const char *token, uint8_t status, const char *format, ...)
     PRINTF_LIKE(4, 5);
+/* Right after end_begin returned true: what the other side said, escaped. The operator sees it, and
+ * a sealed record has it. */
+void end_quote(struct backend *b, const char *words);
 void end_draining(struct backend *b, bool output, bool input);
 /* No more draining: whoever wants the session to end does not wait for a slow reader. */
 void end_drained(struct backend *b);

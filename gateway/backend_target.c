@@ -119,9 +119,9 @@ static void connect_failed(struct backend *b)
     char text[400], pinned[500];
 
     reason(b, text);
-    log_info("target-failed", "%s", text);
     if (ssh_get_serverbanner(b->ssh) == NULL) {
-        end_begin(b, "target-not-ssh", EXIT_TARGET_DOWN, "%s did not speak SSH (%s)", target, text);
+        if (end_begin(b, "target-not-ssh", EXIT_TARGET_DOWN, "%s did not speak SSH", target))
+            end_quote(b, text);
     } else if (strstr(text, "server host key algo") != NULL) {
         hostkey_fingerprints(b->granted.host_keys, pinned, sizeof pinned);
         end_begin(
@@ -133,10 +133,11 @@ static void connect_failed(struct backend *b)
         /* sshd may hang up before libssh compares the lists: then the socket's end is all there is.
          */
         hostkey_fingerprints(b->granted.host_keys, pinned, sizeof pinned);
-        end_begin(b, "target-handshake", EXIT_TARGET_DOWN,
-                  "%s broke off the key exchange: %s (a target without a host key of a pinned type "
-                  "does so too, pinned %s)",
-                  target, text, pinned);
+        if (end_begin(b, "target-handshake", EXIT_TARGET_DOWN,
+                      "%s broke off the key exchange (a target without a host key of a pinned type "
+                      "does so too, pinned %s)",
+                      target, pinned))
+            end_quote(b, text);
     }
 }
 
@@ -210,16 +211,15 @@ static void login_failed(struct backend *b, int rc)
     bool denied = strstr(ssh_get_error(b->ssh), "Access denied") != NULL;
     char text[400];
 
-    reason(b, text);
-    log_info("login-failed", "%s", text);
     if (rc == SSH_AUTH_PARTIAL)
         end_begin(b, "target-login", EXIT_TARGET_DOWN,
                   "%s wants more than the gateway's key for account %s; tell your administrators",
                   target, account);
-    else if (!target_alive(b))
-        end_begin(b, "target-login", EXIT_TARGET_DOWN, "the login to %s as %s failed: %s", target,
-                  account, text);
-    else if (rc == SSH_AUTH_DENIED && denied)
+    else if (!target_alive(b)) {
+        if (end_begin(b, "target-login", EXIT_TARGET_DOWN, "the login to %s as %s failed", target,
+                      account))
+            end_quote(b, reason(b, text));
+    } else if (rc == SSH_AUTH_DENIED && denied)
         end_begin(b, "target-login", EXIT_TARGET_DOWN,
                   "%s refused the gateway's key for account %s: it has to be in that account's "
                   "authorized_keys; tell your administrators (sallyport target key %s %s)",
@@ -301,13 +301,10 @@ static void gone(struct backend *b)
     char text[400];
     const char *message = ssh_get_disconnect_message(b->ssh);
 
-    if (message != NULL && message[0] != '\0')
-        end_begin(b, "target-closed", EXIT_TARGET_DOWN, "%s closed the connection: %s",
-                  b->granted.target, escape_text(text, sizeof text, message, strlen(message)));
-    else
-        end_begin(b, "target-closed", EXIT_TARGET_DOWN, "%s closed the connection",
-                  b->granted.target);
-    log_info("target-closed", "%s", reason(b, text));
+    if (end_begin(b, "target-closed", EXIT_TARGET_DOWN, "%s closed the connection",
+                  b->granted.target) &&
+        message != NULL)
+        end_quote(b, escape_text(text, sizeof text, message, strlen(message)));
     end_draining(b, true, false);
 }
 

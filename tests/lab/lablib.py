@@ -342,8 +342,8 @@ class Lab:
         os.chmod(path + ".new", 0o644)
         os.rename(path + ".new", path)
 
-    def trail_on_tmpfs(self, size):
-        trail, aside = self.path("state", "trail"), self.path("state", "trail.made")
+    def trail_on_tmpfs(self, size, name="trail"):
+        trail, aside = self.path("state", name), self.path("state", name + ".made")
         os.rename(trail, aside)
         st = os.stat(aside)
         os.mkdir(trail)
@@ -353,9 +353,9 @@ class Lab:
         shutil.rmtree(aside)
 
     def unmount(self):
-        trail = self.path("state", "trail")
-        if os.path.ismount(trail):
-            subprocess.run(["umount", "-l", trail], check=False)
+        for name in ("trail", "auth"):
+            if os.path.ismount(self.path("state", name)):
+                subprocess.run(["umount", "-l", self.path("state", name)], check=False)
 
     def enroll(self, name):
         """As an operator would: the setup file, the token, `sallyport login`."""

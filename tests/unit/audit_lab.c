@@ -80,7 +80,7 @@ void lab_session(struct trail *t, uint8_t n, unsigned inputs, bool end)
 
     memset(id, n, sizeof id);
     append(t, RECORD_SESSION_START, id, 0, "{\"operator\":\"alice\",\"target\":\"hv1\"}");
-    append(t, RECORD_EXEC, id, 1, "{\"event\":\"start\",\"kind\":\"shell\",\"pty\":true}");
+    append(t, RECORD_DECISION, id, 1, "{\"allowed\":true,\"what\":\"shell\",\"pty\":true}");
     for (unsigned i = 0; i < inputs; i++) {
         append(t, RECORD_INPUT, id, 1, "x");
         append(t, RECORD_OUTPUT, id, 1, "x\r\n");

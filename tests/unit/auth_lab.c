@@ -123,14 +123,14 @@ void lab_set_up(struct auth_lab *lab)
 
 void lab_tear_down(struct auth_lab *lab)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".reserve"};
     char path[128];
     store_close(lab->world.store);
     device_ca_free((struct device_ca *)lab->world.ca);
     policy_free(lab->policy);
     secret_free(lab->ca_key);
     secret_free(lab->ca_certificate);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         snprintf(path, sizeof path, "%s%s", lab->store_path, suffixes[i]);
         unlink(path);
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit/digest_many.h"
+#include "audit/merkle.h"
 
 #define JOBS_MAX 1024
 
@@ -112,4 +113,50 @@ Test(digest, narrow)
     compare(jobs, 301, "narrow");
     digest_many_allow_wide(true);
     free(bytes);
+}
+
+/* The compact range, gathering leaves, from any state and settled at any time, against the tree
+ * hash as RFC 6962 defines it. */
+static void tree_hash(struct digest *d, uint8_t (*leaf)[RECORD_HASH_SIZE], size_t n, uint8_t *root)
+{
+    uint8_t left[RECORD_HASH_SIZE], right[RECORD_HASH_SIZE];
+    size_t k = 1;
+
+    if (n == 1) {
+        memcpy(root, leaf[0], RECORD_HASH_SIZE);
+        return;
+    }
+    while (2 * k < n)
+        k *= 2;
+    tree_hash(d, leaf, k, left);
+    tree_hash(d, leaf + k, n - k, right);
+    digest_node(d, left, right, root);
+}
+
+Test(merkle, gathered_leaves)
+{
+    static uint8_t leaf[1400][RECORD_HASH_SIZE];
+    struct digest *d = digest_new();
+    struct merkle m;
+
+    for (size_t i = 0; i < 1400; i++)
+        digest_bytes(d, &i, sizeof i, leaf[i]);
+    for (unsigned every = 1; every < 400; every = every * 3 + 1) {
+        merkle_init(&m);
+        for (size_t i = 0; i < 1400; i++) {
+            uint8_t root[RECORD_HASH_SIZE], want[RECORD_HASH_SIZE];
+
+            merkle_add(&m, d, leaf[i]);
+            if (i % every == 0)
+                merkle_settle(&m, d);
+            if (i % 7 && i % 256 > 1 && i % 256 < 254)
+                continue;
+            merkle_root(&m, d, root);
+            tree_hash(d, leaf, i + 1, want);
+            cr_assert_eq(memcmp(root, want, sizeof root), 0, "%zu, settled every %u", i + 1, every);
+        }
+        merkle_settle(&m, d);
+        cr_expect_eq(m.count, (unsigned)__builtin_popcount(1400));
+    }
+    digest_free(d);
 }
