@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/cosignature.h"
 #include "base/yaml_tree.h"
 #include "gateway/config.h"
 #include "gateway/config_table.h"
@@ -100,6 +101,44 @@ wrong:
                       found);
 }
 
+/* {key: VKEY, address: ADDRESS:PORT, path: /PREFIX} */
+static int parse_witness(const struct yaml_doc *doc, const struct yaml_node *n,
+                         struct config_witness *out, struct err *e)
+{
+    static const char *const words[] = {"key", "address", "path", NULL};
+    const struct yaml_node *key, *address, *path;
+    struct err why = ERR_INIT;
+    const char *text = "";
+    struct vkey v;
+    int rc = yaml_is(doc, n, YAML_MAP, "a witness, such as {key: NAME+ID+KEY, address: 192.0.2.1:7070}",
+                     e);
+
+    if (rc == 0)
+        rc = yaml_only_keys(doc, n, words, e);
+    if (rc == 0)
+        rc = yaml_require(doc, n, "key", &key, e);
+    if (rc == 0)
+        rc = yaml_require(doc, n, "address", &address, e);
+    if (rc == 0)
+        rc = yaml_text(doc, key, CONFIG_KEY_MAX, "a witness's verifier key", &text, e);
+    if (rc == 0 && witness_key_parse(&v, text, &why) < 0)
+        rc = yaml_error(doc, key, e, "%s", why.text);
+    if (rc < 0)
+        return rc;
+    snprintf(out->key, sizeof out->key, "%s", text);
+    rc = parse_endpoint(doc, address, &out->at, e);
+    path = yaml_get(n, "path");
+    if (rc < 0 || !path)
+        return rc;
+    rc = yaml_text(doc, path, CONFIG_PATH_MAX, "a path", &text, e);
+    if (rc < 0)
+        return rc;
+    if (text[0] != '/' || text[strlen(text) - 1] == '/' || strpbrk(text, " \t?#%\\"))
+        return yaml_error(doc, path, e, "found \"%s\", expected a path such as /witness", text);
+    snprintf(out->path, sizeof out->path, "%s", text);
+    return 0;
+}
+
 static int parse_user(const struct yaml_doc *doc, const struct yaml_node *n,
                       struct config_user *out, struct err *e)
 {
@@ -153,6 +192,10 @@ static int parse_list(const struct yaml_doc *doc, const struct yaml_node *n,
             c = (struct config *)((char *)field - offsetof(struct config, listen));
             rc = parse_endpoint(doc, item, &c->listen.at[i], e);
             break;
+        case CONFIG_TYPE_WITNESSES:
+            c = (struct config *)((char *)field - offsetof(struct config, witnesses));
+            rc = parse_witness(doc, item, &c->witnesses.at[i], e);
+            break;
         case CONFIG_TYPE_USERS:
             rc = parse_user(doc, item, &((struct config_people *)field)->at[i], e);
             break;
@@ -187,6 +230,11 @@ static int parse_key(const struct yaml_doc *doc, const struct yaml_node *n,
         return parse_amount(doc, n, k, field, e);
     case CONFIG_TYPE_USER:
         return parse_user(doc, n, field, e);
+    case CONFIG_TYPE_ENDPOINT:
+        if (n->kind == YAML_SCALAR && !n->text[0])
+            return 0;
+        return parse_endpoint(doc, n, field, e);
+    case CONFIG_TYPE_WITNESSES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
     case CONFIG_TYPE_USERS:
@@ -227,6 +275,16 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
         at = yaml_get(yaml_root(doc), "disk");
         return yaml_error(doc, at ? at : yaml_root(doc), e,
                           "found a soft mark below the hard one, expected it above");
+    }
+    if (c->syslog_address.port && (!c->syslog_name[0] || !c->syslog_ca[0])) {
+        at = yaml_get(yaml_root(doc), "syslog");
+        return yaml_error(doc, at ? at : yaml_root(doc), e,
+                          "found syslog.address, expected syslog.name and syslog.ca too");
+    }
+    if (!c->syslog_certificate[0] != !c->syslog_key[0]) {
+        at = yaml_get(yaml_root(doc), "syslog");
+        return yaml_error(doc, at ? at : yaml_root(doc), e,
+                          "found one of syslog.certificate and syslog.key, expected both or none");
     }
     return 0;
 }

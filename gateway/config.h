@@ -22,6 +22,10 @@
 #define CONFIG_LISTENERS_MAX 64
 #define CONFIG_PATH_MAX      200 /* file names below it stay under PATH_MAX and readable */
 #define CONFIG_RUNTIME_MAX   90  /* sun_path is 108 bytes, "/control" comes after it */
+#define CONFIG_WITNESSES_MAX 8
+#define CONFIG_KEY_MAX       320 /* a verifier key: a name of 255 bytes, id, key */
+/* One syslog server and the witnesses; the numbers of courier.def. */
+#define COURIER_DESTINATIONS_MAX (CONFIG_WITNESSES_MAX + 1)
 #define CONFIG_FROM_MAX      200 /* authd.start carries so much */
 
 enum config_user_index {
@@ -31,6 +35,7 @@ enum config_user_index {
     CONFIG_USER_AUTHD,
     CONFIG_USER_AUDITD,
     CONFIG_USER_READER,
+    CONFIG_USER_COURIER, /* looked up only where it runs */
     CONFIG_USERS
 };
 
@@ -49,6 +54,13 @@ struct config_people {
 struct config_endpoint {
     struct address address;
     uint16_t port;
+};
+
+/* Where checkpoints are cosigned. */
+struct config_witness {
+    char key[CONFIG_KEY_MAX + 1]; /* verifier key */
+    char path[CONFIG_PATH_MAX + 1]; /* before /add-checkpoint; empty: none */
+    struct config_endpoint at;
 };
 
 struct config_prefixes {
@@ -81,6 +93,15 @@ struct config {
     uint64_t enrolment_ms;
     struct config_amount disk_soft, disk_hard, disk_share;
     uint64_t disk_slow_ms;
+    struct {
+        size_t count;
+        struct config_witness at[CONFIG_WITNESSES_MAX];
+    } witnesses;
+    struct config_endpoint syslog_address; /* port 0: none */
+    char syslog_name[CONFIG_FROM_MAX + 1];
+    char syslog_ca[CONFIG_PATH_MAX + 1], syslog_certificate[CONFIG_PATH_MAX + 1],
+        syslog_key[CONFIG_PATH_MAX + 1];
+    uint64_t elsewhere_alarm_ms, elsewhere_stop_ms; /* 0: never */
     struct config_user users[CONFIG_USERS];
 };
 

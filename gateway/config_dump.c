@@ -44,6 +44,24 @@ static int put_endpoint(struct buf *out, const struct config_endpoint *at)
     return buf_printf(out, format, address_text(&at->address, text), at->port);
 }
 
+static int put_witnesses(struct buf *out, const struct config *c)
+{
+    int rc = buf_printf(out, "[");
+
+    for (size_t i = 0; rc == 0 && i < c->witnesses.count; i++) {
+        const struct config_witness *w = &c->witnesses.at[i];
+
+        rc = buf_printf(out, "%s{key: \"%s\", address: ", i ? ", " : "", w->key);
+        if (rc == 0)
+            rc = put_endpoint(out, &w->at);
+        if (rc == 0 && w->path[0])
+            rc = buf_printf(out, ", path: \"%s\"", w->path);
+        if (rc == 0)
+            rc = buf_printf(out, "}");
+    }
+    return rc < 0 ? rc : buf_printf(out, "]");
+}
+
 static int put_list(struct buf *out, const struct config_key *k, const struct config *c)
 {
     const void *field = (const char *)c + k->offset;
@@ -86,6 +104,12 @@ static int put_value(struct buf *out, const struct config_key *k, const struct c
         return put_amount(out, field);
     case CONFIG_TYPE_USER:
         return buf_printf(out, "%s", ((const struct config_user *)field)->name);
+    case CONFIG_TYPE_ENDPOINT:
+        if (!((const struct config_endpoint *)field)->port)
+            return buf_printf(out, "\"\"");
+        return put_endpoint(out, field);
+    case CONFIG_TYPE_WITNESSES:
+        return put_witnesses(out, c);
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
     case CONFIG_TYPE_USERS:
@@ -149,6 +173,7 @@ static int put_bounds(struct buf *out, const struct config_key *k)
         if (rc == 0)
             rc = buf_printf(out, " to ");
         return rc < 0 ? rc : put_duration(out, k->max);
+    case CONFIG_TYPE_WITNESSES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
     case CONFIG_TYPE_USERS:

@@ -115,7 +115,8 @@ static int look_up(const struct config *c, const char *key, struct config_user *
 int config_users(struct config *c, struct err *e)
 {
     static const char *const keys[CONFIG_USERS] = {"users.listener", "users.frontend",
-                                                   "users.backend", "users.authd", "users.auditd", "users.reader"};
+                                                   "users.backend", "users.authd", "users.auditd",
+                                                   "users.reader", "users.courier"};
 
     for (size_t i = 0; i < c->admins.count; i++) {
         int rc = look_up(c, "admins", &c->admins.at[i], e);
@@ -129,7 +130,10 @@ int config_users(struct config *c, struct err *e)
     }
     for (size_t i = 0; i < CONFIG_USERS; i++) {
         const struct config_user *u = &c->users[i];
-        int rc = look_up(c, keys[i], &c->users[i], e);
+        int rc;
+        if (i == CONFIG_USER_COURIER && !c->syslog_address.port && !c->witnesses.count)
+            continue;
+        rc = look_up(c, keys[i], &c->users[i], e);
         if (rc < 0)
             return rc;
         if (u->uid == 0 || u->gid == 0)

@@ -14,6 +14,8 @@ enum config_type {
     CONFIG_TYPE_NUMBER,    /* uint64_t */
     CONFIG_TYPE_DURATION,  /* uint64_t, milliseconds */
     CONFIG_TYPE_AMOUNT,    /* struct config_amount */
+    CONFIG_TYPE_ENDPOINT,  /* struct config_endpoint; "": none */
+    CONFIG_TYPE_WITNESSES, /* struct config.witnesses */
     CONFIG_TYPE_ENDPOINTS, /* struct config.listen */
     CONFIG_TYPE_PREFIXES,  /* struct config_prefixes */
     CONFIG_TYPE_USER,      /* struct config_user */

@@ -28,9 +28,10 @@ int init_sallyport_yaml(const struct init_settings *s, struct buf *out)
         "  backend: %s\n"
         "  authd: %s\n"
         "  auditd: %s\n"
-        "  reader: %s\n",
+        "  reader: %s\n"
+        "  courier: %s\n",
         s->gateway, s->listen, s->state, s->runtime, s->admin, s->users[0], s->users[1],
-        s->users[2], s->users[3], s->users[4], s->users[5]);
+        s->users[2], s->users[3], s->users[4], s->users[5], s->users[6]);
 }
 
 const char init_operators_yaml[] =

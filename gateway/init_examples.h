@@ -9,7 +9,8 @@
 
 struct init_settings {
     const char *gateway, *listen, *state, *runtime, *admin;
-    const char *users[6]; /* listener, frontend, backend, authd, auditd, reader: a name or a number each */
+    /* listener, frontend, backend, authd, auditd, reader, courier: a name or a number each */
+    const char *users[7];
 };
 
 MUST_CHECK int init_sallyport_yaml(const struct init_settings *s, struct buf *out);

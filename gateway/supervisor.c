@@ -52,10 +52,15 @@ void supervisor_fatal(struct supervisor *s, const char *what, const char *text)
     event_base_loopbreak(s->base);
 }
 
+static bool slot_wanted(const struct slot *slot)
+{
+    return slot->kind != PROGRAM_COURIER || courier_wanted(slot->s);
+}
+
 static bool all_running(const struct supervisor *s)
 {
     for (size_t i = 0; i < s->slot_count; i++) {
-        if (!s->slots[i].running)
+        if (!s->slots[i].running && slot_wanted(&s->slots[i]))
             return false;
     }
     return s->authd_has_policy;
@@ -68,7 +73,7 @@ static void start_slots(struct supervisor *s, enum program_kind from)
 
     for (size_t i = from; i < s->slot_count; i++) {
         struct slot *slot = &s->slots[i];
-        if (slot->generation == 0 && program_start(s, slot, &e) < 0) {
+        if (slot->generation == 0 && slot_wanted(slot) && program_start(s, slot, &e) < 0) {
             supervisor_fatal(s, program_name(slot->kind), e.text);
             return;
         }
@@ -134,6 +139,7 @@ static void advance_running(struct supervisor *s)
         s->authd_trail = auditd->generation;
         introduce_authd(s, authd);
     }
+    courier_introduce(s);
     if (all_running(s) && !s->started) {
         s->started = true;
         record_start(s);

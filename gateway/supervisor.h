@@ -15,6 +15,7 @@
  * supervisor_target.c       connect() to a target
  * supervisor_policy.c       policy sets: read, hand to authd, keep the addresses
  * supervisor_records.c      the supervisor's records in the trail
+ * supervisor_courier.c      checkpoints elsewhere: connects, links, states
  * supervisor_admission.c    whether new sessions may start, and why not
  * supervisor_reader.c       readers for reviewers
  * supervisor_stats.c        the answer to authd.stats_ask */
@@ -44,6 +45,7 @@ enum program_kind {
     PROGRAM_AUTHD,
     PROGRAM_FRONTEND,
     PROGRAM_BACKEND,
+    PROGRAM_COURIER, /* only where checkpoints go elsewhere */
     PROGRAM_LISTENER,
     PROGRAM_READER, /* no slot: one for each request (supervisor_reader.c) */
     PROGRAM_KINDS
@@ -170,6 +172,8 @@ struct supervisor {
     struct slot slots[SLOTS_MAX];
     size_t slot_count;
     TAILQ_HEAD(, program) programs;
+
+    uint64_t courier_told, courier_met; /* generations of auditd and the courier that know */
 
     struct connections connections, buckets[CONNECTION_BUCKETS];
     uint64_t connections_ever;
@@ -317,6 +321,14 @@ void records_count(struct supervisor *s, const struct address *address, const ch
                    const char *detail);
 /* Writes the minute's counts when it is over, or now. */
 void records_flush(struct supervisor *s, uint64_t now_ms, bool now);
+
+/* supervisor_courier.c */
+bool courier_wanted(const struct supervisor *s);
+MUST_CHECK int start_courier(struct program *p, struct err *e);
+MUST_CHECK int on_courier(struct program *p, struct frame *f, struct err *e);
+/* After a program became ready: auditd and the courier get a link when one of them is new. */
+void courier_introduce(struct supervisor *s);
+void courier_stats(const struct supervisor *s, struct json_out *j);
 
 /* supervisor_admission.c */
 /* text NULL: for this reason sessions may start. Tells authd when that changes. */

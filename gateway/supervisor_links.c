@@ -174,6 +174,7 @@ int link_start(struct program *p, struct err *e)
                                                                [PROGRAM_AUTHD] = start_authd,
                                                                [PROGRAM_FRONTEND] = start_frontend,
                                                                [PROGRAM_BACKEND] = start_backend,
+                                                               [PROGRAM_COURIER] = start_courier,
                                                                [PROGRAM_LISTENER] = start_listener};
     struct err own = ERR_INIT;
 
@@ -357,6 +358,7 @@ int link_drain(struct program *p, bool all, struct err *e)
                                                                  [PROGRAM_AUTHD] = on_authd,
                                                                  [PROGRAM_FRONTEND] = on_forks,
                                                                  [PROGRAM_BACKEND] = on_forks,
+                                                                 [PROGRAM_COURIER] = on_courier,
                                                                  [PROGRAM_LISTENER] = on_listener};
     struct frame f;
     int rc;

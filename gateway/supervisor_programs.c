@@ -119,6 +119,7 @@ int program_start(struct supervisor *s, struct slot *slot, struct err *e)
                                                                   [PROGRAM_AUTHD] = &link_authd,
                                                                   [PROGRAM_FRONTEND] = &link_forks,
                                                                   [PROGRAM_BACKEND] = &link_forks,
+                                                                  [PROGRAM_COURIER] = &link_courier,
                                                                   [PROGRAM_LISTENER] =
                                                                       &link_listener};
     p->link = link_new(fd, tables[slot->kind], LINK_FIRST, QUEUE_MAX);

@@ -28,6 +28,7 @@ static const struct {
     [PROGRAM_AUTHD] = {"sallyport-authd", "auth", CONFIG_USER_AUTHD},
     [PROGRAM_FRONTEND] = {"sallyport-frontend", "empty", CONFIG_USER_FRONTEND},
     [PROGRAM_BACKEND] = {"sallyport-backend", "empty", CONFIG_USER_BACKEND},
+    [PROGRAM_COURIER] = {"sallyport-courier", "empty", CONFIG_USER_COURIER},
     [PROGRAM_LISTENER] = {"sallyport-listener", "empty", CONFIG_USER_LISTENER},
     [PROGRAM_READER] = {"sallyport-reader", "trail", CONFIG_USER_READER},
 };
@@ -70,6 +71,8 @@ int spawn_check(const struct supervisor *s, struct err *e)
     struct command c;
 
     for (int kind = 0; kind < PROGRAM_KINDS; kind++) {
+        if (kind == PROGRAM_COURIER && !courier_wanted(s))
+            continue;
         fill_command(s, (enum program_kind)kind, &c);
         if (access(c.path, X_OK) < 0)
             return err_errno(e, "cannot execute %s", c.path);

@@ -88,11 +88,14 @@ int stats_write(struct supervisor *s, struct buf *out)
     if (s->disk.total > 0)
         put_disk(&j, s);
     json_open_array(&j, "processes");
+    json_open_array(&j, "processes");
     for (size_t i = 0; i < s->slot_count; i++)
-        put_slot(&j, &s->slots[i]);
+        if (s->slots[i].kind != PROGRAM_COURIER || courier_wanted(s))
+            put_slot(&j, &s->slots[i]);
     json_close(&j);
     json_u64(&j, "retired", retired);
     put_connections(&j, s);
+    courier_stats(s, &j);
     json_open_object(&j, "policy");
     json_u64(&j, "generation", s->current.generation);
     json_hex(&j, "hash", s->current.hash, sizeof s->current.hash);

@@ -16,7 +16,8 @@ import urllib.parse
 HERE = os.path.dirname(os.path.realpath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 PROGRAMS = ("sallyportd", "sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd",
-            "sallyport-auditd", "sallyport-reader", "sallyport")
+            "sallyport-auditd", "sallyport-reader", "sallyport-courier",
+            "sallyport-witness", "sallyport")
 # Labs side by side are told apart by a number, which gives each its own uids and ports. 16 uids hold the
 # programs' users; 50 ports the gateway and 49 hypervisors, all below Linux's ephemeral range (32768).
 SLOTS = "/run/sallyport-labs"
