@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints that are known elsewhere: a real rsyslogd over TLS, real witnesses, hostile ones, and what
+happens when nobody takes them."""
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+import harness
+import lablib
+
+setUpModule, tearDownModule = harness.lab_for_module(globals())
+
+RSYSLOG = """module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1"
+       StreamDriver.AuthMode="{mode}")
+global(defaultNetstreamDriverCAFile="{dir}/ca.pem" defaultNetstreamDriverCertFile="{dir}/server.pem"
+       defaultNetstreamDriverKeyFile="{dir}/server.key" workDirectory="{dir}")
+input(type="imtcp" address="127.0.0.1" port="{port}")
+action(type="omfile" file="{dir}/{file}" template="RSYSLOG_SyslogProtocol23Format" flushOnTXEnd="on")
+action(type="omfile" file="{dir}/plain" template="RSYSLOG_FileFormat" flushOnTXEnd="on")
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Elsewhere(harness.SessionTest):
+    def setUp(self):
+        self.dir = self.lab.path("elsewhere")
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.makedirs(self.dir)
+        os.chmod(self.dir, 0o755)
+        self.config = self.lab.path("conf", "sallyport.yaml")
+        with open(self.config, encoding="utf-8") as f:
+            self.plain = f.read()
+        super().setUp()
+
+    def tearDown(self):
+        super().tearDown()
+        self.configure("")
+
+    def configure(self, text):
+        """Restarts the gateway with this added."""
+        self.lab.stop()
+        self.lab.write_conf("sallyport.yaml", self.plain + text)
+        self.lab.start()
+
+    def start(self, words, name, **more):
+        log = open(os.path.join(self.dir, name + ".log"), "ab")  # pylint: disable=consider-using-with
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **more)
+        log.close()
+        self.addCleanup(self.end_child, child)
+        return child
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.dir, name), encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def status(self, kind=None):
+        rows = json.loads(self.admin("status", "--json").stdout)["supervisor"].get("elsewhere", [])
+        return [r for r in rows if kind is None or r["kind"] == kind]
+
+    # --- syslog
+
+    def certificates(self, name="log.lab.test"):
+        def run(*words):
+            subprocess.run(["openssl", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.dir)
+        run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
+            "-subj", "/CN=test CA")
+        for who, subject in (("server", name), ("client", "gateway.lab.test")):
+            run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", who + ".key", "-out", who + ".csr", "-subj", "/CN=" + subject)
+            with open(os.path.join(self.dir, "ext"), "w", encoding="ascii") as f:
+                f.write(f"subjectAltName=DNS:{subject}\n")
+            run("x509", "-req", "-in", who + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "-out", who + ".pem", "-extfile", "ext")
+
+    def rsyslogd(self, port, file="messages", mode="anon"):
+        with open(os.path.join(self.dir, "rsyslog.conf"), "w", encoding="ascii") as f:
+            f.write(RSYSLOG.format(dir=self.dir, port=port, file=file, mode=mode))
+        child = self.start(["rsyslogd", "-n", "-f", os.path.join(self.dir, "rsyslog.conf"), "-i",
+                            os.path.join(self.dir, "rsyslogd.pid")], "rsyslogd")
+        harness.wait_until("rsyslogd listens", lambda: not lablib.port_is_free(port) or child.poll() is not None)
+        self.assertIsNone(child.poll(), self.read("rsyslogd.log"))
+        return child
+
+    def syslog_config(self, port, name="log.lab.test", client=False):
+        own = f", certificate: {self.dir}/client.pem, key: {self.dir}/client.key" if client else ""
+        return f"syslog: {{address: \"127.0.0.1:{port}\", name: {name}, ca: {self.dir}/ca.pem{own}}}\n"
+
+    def test_checkpoints_reach_rsyslogd_over_tls(self):
+        self.certificates()
+        port = free_port()
+        server = self.rsyslogd(port, mode="x509/certvalid")
+        self.configure(self.syslog_config(port, client=True) + "elsewhere: {alarm-after: 3s}\n")
+        line = harness.wait_until("a checkpoint in the log file", lambda: re.search(
+            r"^<109>1 \S+ gateway\.lab\.test sallyport - checkpoint \[checkpoint@32473 [^\n]*\] ?checkpoint [^\n]*\n",
+            self.read("messages"), re.M), 20).group(0)
+        self.rebuilt(line)
+        # a server that drops structured data has it in the text
+        harness.wait_until("the plain file", lambda: "root=" in self.read("plain"))
+        self.rebuilt(self.read("plain").splitlines()[0])
+        row = harness.wait_until("the destination in status", lambda: [r for r in self.status("syslog") if r["size"] > 0])[0]
+        self.assertNotIn("error", row)
+        self.assertIn("log.lab.test", self.admin("status").stdout)
+        server.send_signal(signal.SIGTERM)
+        server.wait()
+        alarm = self.record("alarm", "has not taken a checkpoint", 40)
+        self.assertEqual(alarm.json["alarm"], "checkpoint-not-taken")
+        self.assertIn("error", self.status("syslog")[0])
+        self.rsyslogd(port, "again", mode="x509/certvalid")
+        harness.wait_until("checkpoints again", lambda: "checkpoint@32473" in self.read("again"), 60)
+        harness.wait_until("no error any more", lambda: "error" not in self.status("syslog")[0], 20)
+
+    def rebuilt(self, line):
+        """The note out of one line; its signature is the log's (checked with openssl)."""
+        part = {k: v for k, v in re.findall(r'(\w+)="([^"]*)"', line)}
+        text = f"{part['origin']}\n{part['size']}\n{part['root']}\n"
+        with open(self.lab.path("state", "public", "log.pub"), encoding="ascii") as f:
+            key = base64.b64decode(f.read().strip().rsplit("+", 1)[0 + 1])[1:]
+        with open(os.path.join(self.dir, "pub.der"), "wb") as f:
+            f.write(bytes.fromhex("302a300506032b6570032100") + key)
+        with open(os.path.join(self.dir, "text"), "w", encoding="ascii") as f:
+            f.write(text)
+        with open(os.path.join(self.dir, "sig"), "wb") as f:
+            f.write(base64.b64decode(part["signature"])[4:])
+        subprocess.run(["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", "pub.der", "-in",
+                        "text", "-sigfile", "sig"], check=True, cwd=self.dir, stdout=subprocess.DEVNULL)
+
+    def test_a_server_with_another_name_gets_nothing(self):
+        self.certificates("other.lab.test")
+        port = free_port()
+        self.rsyslogd(port)
+        self.configure(self.syslog_config(port))
+        row = harness.wait_until("an error", lambda: [r for r in self.status("syslog") if r.get("error")], 20)[0]
+        self.assertIn("certificate", row["error"])
+        self.assertNotIn("checkpoint", self.read("messages"))
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+
+    # --- witnesses
+
+    def witness(self, name, port=None):
+        """A real one; returns (configuration, process, its directory, port)."""
+        state = os.path.join(self.dir, name)
+        program = os.path.join(self.lab.build, "sallyport-witness")
+        uid = lablib.FIRST_UID + self.lab.slot * lablib.UIDS + 12
+        if not os.path.exists(state):
+            os.makedirs(state)
+            os.chown(state, uid, uid)
+            made = subprocess.run([program, "--init", "--name", f"{name}.lab.test/w", "--state", state], user=uid, group=uid,
+                                  stdout=subprocess.PIPE, text=True, check=True)
+            self.vkeys = {**getattr(self, "vkeys", {}), name: made.stdout.strip()}
+        port = port or free_port()
+        with open(self.lab.path("state", "public", "log.pub"), encoding="ascii") as f:
+            log = f.read().strip()
+        child = self.start([program, "--state", state, "--listen", f"127.0.0.1:{port}", "--log", log], name, user=uid, group=uid,
+                           extra_groups=[])
+        harness.wait_until("the witness listens", lambda: not lablib.port_is_free(port) or child.poll() is not None)
+        self.assertIsNone(child.poll(), self.read(name + ".log"))
+        return self.entry(name, port), child, state, port
+
+    def entry(self, name, port):
+        return f"{{key: \"{self.vkeys[name]}\", address: \"127.0.0.1:{port}\"}}"
+
+    def witnessed(self):
+        try:
+            with open(self.lab.path("state", "trail", "checkpoint.witnessed"), encoding="utf-8") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def test_two_witnesses_cosign_and_one_is_killed(self):
+        first, child, state, port = self.witness("w1")
+        second = self.witness("w2")[0]
+        self.configure(f"witnesses: [{first}, {second}]\nelsewhere: {{alarm-after: 4s}}\n")
+        note = harness.wait_until("both cosignatures", lambda: "— w1.lab.test/w " in (n := self.witnessed()) and
+                                  "— w2.lab.test/w " in n and n, 30)
+        size = int(note.splitlines()[1])
+        self.assertEqual(len(self.status("witness")), 2)
+        child.kill()
+        child.wait()
+        kept = {f: open(os.path.join(state, f), "rb").read() for f in os.listdir(state) if len(f) == 64}
+        self.assertEqual(len(kept), 1)
+        alarm = self.record("alarm", "w1.lab.test", 40)
+        self.assertEqual(alarm.json["alarm"], "checkpoint-not-taken")
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        child = self.witness("w1", port)[1]
+        harness.wait_until("the first one again, with more", lambda: (n := self.witnessed()) and "— w1.lab.test/w " in n and
+                           int(n.splitlines()[1]) > size, 60)
+        self.assertNotIn("seccomp-denied", self.read("w1.log"))
+        self.assertEqual(self.records("alarm", alarm="other-history"), [])
+
+    def test_a_restored_copy_is_noticed(self):
+        entry = self.witness("w1")[0]
+        self.configure(f"witnesses: [{entry}]\n")
+        harness.wait_until("a cosignature", self.witnessed, 30)
+        self.lab.stop()
+        trail, aside, newer = (self.lab.path("state", n) for n in ("trail", "trail.aside", "trail.newer"))
+        subprocess.run(["cp", "-a", trail, aside], check=True)
+        self.lab.start()
+        size = int(self.witnessed().splitlines()[1])
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        harness.wait_until("a larger one", lambda: int(self.witnessed().splitlines()[1]) > size + 20, 60)
+        self.lab.stop()
+        os.rename(trail, newer)
+        os.rename(aside, trail)
+        try:
+            self.lab.start()
+            done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d, 40)
+            self.shows(done, "audit new-log")
+            self.assertIn(b"w1.lab.test/w", done.stderr)
+            with open(self.lab.logfile, encoding="utf-8", errors="replace") as f:
+                self.assertIn("other-history", f.read())
+        finally:
+            self.lab.stop()
+            shutil.rmtree(trail)
+            os.rename(newer, trail)
+            self.lab.start()
+
+    def test_hostile_witnesses_harm_nothing(self):
+        with open(self.lab.path("state", "public", "log.pub"), encoding="ascii") as f:
+            origin = f.read().split("+")[0]
+        wrong = "— w.lab.test/w " + base64.b64encode(b"\0" * 76).decode() + "\n"
+        answers = [
+            b"garbage\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(wrong.encode()), wrong.encode()),
+            b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"a" * 200000,
+            b"HTTP/1.1 409 Conflict\r\nContent-Length: 20\r\n\r\n9999999999999999999\n",
+            None,  # silence
+        ]
+        listeners, entries = [], []
+        for i, answer in enumerate(answers):
+            listener = socket.create_server(("127.0.0.1", 0))
+            listeners.append(listener)
+            self.addCleanup(listener.close)
+            threading.Thread(target=self.serve, args=(listener, answer), daemon=True).start()
+            name = f"h{i}"
+            state = os.path.join(self.dir, name)
+            made = subprocess.run([os.path.join(self.lab.build, "sallyport-witness"), "--init", "--name", f"{name}.lab.test/w",
+                                   "--state", state], stdout=subprocess.PIPE, text=True, check=True)
+            self.vkeys = {**getattr(self, "vkeys", {}), name: made.stdout.strip()}
+            entries.append(self.entry(name, listener.getsockname()[1]))
+        good = self.witness("good")[0]
+        self.assertTrue(origin)
+        self.configure(f"witnesses: [{', '.join(entries)}, {good}]\nelsewhere: {{stop-after: 30s}}\n")
+        harness.wait_until("the good one's cosignature", lambda: "— good.lab.test/w " in self.witnessed(), 30)
+        harness.wait_until("errors of all others", lambda: len([r for r in self.status("witness") if r.get("error")]) == 5, 60)
+        self.assertNotIn("h1.lab.test", self.witnessed())
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        self.assertEqual(self.records("alarm", alarm="other-history"), [])
+        self.record("alarm", alarm="witness-refuses")
+        self.assertEqual([r for r in self.records("alarm") if r.json.get("program") == "sallyport-courier"], [])
+
+    def serve(self, listener, answer):
+        held = []
+        while True:
+            try:
+                s, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                s.settimeout(5)
+                s.recv(65536)
+                if answer is None:
+                    held.append(s)
+                else:
+                    s.sendall(answer)
+                    s.close()
+            except OSError:
+                pass
+
+    def test_the_courier_is_killed_and_comes_back(self):
+        entry = self.witness("w1")[0]
+        self.configure(f"witnesses: [{entry}]\n")
+        harness.wait_until("a cosignature", self.witnessed, 30)
+        child = self.live()
+        size = int(self.witnessed().splitlines()[1])
+        pid = self.gateway_processes()["sallyport-courier"][0]
+        os.kill(pid, signal.SIGKILL)
+        self.record("alarm", "sallyport-courier")
+        harness.wait_until("a new courier", lambda: self.gateway_processes().get("sallyport-courier", [pid]) != [pid])
+        harness.wait_until("more cosigned", lambda: int(self.witnessed().splitlines()[1]) > size, 40)
+        child.stdin.write(b"still here\n")
+        child.stdin.flush()
+        self.assertEqual(child.stdout.readline(), b"still here\n")
+
+    def test_no_new_session_while_nobody_knows_the_checkpoints(self):
+        entry, child, _, port = self.witness("w1")
+        self.configure(f"witnesses: [{entry}]\nelsewhere: {{alarm-after: 1s, stop-after: 3s}}\n")
+        harness.wait_until("a cosignature", self.witnessed, 30)
+        live = self.live()
+        child.kill()
+        child.wait()
+        done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d, 60)
+        self.shows(done, "not been known elsewhere")
+        self.record("alarm", alarm="checkpoints-known-nowhere")
+        live.stdin.write(b"goes on\n")
+        live.stdin.flush()
+        self.assertEqual(live.stdout.readline(), b"goes on\n")
+        self.witness("w1", port)
+        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+
+    # --- the witness alone
+
+    def ask(self, port, data, seconds=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
+            s.sendall(data)
+            said = b""
+            while chunk := s.recv(65536):
+                said += chunk
+            return said
+
+    def test_slow_and_wrong_clients_of_the_witness(self):
+        _, child, _, port = self.witness("w1")
+        slow = []
+        for _ in range(300):  # more than it has places for
+            s = socket.create_connection(("127.0.0.1", port))
+            s.sendall(b"POST /add-checkpoint HTTP/1.1\r\nContent-Le")
+            slow.append(s)
+        started = time.time()
+        said = self.ask(port, b"POST /add-checkpoint HTTP/1.1\r\nConnection: close\r\nContent-Length: 3\r\n\r\nold")
+        self.assertIn(b"HTTP/1.1 400 ", said)
+        self.assertLess(time.time() - started, 5)
+        for request, status in ((b"GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
+                                (b"PUT /add-checkpoint HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", b"405"),
+                                (b"GET /" + b"0" * 64 + b"/checkpoint HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
+                                (b"\r\n\r\n", b"400"), (b"A" * 9000, b"413"),
+                                (b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 80000\r\n\r\n", b"413")):
+            self.assertIn(b"HTTP/1.1 " + status, self.ask(port, request)[:20], request[:40])
+        for s in slow:
+            s.close()
+        self.assertIsNone(child.poll(), self.read("w1.log"))
+        self.assertNotIn("seccomp-denied", self.read("w1.log"))
+
+
+if __name__ == "__main__":
+    unittest.main()
