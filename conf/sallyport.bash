@@ -48,3 +48,13 @@ _sallyport()
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 complete -F _sallyport sallyport
+
+_sallyport_witness() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    case $prev in
+    --state) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+    --name | --listen | --log) COMPREPLY=() ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "--init --name --state --listen --log --help --version" -- "$cur") ;;
+    esac
+}
+complete -F _sallyport_witness sallyport-witness

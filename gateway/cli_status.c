@@ -105,6 +105,19 @@ static void print_health(const json_t *status, const json_t *supervisor)
         puts("  no policy set is in force");
 }
 
+/* Where checkpoints go, and whether they arrive. */
+static void print_elsewhere(const json_t *rows)
+{
+    static const struct column columns[] = {{"CHECKPOINTS AT", "destination"}, {"KIND", "kind"},
+                                            {"SIZE", "size"},                  {"TAKEN (UTC)", "taken"},
+                                            {"ERROR", "error"}};
+
+    if (json_array_size(rows) == 0)
+        return;
+    puts("");
+    print_table(rows, columns, sizeof columns / sizeof *columns);
+}
+
 static void print_overview(const json_t *status)
 {
     static const struct column columns[] = {{"PROGRAM", "program"}, {"PID", "pid"},
@@ -127,6 +140,7 @@ static void print_overview(const json_t *status)
            number(status, "targets"), number(status, "roles"));
     print_table(json_object_get(supervisor, "processes"), columns,
                 sizeof columns / sizeof *columns);
+    print_elsewhere(json_object_get(supervisor, "elsewhere"));
     if (number(status, "sessions"))
         printf("\n%lld %s: `sallyport status --sessions`\n", number(status, "sessions"),
                number(status, "sessions") == 1 ? "session runs" : "sessions run");

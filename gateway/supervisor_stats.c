@@ -88,7 +88,6 @@ int stats_write(struct supervisor *s, struct buf *out)
     if (s->disk.total > 0)
         put_disk(&j, s);
     json_open_array(&j, "processes");
-    json_open_array(&j, "processes");
     for (size_t i = 0; i < s->slot_count; i++)
         if (s->slots[i].kind != PROGRAM_COURIER || courier_wanted(s))
             put_slot(&j, &s->slots[i]);
