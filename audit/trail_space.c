@@ -106,8 +106,9 @@ void space_ahead(struct trail_space *s, uint64_t bytes, uint64_t segment_max)
 
     if (s->no_fallocate || s->fd < 0)
         return;
-    /* A step early, so that what comes at once does not find its end. */
-    if (s->allocated >= most || s->allocated >= bytes + RESERVE + SPACE_STEP_MIN ||
+    /* Steps early, so that what comes at once does not find its end: one is the longest payload, to
+     * which its header comes. */
+    if (s->allocated >= most || s->allocated >= bytes + RESERVE + 2 * SPACE_STEP_MIN ||
         clock_mono_ms() < s->retry_ms)
         return;
     step = step_of(s);
