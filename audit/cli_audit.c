@@ -27,6 +27,7 @@ static const char help[] =
     "  search WORD...    where words were printed or run\n"
     "  index             make or renew what `search` looks in\n"
     "  export SESSION    for other programs, or as evidence for a third party\n"
+    "  reviewers         for whom recordings are sealed\n"
     "  prove SESSION     the proof that a record is in the log, for others to check\n\n"
     "SESSION is the beginning of a session's id, or `last`; for `show` also `gateway`, which is "
     "what\n"
@@ -39,9 +40,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"verify", audit_verify}, {"list", audit_list},         {"show", audit_show},
-    {"play", audit_play},     {"commands", audit_commands}, {"search", audit_search},
-    {"index", audit_index},   {"export", audit_export},     {"prove", audit_prove},
+    {"verify", audit_verify},       {"list", audit_list},         {"show", audit_show},
+    {"play", audit_play},           {"commands", audit_commands}, {"search", audit_search},
+    {"index", audit_index},         {"export", audit_export},     {"prove", audit_prove},
+    {"reviewers", audit_reviewers},
 };
 
 int cli_audit(int argc, char **argv)

@@ -92,6 +92,7 @@ int audit_commands(int argc, char **argv);
 int audit_search(int argc, char **argv);
 int audit_index(int argc, char **argv);
 int audit_export(int argc, char **argv);
+int audit_reviewers(int argc, char **argv);
 
 /* "1.4 MB" */
 #define SIZE_TEXT 24

@@ -10,7 +10,7 @@ _sallyport()
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
-        audit) words='verify list show play commands search index export prove' ;;
+        audit) words='verify list show play commands search index export prove reviewers' ;;
         help) words='init setup connect login whoami user target status audit' ;;
         esac ;;
     esac
@@ -36,6 +36,9 @@ _sallyport()
         audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
         audit-commands) words='--since --until --operator --target --identity --json --trail --state --help' ;;
         audit-verify) words='--bundle --log-key --anchor --json --trail --state --help' ;;
+        audit-show) words='--identity --full --json --trail --state --help' ;;
+        audit-play) words='--identity --channel --speed --idle-max --raw --trail --state --help' ;;
+        audit-reviewers) words='--json --help' ;;
         audit-prove) words='--consistency --check --record --payload --log-key --output --json --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;

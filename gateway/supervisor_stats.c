@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "gateway/reviewers_yaml.h"
 #include "gateway/supervisor.h"
 
 static void put_slot(struct json_out *j, const struct slot *slot)
@@ -85,6 +86,9 @@ int stats_write(struct supervisor *s, struct buf *out)
         json_str(&j, "trail_failing", s->trail_failing);
     if (admission_closed(s))
         json_str(&j, "no_new_sessions", admission_closed(s));
+    json_u64(&j, "reviewers", s->reviewers.count);
+    if (reviewers_warning(&s->reviewers))
+        json_str(&j, "reviewers_warning", reviewers_warning(&s->reviewers));
     if (s->disk.total > 0)
         put_disk(&j, s);
     json_open_array(&j, "processes");

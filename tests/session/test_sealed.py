@@ -34,8 +34,9 @@ def spellings(marker):
 def files_below(*roots):
     for root in roots:
         for directory, _, names in os.walk(root):
-            for name in names:
-                yield os.path.join(directory, name)
+            for path in (os.path.join(directory, name) for name in names):
+                if os.path.isfile(path):
+                    yield path
 
 
 class Sealed(harness.SessionTest):
@@ -173,7 +174,7 @@ class Sealed(harness.SessionTest):
         good = f"reviewers:\n  - {{name: first, recipient: {self.first()}}}\n"
         self.addCleanup(self.write_reviewers, good)
         for text, expected in (("reviewers: []\n", r"reviewers.yaml:1:12: found no reviewer"),
-                               ("reviewers:\n  - {name: x, recipient: age1abc}\n", r"reviewers.yaml:2:25: not an X25519"),
+                               ("reviewers:\n  - {name: x, recipient: age1abc}\n", r"reviewers.yaml:2:26: not an X25519"),
                                (good + "    keystroke: true\n", r"reviewers.yaml:\d+:\d+:"),
                                ("reviewers:\n  - {name: x, recipient: AGE-SECRET-KEY-1AAA}\n", "secret identity")):
             with self.subTest(text=text):
