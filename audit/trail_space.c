@@ -151,6 +151,7 @@ bool space_prepare(struct trail_space *s)
                         O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (s->next_fd < 0) {
         log_warn("no-next-segment", "errno=%d", errno);
+        s->retry_ms = clock_mono_ms() + RETRY_MS;
         return false;
     }
     r = allocate(s, s->next_fd, 0, RESERVE + step_of(s));

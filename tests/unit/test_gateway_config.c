@@ -59,7 +59,9 @@ Test(gateway_config, values)
               "deadlines: {handshake: 2s, login: 1m, connect: 3s}\n"
               "lockout: {failures: 3, time: 1h}\n"
               "enrolment: {valid: 2d}\n"
-              "users: {listener: 101, frontend: 102, backend: 103, authd: 104, auditd: 105, reader: 106}\n",
+              "disk: {soft: 20GiB, hard: 5%, share: 100%, slow: 3s}\n"
+              "users: {listener: 101, frontend: 102, backend: 103, authd: 104, auditd: 105, "
+              "reader: 106}\n",
               &c, &e),
         0, "%s", e.text);
     cr_expect_eq(c.listen.at[0].address.family, 6);
@@ -67,6 +69,10 @@ Test(gateway_config, values)
     cr_expect_eq(c.from.at[1].bits, 32);
     cr_expect_eq(c.reserve_from.count, 1);
     cr_expect_eq(c.enrolment_ms, 172800000);
+    cr_expect(!c.disk_soft.percent && c.disk_soft.value == 20ull << 30);
+    cr_expect(c.disk_hard.percent && c.disk_hard.value == 5);
+    cr_expect(c.disk_share.percent && c.disk_share.value == 100);
+    cr_expect_eq(c.disk_slow_ms, 3000);
     cr_assert_eq(config_users(&c, &e), 0, "%s", e.text);
     cr_expect_eq(c.users[CONFIG_USER_AUTHD].uid, 104);
     cr_expect_eq(c.users[CONFIG_USER_AUTHD].gid, 104);
@@ -98,6 +104,11 @@ Test(gateway_config, mistakes)
         {"gateway: x\nlimits: {connections: 5}\n", "s.yaml:2:9: ", "expected less"},
         {"gateway: x\ndeadlines: {login: 120}\n", "s.yaml:2:20: ", "a duration such as"},
         {"gateway: x\ndeadlines: {login: 2d}\n", "s.yaml:2:20: ", "a duration from 1s to 1h"},
+        {"gateway: x\ndisk: {soft: 100%}\n", "s.yaml:2:14: ", "expected 0% to 99%, or a size"},
+        {"gateway: x\ndisk: {hard: 5 %}\n", "s.yaml:2:14: ", "expected 0% to 99%"},
+        {"gateway: x\ndisk: {share: 0%}\n", "s.yaml:2:15: ", "expected 1% to 100%"},
+        {"gateway: x\ndisk: {soft: much}\n", "s.yaml:2:14: ", "expected a size"},
+        {"gateway: x\ndisk: {soft: 5%, hard: 6%}\n", "s.yaml:2:7: ", "soft mark below the hard"},
         {"gateway: x\ngateway: y\n", "s.yaml:2:1: ", "gateway"},
     };
     static struct config c;
