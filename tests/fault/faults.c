@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -124,7 +125,8 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
 
     if (!real)
         real = (int (*)(int, const char *, int, const char *))next("renameat");
-    return fails(RENAME) ? -1 : real(from_dir, from, to_dir, to);
+    /* Tiles have names of their own. */
+    return strcmp(to, "checkpoint") == 0 && fails(RENAME) ? -1 : real(from_dir, from, to_dir, to);
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t len)
