@@ -171,17 +171,28 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         auditd_fail(a, &e);
 }
 
-/* Waits for the one message that may come first. */
+static int await_message(struct auditd *a, struct frame *f, struct err *e)
+{
+    struct pollfd p = {.fd = link_fd(a->supervisor), .events = POLLIN};
+    int r;
+
+    while ((r = link_recv(a->supervisor, f, e)) == 0)
+        if (poll(&p, 1, -1) < 0 && errno != EINTR)
+            return err_errno(e, "poll");
+    return r;
+}
+
+/* Waits for the messages that may come first: the file of the high mark, the start. */
 static int await_start(struct auditd *a, struct auditd_start *start, struct reviewers *reviewers,
                        int *key_fd, struct err *e)
 {
-    struct pollfd p = {.fd = link_fd(a->supervisor), .events = POLLIN};
     struct frame f;
-    int r;
+    int r = await_message(a, &f, e);
 
-    while ((r = link_recv(a->supervisor, &f, e)) == 0)
-        if (poll(&p, 1, -1) < 0 && errno != EINTR)
-            return err_errno(e, "poll");
+    if (r == 1 && f.spec->number == auditd_mark_NUMBER) {
+        a->high_mark = frame_take_fd(&f, 0);
+        r = await_message(a, &f, e);
+    }
     if (r < 0)
         return r;
     r = auditd_start_decode(&f, start, e);
@@ -244,7 +255,7 @@ static void free_events(struct auditd *a)
 static int open_trail(struct auditd *a, const struct auditd_options *o, const char *origin,
                       EVP_PKEY *key, struct err *e)
 {
-    struct trail_options options = {o->dir, origin, key, o->segment_max};
+    struct trail_options options = {o->dir, origin, key, o->segment_max, a->high_mark};
     struct trail_report report;
     int r = trail_open(&a->trail, &options, &report, e);
 
@@ -351,6 +362,8 @@ out:
     elsewhere_end(&a);
     free_events(&a);
     trail_close(a.trail);
+    if (a.high_mark)
+        close(a.high_mark);
     EVP_PKEY_free(key);
     link_free(a.supervisor);
     return a.status;

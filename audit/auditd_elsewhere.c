@@ -36,9 +36,9 @@ struct destination {
     bool used, alarmed;
     bool broken; /* another history is known there: told once */
     char label[81];
-    struct vkey key;        /* witnesses */
-    uint64_t taken;         /* the newest size known there */
-    uint64_t behind_since;  /* ms; 0: it knows the newest */
+    struct vkey key;       /* witnesses */
+    uint64_t taken;        /* the newest size known there */
+    uint64_t behind_since; /* ms; 0: it knows the newest */
 };
 
 struct elsewhere {
@@ -247,11 +247,12 @@ static void other_history(struct elsewhere *x, struct destination *d, const char
 {
     char text[480];
 
-    snprintf(text, sizeof text,
-             "The gateway takes no new sessions: %s knows %" PRIu64
-             " records of this log, and %s. If a backup was restored, an administrator begins a new "
-             "log with `sallyport audit new-log --reason`.",
-             d->label, size, kind);
+    snprintf(
+        text, sizeof text,
+        "The gateway takes no new sessions: %s knows %" PRIu64
+        " records of this log, and %s. If a backup was restored, an administrator begins a new "
+        "log with `sallyport audit new-log --reason`.",
+        d->label, size, kind);
     if (!d->broken)
         alarm_record(x, "other-history", d, text, size);
     d->broken = true;
@@ -273,7 +274,8 @@ static int write_file(int dir, const struct buf *text, struct err *e)
     if (write(fd, buf_head(text), buf_len(text)) != (ssize_t)buf_len(text) || fdatasync(fd) < 0)
         r = err_errno(e, "cannot write " WITNESSED_FILE_NEW);
     close(fd);
-    if (r == 0 && (renameat(dir, WITNESSED_FILE_NEW, dir, WITNESSED_FILE) < 0 || fsync(dir) < 0))
+    if (r == 0 &&
+        (renameat(dir, WITNESSED_FILE_NEW, dir, CHECKPOINT_WITNESSED_FILE) < 0 || fsync(dir) < 0))
         r = err_errno(e, "cannot rename " WITNESSED_FILE_NEW);
     return r;
 }
@@ -292,7 +294,7 @@ static int keep(struct elsewhere *x, const struct published *p, size_t number, c
 
     buf_init(&text, NOTE_MAX);
     buf_init(&before, NOTE_MAX);
-    if (note_file_read(x->a->trail_dir, WITNESSED_FILE, &before, &ignored) < 0 ||
+    if (note_file_read(x->a->trail_dir, CHECKPOINT_WITNESSED_FILE, &before, &ignored) < 0 ||
         checkpoint_open(&old, (const char *)buf_head(&before), buf_len(&before), &x->log,
                         &ignored) < 0)
         old.size = 0;
@@ -334,7 +336,7 @@ static void read_kept(struct elsewhere *x, size_t number)
     uint64_t time_s;
 
     buf_init(&text, NOTE_MAX);
-    if (note_file_read(x->a->trail_dir, WITNESSED_FILE, &text, &e) == 0 &&
+    if (note_file_read(x->a->trail_dir, CHECKPOINT_WITNESSED_FILE, &text, &e) == 0 &&
         checkpoint_open(&c, (const char *)buf_head(&text), buf_len(&text), &x->log, &e) == 0 &&
         cosigned_note_verify((const char *)buf_head(&text), buf_len(&text), &d->key, &time_s, &e) ==
             0) {

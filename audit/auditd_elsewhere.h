@@ -6,11 +6,11 @@
 #ifndef SALLYPORT_AUDIT_AUDITD_ELSEWHERE_H
 #define SALLYPORT_AUDIT_AUDITD_ELSEWHERE_H
 
+#include "audit/checkpoint.h"
 #include "base/err.h"
 #include "gateway/messages.h"
 
 /* The newest checkpoint that a witness cosigned, with the cosignatures, beside the trail. */
-#define WITNESSED_FILE     "checkpoint.witnessed"
 #define WITNESSED_FILE_NEW "checkpoint.witnessed.new"
 /* One syslog server and the witnesses. */
 #define ELSEWHERE_MAX 9u

@@ -57,11 +57,12 @@ struct auditd {
     struct event_base *base;
     struct link *supervisor;
     struct event *supervisor_readable;
-    struct event *sync_ended;  /* the synchronising thread's eventfd */
-    struct event *soon;        /* bounds how long accepted records stay without fdatasync */
-    struct event *ticks;       /* every TICK_S */
+    struct event *sync_ended; /* the synchronising thread's eventfd */
+    struct event *soon;       /* bounds how long accepted records stay without fdatasync */
+    struct event *ticks;      /* every TICK_S */
     bool soon_armed;
     struct trail *trail;
+    int high_mark; /* descriptor of the file, 0: none */
     int trail_dir;
     struct disk_watch disk;
     struct reviewers reviewers; /* for whom new sessions are sealed */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/cosignature.h"
 #include "auth/control_client.h"
 #include "gateway/cli.h"
 #include "gateway/config.h"
@@ -28,7 +29,8 @@ static const char help[] =
     "  index             make or renew what `search` looks in\n"
     "  export SESSION    for other programs, or as evidence for a third party\n"
     "  reviewers         for whom recordings are sealed\n"
-    "  prove SESSION     the proof that a record is in the log, for others to check\n\n"
+    "  prove SESSION     the proof that a record is in the log, for others to check\n"
+    "  new-log           begin another log when this one cannot go on\n\n"
     "SESSION is the beginning of a session's id, or `last`; for `show` also `gateway`, which is "
     "what\n"
     "belongs to no session; for `prove` also a record's index. `list`, `show` and `play` read; "
@@ -43,7 +45,7 @@ static const struct {
     {"verify", audit_verify},       {"list", audit_list},         {"show", audit_show},
     {"play", audit_play},           {"commands", audit_commands}, {"search", audit_search},
     {"index", audit_index},         {"export", audit_export},     {"prove", audit_prove},
-    {"reviewers", audit_reviewers},
+    {"reviewers", audit_reviewers}, {"new-log", audit_new_log},
 };
 
 int cli_audit(int argc, char **argv)
@@ -148,6 +150,24 @@ static int read_key(struct vkey *v, const char *given, struct err *e)
     if (strchr(given, '+') && access(given, F_OK) != 0)
         return vkey_parse(v, given, e);
     return vkey_read(v, AT_FDCWD, given, e);
+}
+
+int audit_witness_key(struct vkey *v, const char *given, struct err *e)
+{
+    struct buf text;
+    char *string;
+    int r;
+
+    if (strchr(given, '+') && access(given, F_OK) != 0)
+        return witness_key_parse(v, given, e);
+    buf_init(&text, NOTE_MAX);
+    r = note_file_read(AT_FDCWD, given, &text, e);
+    string = r == 0 ? buf_string(&text) : NULL;
+    if (r == 0)
+        r = string ? witness_key_parse(v, string, e) : err_set(e, ERR_MEMORY, "no memory");
+    free(string);
+    buf_clear(&text);
+    return r;
 }
 
 static int state_key(struct vkey *v, bool *has, const char *state, const char *name, struct err *e)

@@ -81,6 +81,8 @@ MUST_CHECK int audit_source_records(struct audit_source *s,
 /* A selection from a SESSION word: the beginning of an id, `last`, or `gateway`. */
 MUST_CHECK int audit_selection(struct source_selection *out, const char *word, struct err *e);
 void audit_source_close(struct audit_source *s);
+/* A witness's verifier key, as text or in a file. */
+MUST_CHECK int audit_witness_key(struct vkey *v, const char *given, struct err *e);
 
 /* Each gets its own name as argv[0]. */
 int audit_verify(int argc, char **argv);
@@ -93,6 +95,7 @@ int audit_search(int argc, char **argv);
 int audit_index(int argc, char **argv);
 int audit_export(int argc, char **argv);
 int audit_reviewers(int argc, char **argv);
+int audit_new_log(int argc, char **argv);
 
 /* "1.4 MB" */
 #define SIZE_TEXT 24

@@ -6,7 +6,8 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "audit/trail_state.h"
+#include "audit/segment_state.h"
+#include "base/json_out.h"
 
 int segment_state_write(struct buf *out, const struct chain *c, const char *origin, struct err *e)
 {
@@ -144,5 +145,39 @@ out:
         rc = ERR_TAMPERED;
     if (rc < 0)
         err_set(e, (enum err_code)rc, "the segment's first record is not a proper segment record");
+    return rc;
+}
+
+static bool same_session(const struct session_state *a, const struct session_state *b)
+{
+    return b && a->next_sequence == b->next_sequence &&
+           memcmp(a->leaf, b->leaf, sizeof a->leaf) == 0 && a->started == b->started &&
+           a->ended == b->ended;
+}
+
+int segment_state_check(const struct chain *c, const struct record *r, const void *payload,
+                        struct err *e)
+{
+    struct chain said = {.sessions = sessions_new()};
+    int rc = said.sessions ? 0 : err_set(e, ERR_MEMORY, "no memory for the sessions");
+    bool same;
+
+    memcpy(said.origin, c->origin, sizeof said.origin);
+    if (rc == 0)
+        rc = segment_state_read(&said, r, payload, e);
+    if (rc < 0)
+        goto out;
+    same = said.epoch.number == c->epoch.number && said.epoch.first == c->epoch.first &&
+           said.epoch.real_ns == c->epoch.real_ns && said.epoch.boot_ns == c->epoch.boot_ns &&
+           memcmp(said.epoch.key.key, c->epoch.key.key, sizeof said.epoch.key.key) == 0 &&
+           said.run == c->run && said.merkle.count == c->merkle.count &&
+           memcmp(said.merkle.roots, c->merkle.roots, said.merkle.count * RECORD_HASH_SIZE) == 0;
+    for (struct session_state *s = sessions_first(said.sessions); same && s; s = s->newer)
+        same = same_session(s, sessions_find(c->sessions, s->id));
+    if (!same)
+        rc = err_set(e, ERR_TAMPERED,
+                     "the segment's first record does not say what the records before it give");
+out:
+    sessions_free(said.sessions);
     return rc;
 }

@@ -110,38 +110,3 @@ void tile_file_drop_partials(int dir, int level, uint64_t n)
     closedir(d);
     (void)unlinkat(dir, path, AT_REMOVEDIR);
 }
-
-/* depth: tile/LEVEL/xNNN.../NNN.p/W; `init` writes three of them. */
-static int give_below(int dir, const char *name, uid_t uid, gid_t gid, unsigned depth)
-{
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r = 0;
-    struct dirent *entry;
-    struct stat st;
-    DIR *d = NULL;
-
-    if (fd < 0 || fchown(fd, uid, gid) < 0 || fstat(fd, &st) < 0) {
-        r = -1;
-        goto out;
-    }
-    if (!S_ISDIR(st.st_mode) || depth == 0)
-        goto out;
-    d = fdopendir(fd);
-    if (!d)
-        r = -1;
-    while (r == 0 && (entry = readdir(d)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            r = give_below(fd, entry->d_name, uid, gid, depth - 1);
-out:
-    if (d)
-        closedir(d);
-    else if (fd >= 0)
-        close(fd);
-    return r;
-}
-
-int tiles_give_away(int dir, uid_t uid, gid_t gid, struct err *e)
-{
-    return give_below(dir, "tile", uid, gid, 12) < 0
-               ? err_errno(e, "cannot give trail/tile to uid %u", (unsigned)uid)
-               : 0;
-}

@@ -40,7 +40,4 @@ MUST_CHECK int tiles_advance(struct tiles *t, uint64_t upto, uint64_t most, stru
  * size. ERR_TAMPERED: the tiles have another root. Other errors as above. */
 MUST_CHECK int tiles_finish(struct tiles *t, const struct checkpoint *c, struct err *e);
 
-/* Gives all of tile/ to this uid and gid. */
-MUST_CHECK int tiles_give_away(int dir, uid_t uid, gid_t gid, struct err *e);
-
 #endif

@@ -27,6 +27,7 @@ struct trail_options {
     const char *origin;   /* must be what the anchor's note says */
     EVP_PKEY *log_key;    /* stays the caller's */
     uint64_t segment_max; /* bytes; 0: TRAIL_SEGMENT_MAX */
+    int high_mark;        /* audit/high_mark.h; stays the caller's. 0: none */
 };
 
 /* What opening found; for the log and the recovery record. */
@@ -46,9 +47,25 @@ struct trail_report {
  * is not as it was written; e says where. ERR_TRAIL: not writable. */
 MUST_CHECK int trail_open(struct trail **out, const struct trail_options *o,
                           struct trail_report *report, struct err *e);
+/* What a log that follows another says of that one. */
+struct trail_previous {
+    char origin[NOTE_NAME_MAX + 1];
+    const char *reason;  /* why there is a new log */
+    const char *trouble; /* why the old one could not be closed in order; NULL: it was */
+    bool linked;         /* what follows is known: */
+    uint64_t size;       /* records that could be verified */
+    uint8_t root[RECORD_HASH_SIZE], head[RECORD_HASH_SIZE]; /* of those; the last one's leaf */
+    bool closed; /* its last seal names this log's anchor */
+};
+
 /* Makes the first segment of a new log: segment, key and shutdown record, the seal, and a
- * checkpoint. The epochs' keys are in the directory already. */
-MUST_CHECK int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *e);
+ * checkpoint. The epochs' keys are in the directory already. previous may be NULL. */
+MUST_CHECK int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key,
+                           const struct trail_previous *previous, struct err *e);
+/* Ends an open log for good: shutdown record, last seal, checkpoint. Fills what the next log says
+ * of it. The trail can only be closed (trail_close) after that. */
+MUST_CHECK int trail_close_log(struct trail *t, const struct vkey *next_log,
+                               struct trail_previous *previous, struct err *e);
 /* Waits for the thread; writes nothing. NULL-safe. */
 void trail_close(struct trail *t);
 

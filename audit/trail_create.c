@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +18,6 @@
 #include <openssl/pem.h>
 
 #include "audit/epoch_keys.h"
-#include "audit/tiles.h"
 #include "audit/trail.h"
 
 static int make_dir(int dir, const char *name, mode_t mode, struct err *e)
@@ -86,67 +86,114 @@ out:
     return r;
 }
 
-/* Everything in the trail's directory is auditd's. */
-static int give_away(int trail, uid_t uid, gid_t gid, struct err *e)
+int trail_give_away(int dir, uid_t uid, gid_t gid, struct err *e)
 {
-    static const char *const files[] = {
-        EPOCH_KEYS_FILE, ANCHOR_FILE, CHECKPOINT_FILE, "lock", "0000000000000000.spa",
-    };
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), below, r = 0;
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
 
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (fchownat(trail, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-            return err_errno(e, "cannot give trail/%s to uid %u", files[i], (unsigned)uid);
-    if (tiles_give_away(trail, uid, gid, e) < 0)
-        return ERR_SYSTEM;
-    if (fchown(trail, uid, gid) < 0)
-        return err_errno(e, "cannot give trail/ to uid %u", (unsigned)uid);
-    return 0;
+    if (!d) {
+        r = err_errno(e, "cannot list the trail's directory");
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    while (r == 0 && (entry = readdir(d))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (fchownat(dir, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
+            r = err_errno(e, "cannot give %s to uid %u", entry->d_name, (unsigned)uid);
+            break;
+        }
+        below = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (below >= 0) {
+            r = trail_give_away(below, uid, gid, e);
+            close(below);
+        }
+    }
+    closedir(d);
+    if (r == 0 && fchown(dir, uid, gid) < 0)
+        r = err_errno(e, "cannot give the trail's directory to uid %u", (unsigned)uid);
+    return r;
 }
 
-struct log_keys {
+struct trail_birth {
     EVP_PKEY *log, *anchor;
     struct epoch_keys *epochs;
+    struct anchor a;
+    struct vkey anchor_vkey;
 };
 
-static int make_keys(struct log_keys *keys, const char *origin, struct anchor *a,
-                     struct vkey *anchor_vkey, struct err *e)
+void trail_birth_free(struct trail_birth *b)
+{
+    if (!b)
+        return;
+    EVP_PKEY_free(b->anchor);
+    EVP_PKEY_free(b->log);
+    epoch_keys_free(b->epochs);
+    free(b);
+}
+
+static int make_keys(struct trail_birth *b, const char *origin, struct err *e)
 {
     char name[NOTE_NAME_MAX + 16];
     struct vkey log, epoch;
     int r;
 
-    keys->log = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    keys->anchor = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    if (!keys->log || !keys->anchor)
+    b->log = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    b->anchor = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    if (!b->log || !b->anchor)
         return err_set(e, ERR_CRYPTO, "cannot make the log's keys");
-    r = vkey_from_private(&log, origin, keys->log, e);
-    if (r < 0)
-        return r;
-    r = epoch_keys_new(&keys->epochs, e);
+    r = vkey_from_private(&log, origin, b->log, e);
     if (r == 0)
-        r = epoch_keys_public(keys->epochs, origin, 0, &epoch, e);
+        r = epoch_keys_new(&b->epochs, e);
+    if (r == 0)
+        r = epoch_keys_public(b->epochs, origin, 0, &epoch, e);
     if (r < 0)
         return r;
     snprintf(name, sizeof name, "%s" ANCHOR_NAME_SUFFIX, origin);
-    r = vkey_from_private(anchor_vkey, name, keys->anchor, e);
+    r = vkey_from_private(&b->anchor_vkey, name, b->anchor, e);
+    return r < 0 ? r : anchor_make(&b->a, &log, &epoch, e);
+}
+
+int trail_birth_new(struct trail_birth **out, const char *origin, struct err *e)
+{
+    struct trail_birth *b = calloc(1, sizeof *b);
+    int r;
+
+    *out = NULL;
+    if (!b)
+        return err_set(e, ERR_MEMORY, "no memory for a log's keys");
+    r = strlen(origin) <= ORIGIN_MAX
+            ? make_keys(b, origin, e)
+            : err_set(e, ERR_INPUT, "the gateway's name is over %zu characters",
+                      ORIGIN_MAX - strlen(TRAIL_ORIGIN_SUFFIX));
     if (r < 0)
-        return r;
-    return anchor_make(a, &log, &epoch, e);
+        trail_birth_free(b);
+    else
+        *out = b;
+    return r;
+}
+
+const struct vkey *trail_birth_anchor(const struct trail_birth *b)
+{
+    return &b->anchor_vkey;
 }
 
 /* Files with secrets and the trail itself; the caller wrote nothing yet. */
-static int write_all(int state, int trail, const struct log_keys *keys, const struct anchor *a,
-                     const struct trail_created *made, struct err *e)
+static int write_all(struct trail_birth *b, int state, int trail,
+                     const struct trail_previous *previous, const struct trail_created *made,
+                     struct err *e)
 {
     struct buf note;
     int r;
 
     buf_init(&note, NOTE_MAX);
-    r = write_private(state, "keys/log.key", keys->log, e);
+    r = write_private(state, "keys/log.key", b->log, e);
     if (r == 0)
-        r = epoch_keys_save(keys->epochs, trail, e);
+        r = epoch_keys_save(b->epochs, trail, e);
     if (r == 0)
-        r = anchor_sign(&note, a, keys->anchor, e);
+        r = anchor_sign(&note, &b->a, b->anchor, e);
     if (r == 0)
         r = write_file(trail, ANCHOR_FILE, buf_head(&note), buf_len(&note), 0640, e);
     if (r == 0)
@@ -156,7 +203,7 @@ static int write_all(int state, int trail, const struct log_keys *keys, const st
     if (r == 0)
         r = write_vkey(state, "public/anchor.pub", made->anchor, e);
     if (r == 0)
-        r = trail_begin(trail, a, keys->log, e);
+        r = trail_begin(trail, &b->a, b->log, previous, e);
     buf_clear(&note);
     return r;
 }
@@ -203,39 +250,40 @@ static int open_dirs(const char *path, int *state, int *trail, struct err *e)
     return check_empty(*trail, e);
 }
 
-int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
-                 struct trail_created *out, struct err *e)
+int trail_birth_write(struct trail_birth *b, const char *state, uid_t uid, gid_t gid,
+                      const struct trail_previous *previous, struct trail_created *out,
+                      struct err *e)
 {
-    struct log_keys keys = {NULL, NULL, NULL};
-    struct vkey anchor_vkey;
-    struct anchor a;
-    char origin[NOTE_NAME_MAX + 1];
     int state_dir = -1, trail = -1, r;
 
-    if (strlen(gateway) + strlen(TRAIL_ORIGIN_SUFFIX) > ORIGIN_MAX)
-        return err_set(e, ERR_INPUT, "the gateway's name is over %zu characters",
-                       ORIGIN_MAX - strlen(TRAIL_ORIGIN_SUFFIX));
-    snprintf(origin, sizeof origin, "%.*s" TRAIL_ORIGIN_SUFFIX, ORIGIN_MAX, gateway);
-    r = make_keys(&keys, origin, &a, &anchor_vkey, e);
-    if (r < 0)
-        goto out;
-    vkey_text(&anchor_vkey, out->anchor);
-    vkey_text(&a.log, out->log);
-    digest_hex(a.genesis, out->genesis);
+    vkey_text(&b->anchor_vkey, out->anchor);
+    vkey_text(&b->a.log, out->log);
+    digest_hex(b->a.genesis, out->genesis);
     r = open_dirs(state, &state_dir, &trail, e);
     if (r == 0)
-        r = write_all(state_dir, trail, &keys, &a, out, e);
+        r = write_all(b, state_dir, trail, previous, out, e);
     if (r == 0)
-        r = give_away(trail, uid, gid, e);
+        r = trail_give_away(trail, uid, gid, e);
     if (r == 0 && (fsync(trail) < 0 || fsync(state_dir) < 0))
         r = err_errno(e, "cannot synchronise the state directory");
-out:
     if (trail >= 0)
         close(trail);
     if (state_dir >= 0)
         close(state_dir);
-    EVP_PKEY_free(keys.anchor);
-    epoch_keys_free(keys.epochs);
-    EVP_PKEY_free(keys.log);
+    return r;
+}
+
+int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
+                 struct trail_created *out, struct err *e)
+{
+    char origin[NOTE_NAME_MAX + sizeof TRAIL_ORIGIN_SUFFIX];
+    struct trail_birth *b;
+    int r;
+
+    snprintf(origin, sizeof origin, "%.*s" TRAIL_ORIGIN_SUFFIX, NOTE_NAME_MAX, gateway);
+    r = trail_birth_new(&b, origin, e);
+    if (r == 0)
+        r = trail_birth_write(b, state, uid, gid, NULL, out, e);
+    trail_birth_free(b);
     return r;
 }

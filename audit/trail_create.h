@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-#include "audit/checkpoint.h"
+#include "audit/trail.h"
 
 /* For safekeeping outside of the gateway: printed by init. */
 struct trail_created {
@@ -29,5 +29,19 @@ struct trail_created {
  * trail/ is not empty: nothing is changed then. */
 MUST_CHECK int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
                             struct trail_created *out, struct err *e);
+
+/* The same in two steps, for a log that follows another: the old one's last seal names the new
+ * anchor before the new one's first record cites the old one. */
+struct trail_birth;
+MUST_CHECK int trail_birth_new(struct trail_birth **out, const char *origin, struct err *e);
+const struct vkey *trail_birth_anchor(const struct trail_birth *b);
+/* Writes all files, as trail_create. previous: NULL for a gateway's first log. */
+MUST_CHECK int trail_birth_write(struct trail_birth *b, const char *state, uid_t uid, gid_t gid,
+                                 const struct trail_previous *previous, struct trail_created *out,
+                                 struct err *e);
+void trail_birth_free(struct trail_birth *b);
+
+/* Gives a directory and all that is below it to uid and gid; follows no symbolic link. */
+MUST_CHECK int trail_give_away(int dir, uid_t uid, gid_t gid, struct err *e);
 
 #endif

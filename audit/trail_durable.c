@@ -50,6 +50,8 @@ static int fill_job(struct trail *t, struct sync_job *job, struct err *e)
     job->dir = t->dir;
     job->upto = t->accepted;
     job->keys = t->destroy_due && t->accepted >= t->seal_end ? t->keys : NULL;
+    job->high_mark = t->high_mark;
+    job->mark_slot = t->mark_slot;
     job->new_epoch = t->chain.epoch.number + 1;
     job->checkpoint_size = t->checkpoint_size;
     memcpy(job->root, t->checkpoint_root, sizeof job->root);
@@ -70,8 +72,10 @@ static int job_ended(struct trail *t, const struct sync_job *job, struct err *e)
     if (e->code < 0)
         return trail_fail(t, e);
     t->durable = job->upto;
-    if (job->checkpoint_size)
+    if (job->checkpoint_size) {
         t->checkpointed = job->checkpoint_size;
+        t->mark_slot = !job->mark_slot;
+    }
     if (job->keys)
         t->destroy_due = false;
     return 0;

@@ -96,7 +96,26 @@ static int append_recovery(struct trail *t, const struct trail_report *report, s
     return r;
 }
 
-static int append_key(struct trail *t, const char *event, struct err *e)
+static void put_previous(struct json_out *j, const struct trail_previous *p)
+{
+    json_str(j, "reason", p->reason);
+    json_open_object(j, "previous");
+    json_str(j, "origin", p->origin);
+    if (p->linked) {
+        json_u64(j, "size", p->size);
+        json_hex(j, "root", p->root, sizeof p->root);
+        json_hex(j, "head", p->head, sizeof p->head);
+    }
+    json_bool(j, "unlinked", !p->linked);
+    json_bool(j, "closed", p->closed);
+    if (p->trouble)
+        json_bytes(j, "trouble", p->trouble, strlen(p->trouble));
+    json_close(j);
+}
+
+/* previous: NULL but at the birth of a log that follows another. */
+static int append_key(struct trail *t, const char *event, const struct trail_previous *previous,
+                      struct err *e)
 {
     char log_text[VKEY_MAX], epoch_text[VKEY_MAX];
     struct vkey log;
@@ -115,12 +134,14 @@ static int append_key(struct trail *t, const char *event, struct err *e)
     json_str(&j, "log_key", log_text);
     json_u64(&j, "epoch", t->chain.epoch.number);
     json_str(&j, "epoch_key", epoch_text);
+    if (previous)
+        put_previous(&j, previous);
     r = trail_append_json(t, RECORD_KEY, gateway, &j, e);
     buf_clear(&payload);
     return r;
 }
 
-int trail_append_shutdown(struct trail *t, const char *reason, struct err *e)
+static int append_shutdown(struct trail *t, const char *reason, struct err *e)
 {
     struct json_out j;
     struct buf payload;
@@ -132,9 +153,14 @@ int trail_append_shutdown(struct trail *t, const char *reason, struct err *e)
     json_u64(&j, "records", t->chain.next + 1);
     r = trail_append_json(t, RECORD_SHUTDOWN, gateway, &j, e);
     buf_clear(&payload);
-    if (r == 0)
-        r = trail_seal(t, NULL, e);
     return r;
+}
+
+int trail_append_shutdown(struct trail *t, const char *reason, struct err *e)
+{
+    int r = append_shutdown(t, reason, e);
+
+    return r < 0 ? r : trail_seal(t, NULL, e);
 }
 
 int trail_append_end(struct trail *t, const struct session_state *s, const char *reason,
@@ -191,7 +217,7 @@ static int say_opened(struct trail *t, struct trail_report *report, struct err *
     if (r == 0 && !report->clean)
         r = append_recovery(t, report, e);
     if (r == 0)
-        r = append_key(t, "opened", e);
+        r = append_key(t, "opened", NULL, e);
     if (r == 0)
         r = end_orphans(t, report, clock_real_ns(), e);
     if (r == 0)
@@ -212,6 +238,25 @@ int trail_take_keys(struct trail *t, struct err *e)
     /* The next synchronisation makes the last seal durable, if it is not yet. */
     t->destroy_due = r == 1;
     t->seal_end = t->chain.next;
+    return 0;
+}
+
+/* The checkpoints that are kept besides the log's own. */
+static int read_known(struct trail *t, const struct vkey *log, struct err *e)
+{
+    struct buf text;
+    int r = 0;
+
+    if (t->high_mark)
+        r = high_mark_read(t->high_mark, log, &t->known[0], &t->mark_slot, e);
+    if (r < 0)
+        return r;
+    buf_init(&text, NOTE_MAX);
+    /* Not this log's, or not there: it says nothing. */
+    if (note_file_read(t->dir, CHECKPOINT_WITNESSED_FILE, &text, NULL) < 0 ||
+        checkpoint_open(&t->known[1], (const char *)buf_head(&text), buf_len(&text), log, NULL) < 0)
+        t->known[1].size = 0;
+    buf_clear(&text);
     return 0;
 }
 
@@ -243,8 +288,13 @@ int trail_open(struct trail **out, const struct trail_options *o, struct trail_r
     r = checkpoint_read(&c, o->dir, &log, e);
     if (r == ERR_NOT_FOUND)
         r = err_set(e, ERR_TAMPERED, "the checkpoint is not there");
+    t->high_mark = o->high_mark;
+    if (r == 0)
+        r = read_known(t, &log, e);
     if (r == 0)
         r = trail_recover(t, &a, &c, report, e);
+    if (r == 0 && t->chain.closed)
+        r = err_set(e, ERR_INPUT, "this log is closed: it ends with the seal that names the next");
     if (r == 0)
         r = trail_take_keys(t, e);
     if (r < 0)
@@ -268,7 +318,28 @@ out:
     return r;
 }
 
-int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *e)
+int trail_close_log(struct trail *t, const struct vkey *next_log, struct trail_previous *p,
+                    struct err *e)
+{
+    int r = append_shutdown(t, "new-log", e);
+
+    if (r == 0)
+        r = trail_seal(t, next_log, e);
+    if (r == 0)
+        r = trail_want_checkpoint(t, e);
+    if (r == 0)
+        r = trail_settle(t, e);
+    if (r < 0)
+        return r;
+    p->linked = p->closed = true;
+    p->size = t->chain.next;
+    merkle_root(&t->chain.merkle, t->chain.digest, p->root);
+    memcpy(p->head, t->chain.leaf, sizeof p->head);
+    return 0;
+}
+
+int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key,
+                const struct trail_previous *previous, struct err *e)
 {
     struct trail *t = trail_new(dir, a->log.name, log_key, 0, e);
     int r;
@@ -285,7 +356,7 @@ int trail_begin(int dir, const struct anchor *a, EVP_PKEY *log_key, struct err *
     if (r == 0)
         r = trail_new_segment(t, e);
     if (r == 0)
-        r = append_key(t, "begin", e);
+        r = append_key(t, "begin", previous, e);
     if (r == 0)
         r = trail_append_shutdown(t, "created", e);
     if (r == 0)

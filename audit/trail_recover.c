@@ -39,7 +39,7 @@ static int start_at_segment(struct trail *t, const struct trail_view *v, struct 
     return segment_state_read(&t->chain, &v->r, v->payload, e);
 }
 
-static int check_root(struct trail *t, const struct checkpoint *c, struct err *e)
+static int check_one_root(struct trail *t, const struct checkpoint *c, struct err *e)
 {
     uint8_t root[RECORD_HASH_SIZE];
 
@@ -50,6 +50,16 @@ static int check_root(struct trail *t, const struct checkpoint *c, struct err *e
         return err_set(e, ERR_TAMPERED,
                        "the records do not give the root of the checkpoint of %" PRIu64, c->size);
     return 0;
+}
+
+static int check_root(struct trail *t, const struct checkpoint *c, struct err *e)
+{
+    int r = check_one_root(t, c, e);
+
+    for (size_t i = 0; r == 0 && i < sizeof t->known / sizeof *t->known; i++)
+        if (t->known[i].size)
+            r = check_one_root(t, &t->known[i], e);
+    return r;
 }
 
 static int copy_bytes(int from, uint64_t offset, int to, struct err *e)
@@ -194,6 +204,10 @@ static int walk(struct trail *t, struct trail_reader *reader, const struct check
                 c->size);
         return refuse(place, t->chain.next, FAULT_CUT, e);
     }
+    if (t->chain.next < t->known[0].size)
+        return trail_refuse_shorter(t->chain.next, t->known[0].size, HIGH_MARK_FILE, e);
+    if (t->chain.next < t->known[1].size)
+        return trail_refuse_shorter(t->chain.next, t->known[1].size, CHECKPOINT_WITNESSED_FILE, e);
     return 0;
 }
 

@@ -4,6 +4,8 @@
 #ifndef SALLYPORT_AUDIT_TRAIL_STATE_H
 #define SALLYPORT_AUDIT_TRAIL_STATE_H
 
+#include "audit/high_mark.h"
+#include "audit/segment_state.h"
 #include "audit/segments.h"
 #include "audit/trail.h"
 #include "audit/trail_space.h"
@@ -22,10 +24,13 @@ struct trail {
     EVP_PKEY *log_key;
     struct chain chain;
     struct epoch_keys *keys;
-    bool destroy_due;  /* the last seal is not durable yet, or its key not destroyed */
-    uint64_t seal_end; /* index behind that seal */
-    bool seal_shown;   /* a checkpoint that covers the last seal was signed */
-    int64_t clock_ns;  /* real minus boot time, when it was looked at last */
+    bool destroy_due;           /* the last seal is not durable yet, or its key not destroyed */
+    uint64_t seal_end;          /* index behind that seal */
+    bool seal_shown;            /* a checkpoint that covers the last seal was signed */
+    int high_mark;              /* 0: none */
+    unsigned mark_slot;         /* where the next goes */
+    struct checkpoint known[2]; /* the high mark, the witnessed one; size 0: not there */
+    int64_t clock_ns;           /* real minus boot time, when it was looked at last */
     uint64_t segment_max;
     uint64_t segment_bytes; /* in the file */
     uint8_t *batch;
@@ -56,13 +61,6 @@ MUST_CHECK int trail_put_seal(struct trail *t, const struct vkey *next_log, stru
 MUST_CHECK int trail_append_json(struct trail *t, uint8_t type,
                                  const uint8_t session[RECORD_SESSION_ID], struct json_out *j,
                                  struct err *e);
-
-/* The payload of a segment's first record: all that is needed to go on from there. */
-/* The tree must be settled. */
-MUST_CHECK int segment_state_write(struct buf *out, const struct chain *c, const char *origin,
-                                   struct err *e);
-MUST_CHECK int segment_state_read(struct chain *c, const struct record *r, const void *payload,
-                                  struct err *e);
 
 /* Opens the keys, which must be those of the epoch that the chain is in. */
 MUST_CHECK int trail_take_keys(struct trail *t, struct err *e);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "audit/checkpoint.h"
+#include "audit/high_mark.h"
 #include "audit/tiles.h"
 #include "base/log.h"
 
@@ -133,6 +134,9 @@ int sync_job_run(struct sync_job *job, uint64_t *took_ns, struct err *e)
         return 0;
     errno = 0;
     r = write_checkpoint(job, e);
+    if (r == 0 && job->high_mark)
+        r = high_mark_write(job->high_mark, job->mark_slot, buf_head(&job->checkpoint),
+                            buf_len(&job->checkpoint), e);
     if (r < 0 && (errno == ENOSPC || errno == EDQUOT)) {
         log_warn("checkpoint-without-room", "error=\"%s\"", e->text);
         job->checkpoint_size = 0;

@@ -27,6 +27,8 @@ struct sync_job {
     struct tiles *tiles;            /* NULL: none are kept; the job's alone while it runs */
     bool patient;                   /* nobody waits: all tiles now, however many */
     struct err tiles_failure;       /* of the last attempt; code 0: there is none */
+    int high_mark;                  /* 0: none. The checkpoint goes there too, into this slot */
+    unsigned mark_slot;
 };
 
 struct trail_sync {

@@ -58,6 +58,47 @@ static void put_amount(const struct config_amount *a, uint8_t *percent, uint64_t
     *value = a->value;
 }
 
+/* The log's name is that of its key: a gateway may have had other logs before this one. */
+static int read_origin(const struct supervisor *s, char *out, size_t cap, struct err *e)
+{
+    char path[CONFIG_PATH_MAX + 64], line[512] = "", want[300];
+    size_t len;
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/public/log.pub", s->config.state);
+    f = fopen(path, "re");
+    if (!f)
+        return err_errno(e, "%s", path);
+    if (!fgets(line, sizeof line, f))
+        line[0] = '\0';
+    fclose(f);
+    len = strcspn(line, "+\n");
+    line[len] = '\0';
+    snprintf(want, sizeof want, "%.230s/sallyport/", s->config.gateway);
+    if (strncmp(line, want, strlen(want)) != 0 || len >= cap || len == strlen(want) ||
+        strspn(line + strlen(want), "0123456789") != len - strlen(want))
+        return err_set(e, ERR_INPUT, "%s: expected the key of a log %sN, found \"%s\"", path, want,
+                       line);
+    memcpy(out, line, len + 1);
+    return 0;
+}
+
+/* The file outside of the trail that remembers how long the log was. */
+static int send_mark(struct program *p, struct err *e)
+{
+    const struct auditd_mark m = {0};
+    char path[CONFIG_PATH_MAX + 64];
+    int fd, rc;
+
+    snprintf(path, sizeof path, "%s/trail.mark", p->s->config.state);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return err_errno(e, "%s", path);
+    rc = auditd_mark_send(p->link, &m, &fd, e);
+    close(fd);
+    return rc;
+}
+
 static int start_auditd(struct program *p, struct err *e)
 {
     static const char *const files[] = {"log.key"};
@@ -73,12 +114,15 @@ static int start_auditd(struct program *p, struct err *e)
     put_amount(&c->disk_share, &m.share_percent, &m.share);
     m.slow_ms = (uint32_t)c->disk_slow_ms;
     buf_init(&lines, REVIEWERS_TEXT_MAX);
-    snprintf(m.origin, sizeof m.origin, "%.230s/sallyport/0", p->s->config.gateway);
     rc = reviewers_encode(&lines, &p->s->reviewers);
     m.reviewers = (struct bytes){buf_head(&lines), buf_len(&lines)};
     if (rc < 0)
         err_set(e, (enum err_code)rc, "the list of reviewers");
-    else
+    if (rc == 0)
+        rc = read_origin(p->s, m.origin, sizeof m.origin, e);
+    if (rc == 0)
+        rc = send_mark(p, e);
+    if (rc == 0)
         rc = auditd_start_send(p->link, &m, &fd, e);
     buf_clear(&lines);
     close(fd);

@@ -50,7 +50,8 @@ void lab_remove(struct audit_lab *lab)
 int lab_open(struct audit_lab *lab, struct trail **t, uint64_t segment_max,
              struct trail_report *report, struct err *e)
 {
-    struct trail_options o = {lab->dir, LAB_ORIGIN, lab->key, segment_max};
+    struct trail_options o = {
+        .dir = lab->dir, .origin = LAB_ORIGIN, .log_key = lab->key, .segment_max = segment_max};
 
     return trail_open(t, &o, report, e);
 }
