@@ -302,14 +302,15 @@ class Trail:
                 raise Tampered("edited", name, at, self.records, f"record {self.records}: {text}")
 
     def record(self, name, at, header, fields, payload, first):
-        (_, kind, flags, _, index, real, boot, session, sequence, _, _, epoch, data_key, _, previous, payload_hash,
+        (_, kind, _, _, index, real, boot, session, sequence, _, _, epoch, _, _, previous, payload_hash,
          session_previous) = fields
 
         def bad(what, text):
             raise Tampered(what, name, at, self.records, f"record {self.records}: {text}")
 
         if index != self.records:
-            bad("missing" if index > self.records else "reordered", f"has the index {index}")
+            bad("edited" if previous == self.leaf else "missing" if index > self.records else "reordered",
+                f"has the index {index}")
         if payload is not None and sha(payload) != payload_hash:
             bad("edited", "another payload than its header says")
         if previous != self.leaf:
@@ -317,12 +318,10 @@ class Trail:
         if (kind == SEGMENT) != first:
             bad("edited", "a segment record stands first in each segment, and nowhere else")
         if epoch != self.epoch:
-            bad("edited", f"is of epoch {epoch}, in epoch {self.epoch}")
-        if (flags & 1) != (data_key != 0) or data_key > 2:
-            bad("edited", "is sealed without a key, or the reverse")
+            bad("unsealed", f"is of epoch {epoch}, in epoch {self.epoch}")
         count, leaf_before = self.sessions.get(session, (0, bytes(32)))
         if sequence != count:
-            bad("missing" if sequence > count else "reordered", f"is its session's {sequence}, not {count}")
+            bad("edited", f"is its session's {sequence}, not {count}")
         if session_previous != leaf_before:
             bad("edited", "does not follow its session's record before")
         if self.closed:
@@ -382,7 +381,7 @@ class Trail:
             if self.records - self.epoch_first >= EPOCH_RECORDS_MAX:
                 raise NoNote("an epoch that is too long")
         except NoNote as e:
-            bad("unsigned", f"seal of epoch {self.epoch}: {e}")
+            bad("unsealed", f"seal of epoch {self.epoch}: {e}")
         self.epoch, self.epoch_key, self.epoch_first, self.epoch_start = self.epoch + 1, after, self.records + 1, end
 
     # --- tiles: derived, and compared with what the records give
