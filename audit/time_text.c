@@ -34,15 +34,21 @@ static uint64_t unit_ns(char unit)
 /* A decimal number of at most nine digits and, for seconds, a fraction. */
 static const char *number(const char *p, double *out)
 {
-    char *end;
-    size_t digits = strspn(p, "0123456789");
+    size_t digits = strspn(p, "0123456789"), len = digits;
+    char plain[24];
 
     if (digits == 0 || digits > 9)
         return NULL;
-    if (p[digits] == '.' && strspn(p + digits + 1, "0123456789") == 0)
-        return NULL;
-    *out = strtod(p, &end);
-    return end > p + digits + 12 ? NULL : end;
+    if (p[digits] == '.') {
+        size_t fraction = strspn(p + digits + 1, "0123456789");
+
+        if (fraction == 0 || fraction > 9)
+            return NULL;
+        len += 1 + fraction;
+    }
+    snprintf(plain, sizeof plain, "%.*s", (int)len, p);
+    *out = strtod(plain, NULL);
+    return p + len;
 }
 
 /* "1m20s": each unit once, in falling order; the last may be left out and is seconds. */

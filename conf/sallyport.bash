@@ -17,7 +17,10 @@ _sallyport()
     case $before in
     --key | --identity | -i) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --check | --record | --payload | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-    --dir | --state | --runtime | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --decision) words='allowed denied' ;;
+    --class) words='shell exec subsystem forward' ;;
+    --speed) words='0.5 2 4 8 max' ;;
+    --dir | --state | --runtime | --trail | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
     if [[ $word == -* || -z $words ]]; then
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
@@ -36,9 +39,10 @@ _sallyport()
         audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
         audit-commands) words='--since --until --operator --target --identity --json --trail --state --help' ;;
         audit-verify) words='--bundle --log-key --anchor --json --trail --state --help' ;;
-        audit-show) words='--identity --full --json --trail --state --help' ;;
-        audit-play) words='--identity --channel --speed --idle-max --raw --trail --state --help' ;;
         audit-reviewers) words='--json --help' ;;
+        audit-list) words='--operator --target --since --until --decision --class --disputed --live --limit --json --reason --recorded --trail --state --help' ;;
+        audit-show) words='--identity --keystrokes --type --from --to --follow --full --json --reason --recorded --trail --state --help' ;;
+        audit-play) words='--identity --from --at --follow --channel --speed --idle-limit --keystrokes --raw --reason --recorded --trail --state --help' ;;
         audit-prove) words='--consistency --check --record --payload --log-key --output --json --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;
