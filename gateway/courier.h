@@ -83,6 +83,7 @@ struct destination {
     unsigned rounds;     /* conflicts in a row */
     uint16_t refused;    /* the status, while ASKING */
     uint64_t told;
+    bool asked_again;    /* for its checkpoint, on a second connection */
     struct buf request;  /* waits for the connection */
 };
 
@@ -125,6 +126,8 @@ MUST_CHECK int destination_init(struct destination *d, struct courier *c, uint8_
 void syslog_begin(struct destination *d);
 void syslog_written(struct destination *d);
 void witness_begin(struct destination *d);
+/* The connection ended. True: while it was asked for its checkpoint, and that goes on. */
+bool witness_lost(struct destination *d);
 void witness_input(struct destination *d);
 void witness_proof(struct destination *d, const struct elsewhere_proof *m);
 void witness_verdict(struct destination *d, const struct elsewhere_verdict *m);

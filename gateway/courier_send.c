@@ -80,6 +80,8 @@ void destination_failed(struct destination *d, const char *text)
 {
     const bool stale = d->reused, worked = d->working;
 
+    if (worked && witness_lost(d))
+        return;
     peer_close(&d->peer);
     evtimer_del(d->late);
     d->connecting = d->working = d->reused = false;

@@ -127,8 +127,23 @@ static void tell_refusal(struct destination *d, const char *note, size_t len)
     else
         snprintf(text, sizeof text, "it says that the checkpoint does not continue the one before");
     d->reused = false;
+    d->step = WITNESS_IDLE;
     destination_failed(d, text);
     destination_wait(d, COURIER_REFUSED_S);
+}
+
+bool witness_lost(struct destination *d)
+{
+    if (d->step != WITNESS_ASKING)
+        return false;
+    if (!d->asked_again) {
+        d->asked_again = true;
+        destination_again(d);
+    } else {
+        d->step = WITNESS_IDLE;
+        tell_refusal(d, "", 0); /* it shows none */
+    }
+    return true;
 }
 
 static int parse_told(const char *body, size_t len, uint64_t *out)
@@ -157,7 +172,7 @@ static void on_conflict(struct destination *d, const char *body, size_t len)
         if (told <= d->c->size)
             destination_failed(d, "it knows a newer checkpoint");
         else
-            ask_checkpoint(d, 409, told);
+            d->asked_again = false, ask_checkpoint(d, 409, told);
     } else if (++d->rounds > ROUNDS_MAX) {
         destination_failed(d, "it names another size each time");
     } else {
@@ -189,6 +204,7 @@ static void on_added(struct destination *d, const struct http_message *m, const 
         on_conflict(d, body, m->body_len);
         return;
     case 422:
+        d->asked_again = false;
         ask_checkpoint(d, 422, d->old);
         return;
     case 404:

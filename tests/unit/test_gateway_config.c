@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/known.h"
 #include "gateway/config.h"
+#include "gateway/courier.h"
 
 static int parse(const char *text, struct config *c, struct err *e)
 {
@@ -184,4 +186,92 @@ Test(gateway_config, file)
     cr_expect_eq(config_load(path, &c, &e), ERR_NOT_FOUND);
     cr_expect_lt(config_load("/tmp", &c, &e), 0);
     close(fd);
+}
+
+/* --- checkpoints elsewhere */
+
+#define WITNESS "witness.example.com/w1+a0059f11+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
+
+Test(gateway_config, checkpoints_elsewhere)
+{
+    static const char *const wrong[] = {
+        "gateway: x\nwitnesses: [{key: nonsense, address: \"192.0.2.1:1\"}]\n",
+        "gateway: x\nwitnesses: [{key: \"" WITNESS "\"}]\n",
+        "gateway: x\nwitnesses: [{key: \"" WITNESS "\", address: \"w.example.org:1\"}]\n",
+        "gateway: x\nwitnesses: [{key: \"" WITNESS
+        "\", address: \"192.0.2.1:1\", path: \"/a b\"}]\n",
+        "gateway: x\nwitnesses: [{key: \"" WITNESS "\", addres: \"192.0.2.1:1\"}]\n",
+        "gateway: x\nsyslog: {address: \"192.0.2.1:6514\"}\n",
+        "gateway: x\nsyslog: {address: \"192.0.2.1:6514\", name: l, ca: /c, key: /k}\n",
+    };
+    static struct config c, again;
+    struct err e = ERR_INIT;
+    struct buf text;
+
+    cr_assert_eq(parse("gateway: x\n"
+                       "witnesses: [{key: \"" WITNESS
+                       "\", address: \"[2001:db8::1]:7070\", path: /w}]\n"
+                       "syslog: {address: \"192.0.2.1:6514\", name: log.example.org, ca: /c}\n"
+                       "elsewhere: {alarm-after: 2m, stop-after: 1h}\n",
+                       &c, &e),
+                 0, "%s", e.text);
+    buf_init(&text, 1u << 20);
+    cr_assert_eq(config_dump(&c, &text), 0);
+    cr_assert_eq(config_parse("dump", buf_head(&text), buf_len(&text), &again, &e), 0, "%s", e.text);
+    cr_expect_eq(again.witnesses.count, 1);
+    cr_expect_str_eq(again.witnesses.at[0].key, WITNESS);
+    cr_expect_str_eq(again.witnesses.at[0].path, "/w");
+    cr_expect_eq(again.witnesses.at[0].at.port, 7070);
+    cr_expect_eq(again.syslog_address.port, 6514);
+    cr_expect_str_eq(again.syslog_name, "log.example.org");
+    cr_expect_eq(again.elsewhere_alarm_ms, 120000);
+    cr_expect_eq(again.elsewhere_stop_ms, 3600000);
+    buf_clear(&text);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect_lt(parse(wrong[i], &c, &e), 0, "%s", wrong[i]);
+}
+
+/* RFC 5424 6.5's form, RFC 5425's frame; the note is the example of C2SP tlog-checkpoint. */
+Test(gateway_courier, syslog_message)
+{
+    static const char note[] =
+        "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
+        "\xe2\x80\x94 example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/"
+        "5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n";
+#define PARAMETERS                                                                                 \
+    " origin=\"example.com/behind-the-sofa\" size=\"20852163\" "                                  \
+    "root=\"CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\" signature=\"Az3grlgtzPICa5OS8npVmf1My" \
+    "q/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\""
+    static const char expected[] = "<109>1 2023-03-20T13:45:47.123456Z gw sallyport - checkpoint "
+                                   "[checkpoint@32473" PARAMETERS "] checkpoint" PARAMETERS;
+    struct err e = ERR_INIT;
+    struct buf out, again;
+    char length[16];
+
+    buf_init(&out, 16384);
+    buf_init(&again, 16384);
+    cr_assert_eq(syslog_message(&out, "gw", 1679319947123456789u, note, strlen(note), &e), 0, "%s",
+                 e.text);
+    snprintf(length, sizeof length, "%zu ", strlen(expected));
+    cr_assert_eq(buf_len(&out), strlen(length) + strlen(expected), "%.*s", (int)buf_len(&out),
+                 buf_head(&out));
+    cr_expect_arr_eq(buf_head(&out), length, strlen(length));
+    cr_expect_arr_eq(buf_head(&out) + strlen(length), expected, strlen(expected));
+    cr_assert_eq(known_note(&again, (const char *)buf_head(&out), buf_len(&out), &e), 0);
+    cr_expect_arr_eq(buf_head(&again), note, strlen(note));
+    buf_clear(&out);
+    buf_clear(&again);
+}
+
+/* The example of C2SP tlog-witness, its beginning. */
+Test(gateway_courier, add_checkpoint_body)
+{
+    static const uint8_t hashes[64] = {0x3e, 0x54};
+    struct buf out;
+
+    buf_init(&out, 4096);
+    cr_assert_eq(add_checkpoint_body(&out, 20852014, hashes, 2, "note\n", 5), 0);
+    cr_expect(buf_len(&out) > 20 && memcmp(buf_head(&out), "old 20852014\nPlQA", 17) == 0);
+    cr_expect_arr_eq(buf_head(&out) + buf_len(&out) - 7, "\n\nnote\n", 7);
+    buf_clear(&out);
 }
