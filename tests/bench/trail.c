@@ -198,6 +198,40 @@ static void bulk(struct link *l)
            (double)BULK * sizeof chunk / 1e6 / (now() - begun));
 }
 
+/* What sealing costs: records of a type that is sealed beside those of one that is in the clear, by
+ * turns, in one session. */
+static void sealing(struct link *l, size_t len, unsigned count)
+{
+    static const uint8_t types[2] = {RECORD_ALARM, RECORD_STDERR};
+    static uint8_t text[RELAY_CHUNK];
+    double took[2] = {0, 0};
+    uint64_t sent = 1;
+
+    memset(text, ' ', len);
+    text[0] = '{';
+    text[len - 1] = '}';
+    put(l, RECORD_SESSION_START, WANT_DURABLE, "{}", 2);
+    await(l, 1, true);
+    for (unsigned round = 0; round < 20; round++) {
+        double begun = now();
+
+        for (unsigned i = 1; i <= count / 10; i++) {
+            sent++;
+            put(l, types[round % 2], i % 16 == 0 ? WANT_ACCEPTED : WANT_NOTHING, text, len);
+            if (i % 16 == 0)
+                await(l, sent, false);
+        }
+        put(l, types[round % 2], WANT_DURABLE, text, len);
+        await(l, ++sent, true);
+        took[round % 2] += now() - begun;
+    }
+    for (int i = 0; i < 2; i++)
+        printf(
+            "{\"bench\":\"records of %zu bytes, %s\",\"records_per_s\":%.0f,\"mb_per_s\":%.1f}\n",
+            len, i ? "sealed" : "in the clear", count / took[i],
+            (double)count * (double)len / 1e6 / took[i]);
+}
+
 /* Each producer is a process of its own, as a backend is. Only what was durable counts, and the
  * clock stops with the last. */
 static void many(struct link *supervisor, unsigned first, unsigned producers)
@@ -405,6 +439,12 @@ int main(int argc, char **argv)
     pid = begin(argv[1], "bulk", state, &supervisor);
     l = producer(supervisor, 1);
     bulk(l);
+    link_free(l);
+    l = producer(supervisor, 2);
+    sealing(l, RELAY_CHUNK, 10000);
+    link_free(l);
+    l = producer(supervisor, 3);
+    sealing(l, 32, 100000);
     link_free(l);
     end(supervisor, pid);
     verify(state, "bulk records");
