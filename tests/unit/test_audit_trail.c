@@ -443,3 +443,24 @@ Test(trail, missing_checkpoint_is_refused)
     cr_expect_eq(lab_open(&lab, &t, 0, &report, &e), ERR_TAMPERED);
     lab_remove(&lab);
 }
+
+/* On an empty disk there is room for the longest record at every byte of the steps that are
+ * allocated. */
+Test(space, always_room_on_an_empty_disk)
+{
+    static const uint8_t id[RECORD_SESSION_ID] = {1};
+    struct audit_lab lab;
+    struct trail *t;
+    struct err e = ERR_INIT;
+
+    lab_make(&lab);
+    t = lab_trail(&lab, 0);
+    for (unsigned i = 0; i < 200000; i++) {
+        cr_assert(trail_has_room(t, SPACE_SESSION, RECORD_PAYLOAD_MAX), "record %u", i);
+        cr_assert_eq(trail_append(t, RECORD_INPUT, id, 1, "k", 1, &e), 0);
+        if (i % 50 == 0)
+            cr_assert_eq(trail_flush(t, &e), 0);
+    }
+    trail_close(t);
+    lab_remove(&lab);
+}
