@@ -196,3 +196,13 @@ class Sealed(harness.SessionTest):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("there is one reviewer", done.stderr)
+
+    def test_the_example_is_right(self):
+        example = os.path.join(harness.lablib.REPO, "conf", "example", "reviewers.yaml")
+        with open(example, encoding="utf-8") as f:
+            self.addCleanup(self.write_reviewers, f"reviewers:\n  - {{name: first, recipient: {self.first()}}}\n")
+            self.write_reviewers(f.read())
+        done = self.admin("audit", "reviewers", "--json")
+        self.assertEqual([(r["name"], r["keystrokes"]) for r in json.loads(done.stdout)],
+                         [("carol", True), ("dan", True), ("erin", False)])
+        self.assertEqual(self.admin("audit", "reviewers").stderr, "")
