@@ -391,7 +391,8 @@ class Lab:
         self.load_env()
         ready, signal_end = os.pipe()
         with open(self.logfile, "ab") as log:
-            child = subprocess.Popen([os.path.join(self.build, "sallyportd"), "-c", self.conf, "--libexec", self.libexec or self.build,
+            child = subprocess.Popen([os.path.join(self.build, "sallyportd"), "-c", self.conf,
+                                      "--libexec", self.libexec or self.build,
                                       "--ready-fd", str(signal_end)], pass_fds=[signal_end], stdin=subprocess.DEVNULL,
                                      stdout=log, stderr=log, start_new_session=True)
         os.close(signal_end)
