@@ -164,13 +164,31 @@ static void note_verdict(struct chain *chain, const struct trail_view *view,
 {
     struct session_state *s = sessions_find(chain->sessions, view->r.session);
 
-    if (view->r.type != RECORD_VERDICT || !s || s->disputed ||
-        !view->payload || !verdict_is_disputed(view->payload, view->r.payload_len))
+    if (view->r.type != RECORD_VERDICT || !s || s->disputed || !view->payload ||
+        !verdict_is_disputed(view->payload, view->r.payload_len))
         return;
     s->disputed = true;
     if (v->disputed < VERIFY_DISPUTED_NAMED)
         memcpy(v->disputed_ids[v->disputed], s->id, RECORD_SESSION_ID);
     v->disputed++;
+}
+
+/* A segment record stands first in each segment, nowhere else, and says what is so. */
+static int check_segment(struct verifier *w, const struct trail_view *view, struct err *e)
+{
+    int r;
+
+    w->v->fault = FAULT_EDITED;
+    if (view->first_of_segment != (view->r.type == RECORD_SEGMENT))
+        return err_set(e, ERR_TAMPERED, "a segment record stands exactly at a segment's beginning");
+    w->v->fault = FAULT_NONE;
+    if (view->r.type != RECORD_SEGMENT || !view->payload)
+        return 0;
+    merkle_settle(&w->chain.merkle, w->chain.digest);
+    r = segment_state_check(&w->chain, &view->r, view->payload, e);
+    if (r == ERR_TAMPERED)
+        w->v->fault = FAULT_EDITED;
+    return r;
 }
 
 /* All that a record is held to; view->payload is NULL when pruning dropped it. */
@@ -179,18 +197,10 @@ static int check_record(struct verifier *w, const struct trail_view *view, struc
     struct verify_result *v = w->v;
     int r;
 
-    if (view->first_of_segment != (view->r.type == RECORD_SEGMENT)) {
-        v->fault = FAULT_REORDERED;
-        return err_set(e, ERR_TAMPERED, "a segment record stands exactly at a segment's beginning");
-    }
-    /* The links first: they say best what is wrong. A copy of the state is not worth its time. */
-    if (view->r.type == RECORD_SEGMENT && view->payload &&
-        memcmp(view->r.previous, w->chain.leaf, RECORD_HASH_SIZE) == 0 &&
-        view->r.index == w->chain.next) {
-        merkle_settle(&w->chain.merkle, w->chain.digest);
-        r = segment_state_check(&w->chain, &view->r, view->payload, e);
-        if (r == ERR_TAMPERED)
-            v->fault = FAULT_EDITED;
+    /* Where the links do not hold, they say best what is wrong: chain_check tells. */
+    if (view->r.index == w->chain.next &&
+        memcmp(view->r.previous, w->chain.leaf, RECORD_HASH_SIZE) == 0) {
+        r = check_segment(w, view, e);
         if (r < 0)
             return r;
     }

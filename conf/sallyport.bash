@@ -10,7 +10,7 @@ _sallyport()
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
-        audit) words='verify list show play commands search index export prove reviewers' ;;
+        audit) words='verify list show play commands search index export prove reviewers new-log' ;;
         help) words='init setup connect login whoami user target status audit' ;;
         esac ;;
     esac
@@ -38,7 +38,8 @@ _sallyport()
         audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;
         audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
         audit-commands) words='--since --until --operator --target --identity --json --trail --state --help' ;;
-        audit-verify) words='--bundle --log-key --anchor --json --trail --state --help' ;;
+        audit-new-log) words='--reason --help' ;;
+        audit-verify) words='--bundle --log-key --anchor --known --witness --from --to --session --json --trail --state --help' ;;
         audit-reviewers) words='--json --help' ;;
         audit-list) words='--operator --target --since --until --decision --class --disputed --live --limit --json --reason --recorded --trail --state --help' ;;
         audit-show) words='--identity --keystrokes --type --from --to --follow --full --json --reason --recorded --trail --state --help' ;;

@@ -233,7 +233,7 @@ class Trail:
             if text[4] != self.leaf.hex():
                 raise NoNote("another genesis leaf than its own keys give")
         except (NoNote, UnicodeDecodeError) as e:
-            raise Tampered("unsigned", name, 0, 0, f"{name}: {e}") from None
+            raise Tampered("not signed", name, 0, 0, f"{name}: {e}") from None
 
     def read_checkpoint(self):
         name, data = "checkpoint", self.file("checkpoint")
@@ -243,9 +243,9 @@ class Trail:
                 raise NoNote("not a checkpoint of this log")
             self.signed_to, self.checkpoint_root = decimal(text[1]), plain64(text[2], 32)
         except NoNote as e:
-            raise Tampered("unsigned", name, 0, 0, f"{name}: {e}") from None
+            raise Tampered("not signed", name, 0, 0, f"{name}: {e}") from None
         if self.signed_to == 0 and self.checkpoint_root != sha():
-            raise Tampered("unsigned", name, 0, 0, "the root of nothing is another one")
+            raise Tampered("not signed", name, 0, 0, "the root of nothing is another one")
 
     def segments(self):
         found = sorted(n for n in os.listdir(self.directory) if re.fullmatch(r"[0-9a-f]{16}\.sp[ap]", n))
@@ -318,7 +318,7 @@ class Trail:
         if (kind == SEGMENT) != first:
             bad("edited", "a segment record stands first in each segment, and nowhere else")
         if epoch != self.epoch:
-            bad("unsealed", f"is of epoch {epoch}, in epoch {self.epoch}")
+            bad("unsealed" if epoch > self.epoch else "edited", f"is of epoch {epoch}, in epoch {self.epoch}")
         count, leaf_before = self.sessions.get(session, (0, bytes(32)))
         if sequence != count:
             bad("edited", f"is its session's {sequence}, not {count}")
@@ -339,7 +339,7 @@ class Trail:
             self.leaves.append(self.leaf)
             self.headers.append(header)
         if self.records == self.signed_to and self.tree.root() != self.checkpoint_root:
-            raise Tampered("unsigned", "checkpoint", 0, self.records - 1, "the checkpoint has another root than the records")
+            raise Tampered("edited", name, at, self.records - 1, "the checkpoint has another root than the records")
         if kind == SEAL:
             self.sealed_to = self.records
 
@@ -356,6 +356,9 @@ class Trail:
     def seal(self, payload, real, boot, session, bad):
         try:
             text = open_note(payload or b"", self.epoch_key)
+        except NoNote as e:
+            bad("not signed", f"seal of epoch {self.epoch}: {e}")
+        try:
             if len(text) not in (9, 10) or text[0] != "sallyport-seal-v1":
                 raise NoNote("not a seal")
             after = VerifierKey(text[8])
@@ -381,7 +384,7 @@ class Trail:
             if self.records - self.epoch_first >= EPOCH_RECORDS_MAX:
                 raise NoNote("an epoch that is too long")
         except NoNote as e:
-            bad("unsealed", f"seal of epoch {self.epoch}: {e}")
+            bad("edited", f"seal of epoch {self.epoch}: {e}")
         self.epoch, self.epoch_key, self.epoch_first, self.epoch_start = self.epoch + 1, after, self.records + 1, end
 
     # --- tiles: derived, and compared with what the records give
