@@ -124,6 +124,8 @@ static int on_message(struct auditd *a, struct frame *f, struct err *e)
     case auditd_courier_NUMBER:
         r = auditd_courier_decode(f, &courier, e);
         return r < 0 ? r : elsewhere_courier(a, frame_take_fd(f, 0), e);
+    case auditd_prune_NUMBER:
+        return retention_order(a, f, e);
     case auditd_shutdown_NUMBER:
         shut_down(a, "shutdown", EXIT_SUCCESS);
         return 0;
@@ -314,6 +316,7 @@ static int start(struct auditd *a, const struct auditd_options *o, EVP_PKEY **ke
         r = disk_start(a, e);
     if (r < 0)
         return r;
+    retention_resume(a, o->dir);
     link_enter(a->supervisor, auditd_STATE_RUNNING);
     started.size = trail_size(a->trail);
     r = auditd_started_send(a->supervisor, &started, NULL, e);
@@ -360,6 +363,7 @@ out:
         producer_end(p, "recorder-died", "the recorder ended");
     disk_stop(&a);
     elsewhere_end(&a);
+    retention_free(&a);
     free_events(&a);
     trail_close(a.trail);
     if (a.high_mark)

@@ -62,6 +62,10 @@ struct auditd {
     struct event *ticks;      /* every TICK_S */
     bool soon_armed;
     struct trail *trail;
+    int dir;             /* the trail's */
+    struct prune *prune; /* the order that is being carried out */
+    uint64_t prune_client;
+    struct event *prune_step;
     int high_mark; /* descriptor of the file, 0: none */
     int trail_dir;
     struct disk_watch disk;
@@ -117,6 +121,13 @@ void auditd_judge(struct auditd *a, struct session_state *s);
 MUST_CHECK int auditd_parse_reviewers(struct reviewers *out, struct bytes lines, struct err *e);
 /* Seals for these from now on; a list that is not the one before is a record. ERR_TRAIL. */
 MUST_CHECK int auditd_take_reviewers(struct auditd *a, const struct reviewers *list, struct err *e);
+
+/* auditd_prune.c */
+/* An order of two custodians came: ERR_PROTOCOL alone; everything else is answered. */
+MUST_CHECK int retention_order(struct auditd *a, const struct frame *f, struct err *e);
+/* After the start: what was under way when the recorder ended goes on. */
+void retention_resume(struct auditd *a, int dir);
+void retention_free(struct auditd *a);
 
 /* auditd_settle.c */
 /* After each round of the loop: write, synchronise, tell. */

@@ -30,7 +30,10 @@ static const char help[] =
     "  export SESSION    for other programs, or as evidence for a third party\n"
     "  reviewers         for whom recordings are sealed\n"
     "  prove SESSION     the proof that a record is in the log, for others to check\n"
-    "  new-log           begin another log when this one cannot go on\n\n"
+    "  new-log           begin another log when this one cannot go on\n"
+    "  hold SESSION      keep a session from being pruned\n"
+    "  release ORDER     end a hold, by order of two custodians\n"
+    "  prune ORDER       destroy recordings, by order of two custodians\n\n"
     "SESSION is the beginning of a session's id, or `last`; for `show` also `gateway`, which is "
     "what\n"
     "belongs to no session; for `prove` also a record's index. `list`, `show` and `play` read; "
@@ -45,7 +48,8 @@ static const struct {
     {"verify", audit_verify},       {"list", audit_list},         {"show", audit_show},
     {"play", audit_play},           {"commands", audit_commands}, {"search", audit_search},
     {"index", audit_index},         {"export", audit_export},     {"prove", audit_prove},
-    {"reviewers", audit_reviewers}, {"new-log", audit_new_log},
+    {"reviewers", audit_reviewers}, {"new-log", audit_new_log},   {"hold", audit_hold},
+    {"release", audit_release},     {"prune", audit_prune},
 };
 
 int cli_audit(int argc, char **argv)

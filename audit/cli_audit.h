@@ -96,6 +96,9 @@ int audit_index(int argc, char **argv);
 int audit_export(int argc, char **argv);
 int audit_reviewers(int argc, char **argv);
 int audit_new_log(int argc, char **argv);
+int audit_hold(int argc, char **argv);
+int audit_release(int argc, char **argv);
+int audit_prune(int argc, char **argv);
 
 /* "1.4 MB" */
 #define SIZE_TEXT 24

@@ -18,6 +18,11 @@ void segment_name(uint64_t first, char out[SEGMENT_NAME_MAX])
     snprintf(out, SEGMENT_NAME_MAX, "%016" PRIx64 ".spa", first);
 }
 
+void segment_pruned_name(uint64_t first, char out[SEGMENT_NAME_MAX])
+{
+    snprintf(out, SEGMENT_NAME_MAX, "%016" PRIx64 ".spp", first);
+}
+
 static int parse_name(const char *name, uint64_t *first)
 {
     char again[SEGMENT_NAME_MAX];
@@ -26,6 +31,9 @@ static int parse_name(const char *name, uint64_t *first)
         return ERR_SYNTAX;
     *first = strtoull(name, NULL, 16);
     segment_name(*first, again);
+    if (strcmp(name, again) == 0)
+        return 0;
+    segment_pruned_name(*first, again);
     return strcmp(name, again) == 0 ? 0 : ERR_SYNTAX;
 }
 
@@ -34,6 +42,17 @@ static int compare(const void *a, const void *b)
     const uint64_t *x = a, *y = b;
 
     return *x < *y ? -1 : *x > *y;
+}
+
+static void sort(struct segments *s)
+{
+    size_t kept = 1;
+
+    qsort(s->first, s->count, sizeof *s->first, compare);
+    for (size_t i = 1; i < s->count; i++)
+        if (s->first[i] != s->first[kept - 1])
+            s->first[kept++] = s->first[i];
+    s->count = kept;
 }
 
 int segments_list(struct segments *s, int dir, struct err *e)
@@ -72,7 +91,7 @@ int segments_list(struct segments *s, int dir, struct err *e)
     if (errno)
         r = err_errno(e, "cannot list the trail's directory");
     else if (s->count)
-        qsort(s->first, s->count, sizeof *s->first, compare);
+        sort(s);
 out:
     closedir(d);
     if (r < 0)

@@ -281,8 +281,8 @@ static int next_selected(struct source_dir *d, struct source_record *v, struct e
         trail_reader_place(d->reader, &place);
         v->r = view.r;
         v->header = view.header;
-        v->payload = view.payload;
-        v->pruned = !view.payload && wants(d, &view.r);
+        v->payload = view.dropped ? NULL : view.payload;
+        v->pruned = view.dropped;
         v->segment_first = place.segment_first;
         v->offset = view.offset;
         remember_place(d, v);

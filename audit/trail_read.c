@@ -25,6 +25,8 @@ struct trail_reader {
     uint64_t segment_first;
     uint64_t offset;      /* in the segment, of buffer[start] */
     uint64_t view_offset; /* of the record last returned, or of what is wrong */
+    bool pruned;          /* the segment: a byte stands before each header */
+    uint8_t *zeros;       /* in the place of payloads that are not there */
     uint64_t next;        /* index that the next record should have */
     size_t start, end;    /* unread bytes of the buffer */
     trail_reader_wants wants;
@@ -35,15 +37,37 @@ struct trail_reader {
     struct read_ahead *hashing; /* NULL: no hashes are wanted */
 };
 
-static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
+/* Whole or pruned. In a replacement that was interrupted both are there, and the new one is
+ * whole. */
+static int open_either(const struct trail_reader *t, uint64_t first, char name[SEGMENT_NAME_MAX],
+                       bool *pruned)
 {
-    char name[SEGMENT_NAME_MAX];
-    struct stat st;
+    /* Not blocking: in a copy from an enemy, a segment may be a pipe. */
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     int fd;
 
+    segment_pruned_name(first, name);
+    *pruned = true;
+    fd = openat(t->dir, name, flags);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
     segment_name(first, name);
-    /* Not blocking: in a copy from an enemy, a segment may be a pipe. */
-    fd = openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    *pruned = false;
+    fd = openat(t->dir, name, flags);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    segment_pruned_name(first, name); /* just replaced */
+    *pruned = true;
+    return openat(t->dir, name, flags);
+}
+
+static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
+{
+    char name[SEGMENT_NAME_MAX], magic[SEGMENT_PRUNED_MAGIC_SIZE];
+    struct stat st;
+    bool pruned;
+    int fd = open_either(t, first, name, &pruned);
+
     if (fd < 0 && errno == ENOENT)
         return ERR_NOT_FOUND;
     if (fd < 0)
@@ -52,13 +76,23 @@ static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
         close(fd);
         return err_set(e, ERR_INPUT, "%s is not a file", name);
     }
+    if (pruned && (pread(fd, magic, sizeof magic, 0) != (ssize_t)sizeof magic ||
+                   memcmp(magic, SEGMENT_PRUNED_MAGIC, sizeof magic) != 0)) {
+        close(fd);
+        return err_set(e, ERR_INPUT, "%s is not a pruned segment", name);
+    }
+    if (pruned && !t->zeros && !(t->zeros = calloc(1, RECORD_PAYLOAD_MAX))) {
+        close(fd);
+        return err_set(e, ERR_MEMORY, "no memory for a reader");
+    }
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     if (t->fd >= 0)
         close(t->fd);
     t->fd = fd;
     t->segment_first = first;
     t->next = first;
-    t->offset = t->view_offset = 0;
+    t->pruned = pruned;
+    t->offset = t->view_offset = pruned ? SEGMENT_PRUNED_MAGIC_SIZE : 0;
     t->start = t->end = 0;
     t->ahead = LITTLE_AHEAD;
     t->known = (uint64_t)st.st_size;
@@ -117,6 +151,7 @@ void trail_reader_free(struct trail_reader *t)
         return;
     if (t->fd >= 0)
         close(t->fd);
+    free(t->zeros);
     free(t->buffer);
     read_ahead_free(t->hashing);
     free(t);
@@ -256,30 +291,34 @@ static int pass_over(struct trail_reader *t, size_t size, struct err *e)
 static int without_payload(struct trail_reader *t, struct trail_view *v, size_t *size,
                            struct err *e)
 {
-    size_t start = t->start;
+    size_t before = t->pruned, start = t->start + before;
     int r;
 
     if (!t->wants || t->wants(t->wants_arg, &v->r))
         return 0;
-    r = pass_over(t, RECORD_HEADER_SIZE + v->r.payload_len, e);
+    r = pass_over(t, before + RECORD_HEADER_SIZE + v->r.payload_len, e);
     if (r <= 0)
         return r;
     v->header = t->buffer + start;
     v->payload = NULL;
     v->hashes = NULL;
-    *size = RECORD_HEADER_SIZE + v->r.payload_len;
+    *size = before + RECORD_HEADER_SIZE + v->r.payload_len;
     return 1;
 }
 
 int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *unfinished,
                       enum fault *fault, struct err *e)
 {
-    size_t size = RECORD_HEADER_SIZE;
+    size_t before, size;
     int r;
 
     *unfinished = 0;
     *fault = FAULT_NONE;
-    for (;;) {
+again:
+    before = t->pruned;
+    size = before + RECORD_HEADER_SIZE;
+    v->dropped = false;
+    for (bool known = false;; known = true) {
         r = fill(t, size, e);
         if (r < 0)
             return r;
@@ -287,18 +326,20 @@ int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *un
             r = at_end(t, unfinished, fault, e);
             if (r != 1)
                 return r;
-            size = RECORD_HEADER_SIZE;
-            continue;
+            goto again;
         }
-        if (size > RECORD_HEADER_SIZE)
+        if (known)
             break;
         t->view_offset = t->offset;
-        r = record_decode(t->buffer + t->start, &v->r, e);
+        r = record_decode(t->buffer + t->start + before, &v->r, e);
+        if (r == 0 && before && t->buffer[t->start] > 1)
+            r = err_set(e, ERR_TAMPERED, "whether the payload is there is neither yes nor no");
         if (r < 0) {
             *fault = FAULT_EDITED;
             return r;
         }
-        if (v->r.payload_len == 0)
+        v->dropped = before && t->buffer[t->start] == 0;
+        if (v->r.payload_len == 0 || v->dropped)
             break;
         r = without_payload(t, v, &size, e);
         if (r < 0)
@@ -307,27 +348,31 @@ int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *un
             goto found;
         size += v->r.payload_len;
     }
-    v->header = t->buffer + t->start;
-    v->payload = v->header + RECORD_HEADER_SIZE;
-    v->hashes = t->hashing ? read_ahead_next(t->hashing, v->header, t->end - t->start) : NULL;
+    v->header = t->buffer + t->start + before;
+    v->payload = v->dropped ? t->zeros : v->header + RECORD_HEADER_SIZE;
+    v->hashes =
+        t->hashing && !t->pruned ? read_ahead_next(t->hashing, v->header, t->end - t->start) : NULL;
     t->start += size;
 found:
-    v->offset = t->offset;
-    v->first_of_segment = t->offset == 0;
+    v->offset = t->offset + before;
+    v->first_of_segment = t->offset == (t->pruned ? SEGMENT_PRUNED_MAGIC_SIZE : 0);
     t->view_offset = t->offset;
     t->offset += size;
     t->next++;
     return 1;
 }
 
-void trail_reader_place(const struct trail_reader *t, struct trail_place *place)
-{
-    segment_name(t->segment_first, place->segment);
-    place->segment_first = t->segment_first;
-    place->offset = t->view_offset;
-}
-
 uint64_t trail_reader_index(const struct trail_reader *t)
 {
     return t->next;
+}
+
+void trail_reader_place(const struct trail_reader *t, struct trail_place *place)
+{
+    if (t->pruned)
+        segment_pruned_name(t->segment_first, place->segment);
+    else
+        segment_name(t->segment_first, place->segment);
+    place->segment_first = t->segment_first;
+    place->offset = t->view_offset;
 }

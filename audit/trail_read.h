@@ -14,8 +14,9 @@ struct trail_reader;
 /* One record; the pointers are valid until the next call. */
 struct trail_view {
     struct record r;
-    const uint8_t *header;  /* RECORD_HEADER_SIZE bytes, followed by the payload */
+    const uint8_t *header;  /* RECORD_HEADER_SIZE bytes */
     const uint8_t *payload; /* r.payload_len bytes; NULL: passed over (trail_reader_choose) */
+    bool dropped;           /* it was pruned: the payload's place has zeroes */
     uint64_t offset;        /* of the header in its segment */
     bool first_of_segment;
     const struct record_hashes *hashes; /* NULL where they were not asked for */

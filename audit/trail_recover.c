@@ -183,7 +183,7 @@ static int walk(struct trail *t, struct trail_reader *reader, const struct check
                         "a segment record stands exactly at a segment's beginning");
         } else if (r >= 0) {
             t->chain.known = v.hashes;
-            r = chain_check(&t->chain, &v.r, v.header, v.payload, &fault, e);
+            r = chain_check(&t->chain, &v.r, v.header, v.dropped ? NULL : v.payload, &fault, e);
         }
         if (r == 0) {
             r = check_root(t, c, e);

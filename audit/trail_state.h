@@ -69,4 +69,7 @@ MUST_CHECK int trail_take_keys(struct trail *t, struct err *e);
 MUST_CHECK int trail_recover(struct trail *t, const struct anchor *a, const struct checkpoint *c,
                              struct trail_report *report, struct err *e);
 
+/* The segment in use is closed, durable, and the next begun. ERR_BUSY: there is no room for it. */
+MUST_CHECK int trail_rotate(struct trail *t, struct err *e);
+
 #endif

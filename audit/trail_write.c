@@ -159,6 +159,16 @@ static int rotate(struct trail *t, struct err *e)
     return r < 0 ? r : trail_new_segment(t, e);
 }
 
+int trail_rotate(struct trail *t, struct err *e)
+{
+    int r = trail_failed(t, e);
+
+    if (r < 0)
+        return r;
+    return space_prepare(&t->space) ? rotate(t, e)
+                                    : err_set(e, ERR_BUSY, "there is no room for another segment");
+}
+
 /* Makes room for a record: a new segment, an empty batch. */
 static int make_room(struct trail *t, size_t stored, struct err *e)
 {

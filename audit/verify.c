@@ -12,12 +12,14 @@
 
 #include "audit/segment_state.h"
 #include "audit/verdict.h"
+#include "audit/verify_pruned.h"
 
 struct verifier {
     const struct verify_options *o;
     struct verify_result *v;
     struct checkpoint signed_; /* the directory's */
     struct chain chain;
+    struct verify_pruned pruned;
     size_t next_known;
     bool begun;
     bool believed; /* the state at the start, or it began at record 0 */
@@ -208,6 +210,8 @@ static int check_record(struct verifier *w, const struct trail_view *view, struc
     r = chain_check(&w->chain, &view->r, view->header, view->payload, &v->fault, e);
     if (r == 0)
         r = check_roots(w, e);
+    if (r == 0 && (r = verify_pruned_take(&w->pruned, view, e)) < 0)
+        v->fault = FAULT_EDITED;
     if (r < 0)
         return r;
     v->records++;
@@ -247,6 +251,8 @@ static int walk(struct verifier *w, struct trail_reader *reader, struct err *e)
 
     for (;;) {
         r = trail_reader_next(reader, &view, &v->unfinished, &v->fault, e);
+        if (r == 1 && view.dropped)
+            view.payload = NULL;
         if (r == 1 && !w->begun)
             r = begin_at(w, &view, e);
         else if (r <= 0)
@@ -294,6 +300,21 @@ static int check_end(struct verifier *w, struct err *e)
     return 0;
 }
 
+/* No segment lacks more payloads than orders destroyed. */
+static int check_pruned(struct verifier *w, struct err *e)
+{
+    uint64_t first;
+    int r = verify_pruned_end(&w->pruned, &first, e);
+
+    if (r < 0) {
+        w->v->fault = FAULT_MISSING;
+        segment_pruned_name(first, w->v->file);
+        w->v->offset = 0;
+        w->v->record = first;
+    }
+    return r;
+}
+
 static int compare_known(const void *a, const void *b)
 {
     const struct verify_known *x = a, *y = b;
@@ -336,6 +357,10 @@ int trail_verify(const struct verify_options *o, struct verify_result *v, struct
         v->offset = place.offset;
         v->record = v->records;
     }
+    /* The orders come behind what they destroyed: only who read to the end can tell. */
+    if (r == 0 && !o->before)
+        r = check_pruned(&w, e);
+    verify_pruned_clear(&w.pruned);
     v->closed = w.chain.closed;
     v->next_log = w.chain.next_log;
     if (w.chain.digest) {

@@ -115,6 +115,15 @@ static int on_admission(struct authd *a, const struct frame *f, struct err *e)
     return rc;
 }
 
+static int on_pruned(struct authd *a, const struct frame *f, struct err *e)
+{
+    struct authd_pruned m;
+    int rc = authd_pruned_decode(f, &m, e);
+    if (rc == 0)
+        control_pruned(a->control, m.client, m.ok, m.text);
+    return rc;
+}
+
 static int on_shutdown(struct authd *a, const struct frame *f, struct err *e)
 {
     struct authd_shutdown m;
@@ -175,6 +184,8 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
         return on_reading(a, f, e);
     case authd_read_failed_NUMBER:
         return on_read_failed(a, f, e);
+    case authd_pruned_NUMBER:
+        return on_pruned(a, f, e);
     case authd_shutdown_NUMBER:
         return on_shutdown(a, f, e);
     default:

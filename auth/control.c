@@ -335,11 +335,30 @@ void control_drop(struct control_client *client)
     free_client(client);
 }
 
+void control_pruned(struct control *c, uint64_t id, bool ok, const char *text)
+{
+    for (struct control_client *client = c ? c->first : NULL; client; client = client->next) {
+        if (client->id != id || client->waiting != CONTROL_PRUNE)
+            continue;
+        if (ok)
+            control_reply(client, json_pack("{s:b, s:s}", "ok", 1, "text", text));
+        else
+            control_refuse(client, "denied", "%s", text);
+        return;
+    }
+}
+
 void control_act(struct control_client *client, const char *event,
                  void (*effect)(struct control_client *client))
 {
+    control_act_as(client, RECORD_ADMIN, event, effect);
+}
+
+void control_act_as(struct control_client *client, enum record_type type, const char *event,
+                    void (*effect)(struct control_client *client))
+{
     static const char *const members[] = {"operator", "reason", "target",
-                                          "account",  "what",   "detail"};
+                                          "account",  "what",   "detail", "session", "order"};
     struct buf payload;
     struct json_out j;
 
@@ -357,7 +376,7 @@ void control_act(struct control_client *client, const char *event,
         control_refuse(client, "full", "the request is too long to be recorded");
         return;
     }
-    control_recorded(client, RECORD_ADMIN, &payload, effect);
+    control_recorded(client, type, &payload, effect);
 }
 
 void control_policy_result(struct control *c, uint64_t generation, const uint8_t *hash,
@@ -403,6 +422,10 @@ bool control_tick(struct control *c, uint64_t now_ms)
             control_reply(client, control_status(c->a, none));
         else if (client->waiting == CONTROL_READING)
             control_refuse(client, "timeout", "no reader was started; the log of sallyportd says why");
+        else if (client->waiting == CONTROL_PRUNE)
+            control_refuse(client, "timeout",
+                           "the recorder is still at it; its log and the trail's prune record say "
+                           "how it ends");
         else
             free_client(client);
     }

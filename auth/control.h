@@ -23,7 +23,7 @@
 struct control;
 
 /* What a client waits for besides records. */
-enum control_waiting { CONTROL_IDLE, CONTROL_RECORD, CONTROL_POLICY, CONTROL_STATS, CONTROL_READING };
+enum control_waiting { CONTROL_IDLE, CONTROL_RECORD, CONTROL_POLICY, CONTROL_STATS, CONTROL_READING, CONTROL_PRUNE };
 
 struct control_client {
     struct control_client *next;
@@ -55,6 +55,9 @@ void control_refuse(struct control_client *client, const char *token, const char
 /* Records an ADMIN act {event, admin's uid, operator/target..., detail}, then calls effect. */
 void control_act(struct control_client *client, const char *event,
                  void (*effect)(struct control_client *client));
+/* The same, as a record of this type. */
+void control_act_as(struct control_client *client, enum record_type type, const char *event,
+                    void (*effect)(struct control_client *client));
 
 /* Records payload (clears it), then calls effect; refuses when it cannot be recorded. */
 void control_recorded(struct control_client *client, enum record_type type, struct buf *payload,
@@ -81,6 +84,11 @@ void control_read_failed(struct control *c, uint64_t request, const char *text);
 void control_policy_result(struct control *c, uint64_t generation, const uint8_t *hash,
                            const char *text);
 void control_stats(struct control *c, struct bytes json);
+void control_pruned(struct control *c, uint64_t client, bool ok, const char *text);
+
+/* auth/control_retention.c */
+void control_audit_hold(struct control_client *client);
+void control_audit_prune(struct control_client *client);
 
 /* auth/control_verbs.c: runs the request that is in client->request. */
 void control_verb(struct control_client *client);

@@ -444,6 +444,8 @@ void control_verb(struct control_client *client)
         {"act", verb_act, true},
         {"session-list", verb_session_list, true},
         {"read", control_verb_read, true},
+        {"audit-hold", control_audit_hold, true},
+        {"audit-prune", control_audit_prune, true},
         {"user-list", verb_user_list, false},
         {"target-list", verb_target_list, false},
         {"user-lock", verb_user_lock, false},

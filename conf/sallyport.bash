@@ -10,7 +10,7 @@ _sallyport()
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
-        audit) words='verify list show play commands search index export prove reviewers new-log' ;;
+        audit) words='verify list show play commands search index export prove reviewers new-log hold release prune' ;;
         help) words='init setup connect login whoami user target status audit' ;;
         esac ;;
     esac

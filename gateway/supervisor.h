@@ -349,4 +349,9 @@ unsigned readers_count(const struct supervisor *s);
 /* supervisor_stats.c */
 MUST_CHECK int stats_write(struct supervisor *s, struct buf *out);
 
+/* --- supervisor_retention.c: orders of custodians between authd and auditd */
+
+MUST_CHECK int retention_from_authd(struct program *p, const struct frame *f, struct err *e);
+MUST_CHECK int retention_from_auditd(struct program *p, const struct frame *f, struct err *e);
+
 #endif

@@ -264,6 +264,8 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
         admission_set(s, (enum admission_reason)m.reason, m.open ? NULL : m.text);
         return 0;
     }
+    case auditd_pruned_NUMBER:
+        return retention_from_auditd(p, f, e);
     case auditd_disk_NUMBER: {
         struct auditd_disk m;
         rc = auditd_disk_decode(f, &m, e);
@@ -344,6 +346,8 @@ static int on_authd(struct program *p, struct frame *f, struct err *e)
         return on_read(p, f, e);
     case authd_stats_ask_NUMBER:
         return on_stats_ask(p, f, e);
+    case authd_prune_NUMBER:
+        return retention_from_authd(p, f, e);
     case authd_reload_NUMBER: {
         struct authd_reload m;
         int rc = authd_reload_decode(f, &m, e);

@@ -100,12 +100,41 @@ def opener_of(directory, identity=None):
     return unseal.Opener(unseal.Identity(path)) if os.path.exists(path) else None
 
 
+def segments(directory):
+    """Each segment once: while one is replaced both its files are there."""
+    found = {}
+    for path in glob.glob(os.path.join(directory, "*.sp[ap]")):
+        found[os.path.basename(path)[:16]] = max(path, found.get(os.path.basename(path)[:16], ""))
+    return [found[name] for name in sorted(found)]
+
+
+def read_pruned(data, records, epochs, opener):
+    """The last record's leaf."""
+    at, leaf = 4, None
+    while at < len(data):
+        header = data[at + 1:at + 1 + HEADER.size]
+        fields = HEADER.unpack(header)
+        length = fields[10] if data[at] else 0
+        payload = data[at + 1 + HEADER.size:at + 1 + HEADER.size + length]
+        record = Record(fields, header, payload, opener)
+        leaf = hashlib.sha256(b"\0" + header).digest()
+        epochs.take(record, leaf)
+        if record.type == "key" and opener and data[at]:
+            opener.note(header[32:48], payload)
+        records.append(record)
+        at += 1 + HEADER.size + length
+    return leaf
+
+
 def read(directory, identity=None):
     """Every record, with the chain checked on the way: a broken one is an AssertionError."""
     records, previous, epochs, opener = [], None, Epochs(), opener_of(directory, identity)
-    for path in sorted(glob.glob(os.path.join(directory, "*.spa"))):
+    for path in segments(directory):
         with open(path, "rb") as f:
             data = f.read()
+        if data[:4] == b"SPP1":
+            previous = read_pruned(data, records, epochs, opener)
+            continue
         at = 0
         while at + HEADER.size <= len(data) and data[at:at + 4] == b"SPA1":
             header = data[at:at + HEADER.size]
