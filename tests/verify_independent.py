@@ -18,7 +18,7 @@ import sys
 HEADER = struct.Struct(">4sBBHQQQ16sQIIIIQ32s32s32s")
 PAYLOAD_MAX = 1 << 20
 EPOCH_RECORDS_MAX = 1 << 20
-SEGMENT, SEAL, SHUTDOWN, KEY, PRUNE = 1, 22, 27, 18, 25
+SEGMENT, SEAL, RECOVERY, SHUTDOWN = 1, 22, 23, 27
 GATEWAY = bytes(16)
 
 
@@ -127,8 +127,8 @@ class VerifierKey:
         return self.text == other.text
 
 
-def open_note(data, key):
-    """The text that the key signed."""
+def open_note(data, key, alone=False):
+    """The text that the key signed; alone: and nobody else."""
     try:
         note = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -152,6 +152,8 @@ def open_note(data, key):
         if not signature_is_good(key.public, text.encode(), plain64(parts[2], 68)[4:]):
             raise NoNote("the signature is not right")
         good = True
+    if alone and lines.count("\n") != 1:
+        raise NoNote("another signature")
     if not good:
         raise NoNote(f"not signed by {key.name}")
     return text.split("\n")[:-1]
@@ -319,6 +321,10 @@ class Trail:
             bad("edited", "a segment record stands first in each segment, and nowhere else")
         if epoch != self.epoch:
             bad("unsealed" if epoch > self.epoch else "edited", f"is of epoch {epoch}, in epoch {self.epoch}")
+        if self.records == 0:
+            self.epoch_start = [real, boot]
+        if self.last_type == SHUTDOWN and kind not in (SEAL, RECOVERY):
+            bad("edited", "only a seal or a recovery follows a shutdown")
         count, leaf_before = self.sessions.get(session, (0, bytes(32)))
         if sequence != count:
             bad("edited", f"is its session's {sequence}, not {count}")
@@ -355,7 +361,7 @@ class Trail:
 
     def seal(self, payload, real, boot, session, bad):
         try:
-            text = open_note(payload or b"", self.epoch_key)
+            text = open_note(payload or b"", self.epoch_key, alone=True)
         except NoNote as e:
             bad("not signed", f"seal of epoch {self.epoch}: {e}")
         try:
@@ -372,7 +378,7 @@ class Trail:
                 raise NoNote("over other records")
             if plain64(text[5], 32) != self.tree.root():
                 raise NoNote("another root than the records")
-            if end != [real, boot] or len(start) != 2 or (self.epoch_start and start != self.epoch_start):
+            if end != [real, boot] or start != self.epoch_start:
                 raise NoNote("other times")
             if after.name != f"{self.origin}/epoch/{self.epoch + 1}":
                 raise NoNote("the next key has another name")
