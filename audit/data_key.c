@@ -14,8 +14,8 @@
 #include "base/wire.h"
 
 #define NONCE_SIZE 12
-/* Bytes of the header that are authenticated: all before the payload's hash. */
-#define AUTHENTICATED 112
+/* Bytes of the header that are authenticated: all before the hashes. */
+#define AUTHENTICATED 80
 
 struct data_key {
     EVP_CIPHER_CTX *seal, *open;

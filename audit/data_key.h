@@ -27,7 +27,7 @@ struct data_key *data_key_new(const uint8_t secret[DATA_KEY_SIZE],
 void data_key_free(struct data_key *k);
 const uint8_t *data_key_commitment(const struct data_key *k);
 
-/* len bytes become len + DATA_KEY_TAG bytes at out. header: of the record, whose bytes 0 to 111 are
+/* len bytes become len + DATA_KEY_TAG bytes at out. header: of the record, whose bytes 0 to 79 are
  * final and become authenticated; sequence: the one in it, which no other payload under this key
  * ever has. ERR_CRYPTO. */
 MUST_CHECK int data_key_seal(struct data_key *k, uint64_t sequence,

@@ -78,7 +78,7 @@ static size_t stored_len(const struct part *p)
 }
 
 /* Places one record in the batch; there must be room. The payload's hash is over what is stored,
- * and the sealing covers the header up to that hash. */
+ * and the sealing covers the header up to its hashes. */
 static int put_record(struct trail *t, const struct part *p, struct err *e)
 {
     struct record r = {.type = p->type, .channel = p->channel, .data_key = p->number};

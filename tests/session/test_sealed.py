@@ -112,7 +112,7 @@ class Sealed(harness.SessionTest):
         aes = AESGCM(hmac.new(secret, b"spa1-seal\n" + tail, hashlib.sha256).digest())
         output = next(r for r in records if r.type == "output")
         self.assertEqual(output.data_key, 1)
-        self.assertEqual(aes.decrypt(bytes(4) + output.header[48:56], output.stored, output.header[:112]), b"by hand\n")
+        self.assertEqual(aes.decrypt(bytes(4) + output.header[48:56], output.stored, output.header[:80]), b"by hand\n")
 
     def test_what_is_sealed_under_which_key(self):
         self.ssh("alice", "hv1", "cat", stdin=b"some input")

@@ -100,4 +100,4 @@ class Opener:
     def open(self, header, stored):
         session, sequence = header[32:48], header[48:56]
         number, = struct.unpack(">I", header[68:72])
-        return AESGCM(self.key(session, number)).decrypt(bytes(4) + sequence, stored, header[:112])
+        return AESGCM(self.key(session, number)).decrypt(bytes(4) + sequence, stored, header[:80])
