@@ -18,7 +18,7 @@ import sys
 HEADER = struct.Struct(">4sBBHQQQ16sQIIIIQ32s32s32s")
 PAYLOAD_MAX = 1 << 20
 EPOCH_RECORDS_MAX = 1 << 20
-SEGMENT, SEAL, RECOVERY, SHUTDOWN = 1, 22, 23, 27
+SEGMENT, KEY, SEAL, RECOVERY, SHUTDOWN = 1, 18, 22, 23, 27
 GATEWAY = bytes(16)
 
 
@@ -202,7 +202,7 @@ class Trail:
         self.directory, self.log, self.anchor = directory, log_key, anchor_key
         self.records, self.sealed_to, self.signed_to, self.unfinished = 0, 0, 0, 0
         self.tree, self.sessions, self.leaves, self.headers = Tree(), {}, None, None
-        self.epoch, self.epoch_first, self.last_type, self.closed = 0, 0, 0, False
+        self.epoch, self.epoch_first, self.closed, self.run = 0, 0, False, "born"
         self.epoch_start, self.after_seal = None, False
         self.checkpoint_root = None
 
@@ -323,8 +323,6 @@ class Trail:
             bad("unsealed" if epoch > self.epoch else "edited", f"is of epoch {epoch}, in epoch {self.epoch}")
         if self.records == 0:
             self.epoch_start = [real, boot]
-        if self.last_type == SHUTDOWN and kind not in (SEAL, RECOVERY):
-            bad("edited", "only a seal or a recovery follows a shutdown")
         count, leaf_before = self.sessions.get(session, (0, bytes(32)))
         if sequence != count:
             bad("edited", f"is its session's {sequence}, not {count}")
@@ -332,6 +330,7 @@ class Trail:
             bad("edited", "does not follow its session's record before")
         if self.closed:
             bad("edited", "the log was closed before it")
+        self.course(kind, session, payload, bad)
         if kind == SEGMENT:
             self.segment_record(payload, bad)
         if kind == SEAL:
@@ -339,7 +338,6 @@ class Trail:
         self.leaf = sha(b"\0", header)
         self.sessions[session] = (count + 1, self.leaf)
         self.tree.add(self.leaf)
-        self.last_type = kind
         self.records += 1
         if self.leaves is not None:
             self.leaves.append(self.leaf)
@@ -348,6 +346,31 @@ class Trail:
             raise Tampered("edited", name, at, self.records - 1, "the checkpoint has another root than the records")
         if kind == SEAL:
             self.sealed_to = self.records
+
+    def course(self, kind, session, payload, bad):
+        """The recorder's starts and ends: self.run is what FORMAT.md calls "run"."""
+        opens = False
+        if kind == KEY and session == GATEWAY:
+            try:
+                opens = json.loads(payload).get("event") in ("opened", "begin")
+            except (ValueError, AttributeError):
+                pass
+        if kind == RECOVERY:
+            self.run = "recovered"
+        elif kind == SEGMENT:
+            pass
+        elif self.run == "shutdown" and kind != SEAL:
+            bad("missing", "only a seal or a recovery follows a shutdown")
+        elif self.run in ("born", "ended") and kind != SEAL and not opens:
+            bad("missing", "the log goes on, and no recorder opened it")
+        elif self.run == "going" and opens:
+            bad("missing", "a recorder opened the log, which neither ended nor was recovered")
+        elif kind == SHUTDOWN:
+            self.run = "shutdown"
+        elif kind == SEAL:
+            self.run = "ended" if self.run == "shutdown" else self.run
+        elif opens:
+            self.run = "going"
 
     def segment_record(self, payload, bad):
         try:
@@ -370,8 +393,6 @@ class Trail:
             after = VerifierKey(text[8])
             start = [decimal(n) for n in text[6].split(" ")]
             end = [decimal(n) for n in text[7].split(" ")]
-            if session != GATEWAY:
-                raise NoNote("not of the gateway's session")
             if text[1] != self.origin or decimal(text[2]) != self.epoch:
                 raise NoNote("of another epoch")
             if decimal(text[3]) != self.epoch_first or decimal(text[4]) != self.records:
@@ -466,7 +487,7 @@ def main():
         said.update(verdict="not-checked", text=str(e))
     if trail:
         said.update(verified_to=trail.records, signed_to=min(trail.signed_to, trail.records), sealed_to=trail.sealed_to,
-                    unfinished_bytes=trail.unfinished, shut_down=trail.last_type in (SEAL, SHUTDOWN))
+                    unfinished_bytes=trail.unfinished, shut_down=trail.run == "ended")
     if a.json:
         print(json.dumps(said, indent=2))
     else:
