@@ -229,6 +229,8 @@ int anchor_open(struct anchor *a, const char *note, size_t len, const struct vke
     r = line_to_vkey(&at, end, &log, e);
     if (r == 0)
         r = line_to_vkey(&at, end, &epoch, e);
+    if (r == 0 && strlen(log.name) > ORIGIN_MAX)
+        r = err_set(e, ERR_SYNTAX, "an origin of more than %d characters", ORIGIN_MAX);
     if (r == 0)
         r = anchor_make(a, &log, &epoch, e);
     if (r < 0)

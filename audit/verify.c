@@ -147,6 +147,8 @@ static int begin_at(struct verifier *w, const struct trail_view *view, struct er
     if (w->believed)
         return check_roots(w, e);
     v->fault = FAULT_EDITED;
+    if (!view->payload)
+        return err_set(e, ERR_TAMPERED, "a segment's first record has no payload");
     digest_bytes(w->chain.digest, view->payload, view->r.payload_len, hash);
     if (memcmp(hash, view->r.payload_hash, sizeof hash) != 0)
         return err_set(e, ERR_TAMPERED, "the payload does not have the hash in its header");
@@ -157,7 +159,10 @@ static int begin_at(struct verifier *w, const struct trail_view *view, struct er
     v->from = v->records = w->chain.next;
     v->sealed = w->chain.epoch.first;
     v->sealed_ns = w->chain.epoch.real_ns;
-    return check_roots(w, e);
+    r = check_roots(w, e);
+    /* A checkpoint of the records before this one does not hold this one, nor what it says. */
+    w->believed = false;
+    return r;
 }
 
 /* A session may have said so twice: when it was found out, and at its end. */
