@@ -12,7 +12,8 @@
 
 #include "base/link_out.h"
 
-/* --- pass 1: the size of everything but the views' bytes, and the largest message */
+/* --- pass 1: the size of everything but the views' bytes, and the largest message. A number that
+ * another message of the link has is an enumerator declared again: the compiler names it. */
 #define LINK(table, first, second)
 #define STATE(table, name, bit)
 #define U8(n)          +1
@@ -25,7 +26,7 @@
 #define DATA(n, max)   +4
 #define NOTHING        +0
 #define MESSAGE(table, name, number_, direction_, states_, times_, reply_, fds_, ...)              \
-    enum { table##_##name##_FIXED = LINK_HEAD __VA_ARGS__ };                                       \
+    enum { table##_##name##_FIXED = LINK_HEAD __VA_ARGS__, table##_number_##number_##_again };     \
     _Static_assert((number_) > 0 && (number_) < LINK_NUMBERS_MAX, "message number");               \
     _Static_assert((fds_) <= LINK_FDS_MAX, "descriptors of a message");
 #include MSG_TABLE
