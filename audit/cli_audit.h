@@ -10,7 +10,8 @@
 
 #include "audit/checkpoint.h"
 #include "audit/record_source.h"
-#include "audit/session_scan.h"
+
+struct json_t;
 
 /* Where the trail is, and the keys that it is checked with. */
 struct audit_source {

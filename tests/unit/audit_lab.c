@@ -108,6 +108,20 @@ int lab_verify(struct audit_lab *lab, struct verify_result *v, struct err *e)
     return trail_verify(&o, v, e);
 }
 
+struct session_list *lab_sessions(struct audit_lab *lab)
+{
+    const struct source_selection clear = {.what = SOURCE_CLEAR};
+    const struct session_filter all = {0};
+    struct session_list *list;
+    struct record_source *s;
+    struct err e = ERR_INIT;
+
+    cr_assert_eq(record_source_dir(&s, lab->dir, &clear, &e), 0, "%s", e.text);
+    cr_assert_eq(session_list_read(&list, s, &all, &e), 0, "%s", e.text);
+    record_source_free(s);
+    return list;
+}
+
 struct blob lab_read(struct audit_lab *lab, const char *name)
 {
     int fd = openat(lab->dir, name, O_RDONLY);

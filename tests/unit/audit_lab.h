@@ -5,6 +5,7 @@
 #ifndef SALLYPORT_TESTS_AUDIT_LAB_H
 #define SALLYPORT_TESTS_AUDIT_LAB_H
 
+#include "audit/session_list.h"
 #include "audit/trail.h"
 #include "audit/trail_create.h"
 #include "audit/verify.h"
@@ -42,6 +43,9 @@ void lab_session(struct trail *t, uint8_t n, unsigned inputs, bool end);
 /* Shutdown record, checkpoint, close. */
 void lab_shut_down(struct trail *t);
 int lab_verify(struct audit_lab *lab, struct verify_result *v, struct err *e);
+
+/* What `sallyport audit list` would show; session_list_free. */
+struct session_list *lab_sessions(struct audit_lab *lab);
 
 struct blob lab_read(struct audit_lab *lab, const char *name);
 void lab_write(struct audit_lab *lab, const char *name, const void *p, size_t len);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "audit/auditd.h"
-#include "audit/session_scan.h"
+#include "audit/session_list.h"
 #include "gateway/messages.h"
 #include "tests/unit/audit_lab.h"
 
@@ -216,7 +216,7 @@ Test(auditd, a_session)
     struct link *supervisor, *authd, *backend, *frontend;
     struct auditd_bind bind = {.conn = 7};
     struct err e = ERR_INIT;
-    struct session_list list;
+    struct session_list *list;
     char last[400];
 
     lab_make(&rec.lab);
@@ -246,15 +246,15 @@ Test(auditd, a_session)
     link_free(supervisor);
     cr_expect_eq(shut_down(&rec), 0);
     expect_verified(&rec);
-    cr_assert_eq(session_scan(rec.lab.dir, &list, &e), 0);
-    cr_expect_eq(list.count, 1);
-    cr_expect_eq(list.at[0].records, 7); /* with the keys, the attestation and the verdict */
-    cr_expect_not(list.at[0].disputed || list.at[0].unattested);
+    list = lab_sessions(&rec.lab);
+    cr_expect_eq(session_list_count(list), 1);
+    cr_expect_eq(session_list_at(list, 0)->records, 7); /* with the keys, the attestation and the verdict */
+    cr_expect_not(session_list_at(list, 0)->verdict != VERDICT_AGREED);
     cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, last, sizeof last), 1);
     cr_expect(strstr(last, "\"verdict\":\"agreed\",\"recorded\":3,\"agreed\":3"), "%s", last);
     cr_expect_eq(count_records(&rec.lab, RECORD_ALARM, NULL, 0), 0);
     cr_expect_eq(count_records(&rec.lab, RECORD_SESSION_END, NULL, 0), 1);
-    session_list_clear(&list);
+    session_list_free(list);
     lab_remove(&rec.lab);
 }
 
@@ -266,7 +266,7 @@ Test(auditd, disputed_input)
     struct link *frontend, *backend;
     struct err e = ERR_INIT;
     struct verify_result v;
-    struct session_list list;
+    struct session_list *list;
     char last[600];
 
     lab_make(&rec.lab);
@@ -295,9 +295,9 @@ Test(auditd, disputed_input)
     cr_expect_eq(lab_verify(&rec.lab, &v, &e), 0, "%s", e.text);
     cr_expect_eq(v.disputed, 1);
     cr_expect_arr_eq(v.disputed_ids[0], bind.session, sizeof bind.session);
-    cr_assert_eq(session_scan(rec.lab.dir, &list, &e), 0);
-    cr_expect(list.at[0].disputed);
-    session_list_clear(&list);
+    list = lab_sessions(&rec.lab);
+    cr_expect_eq(session_list_at(list, 0)->verdict, VERDICT_DISPUTED);
+    session_list_free(list);
     lab_remove(&rec.lab);
 }
 

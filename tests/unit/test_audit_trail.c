@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "audit/session_scan.h"
+#include "audit/session_list.h"
 #include "tests/unit/audit_lab.h"
 
 #define SEGMENT_0 "0000000000000000.spa"
@@ -43,7 +43,7 @@ Test(trail, round_trip_over_segments)
 {
     struct audit_lab lab;
     struct verify_result v;
-    struct session_list list;
+    struct session_list *list;
     struct err e = ERR_INIT;
     struct trail *t;
 
@@ -59,12 +59,13 @@ Test(trail, round_trip_over_segments)
     cr_expect_gt(v.segments, 5);
     cr_expect_eq(v.records, v.checkpoint);
     cr_expect_eq(v.unfinished, 0);
-    cr_assert_eq(session_scan(lab.dir, &list, &e), 0);
-    cr_expect_eq(list.count, 10);
-    cr_expect_eq(list.at[0].bytes_in, 20);
-    cr_expect_eq(list.at[0].bytes_out, 60);
-    cr_expect(list.at[0].has_pty && list.at[0].ended && list.at[0].shell);
-    session_list_clear(&list);
+    list = lab_sessions(&lab);
+    cr_expect_eq(session_list_count(list), 10);
+    cr_expect_eq(session_list_at(list, 0)->bytes_in, 20);
+    cr_expect_eq(session_list_at(list, 0)->bytes_out, 60);
+    cr_expect(session_list_at(list, 0)->pty && session_list_at(list, 0)->ended);
+    cr_expect_eq(session_list_at(list, 0)->classes, CLASS_SHELL);
+    session_list_free(list);
     lab_remove(&lab);
 }
 
@@ -137,7 +138,7 @@ Test(trail, recovery_ends_orphans)
     struct audit_lab lab;
     struct trail_report report;
     struct verify_result v;
-    struct session_list list;
+    struct session_list *list;
     struct err e = ERR_INIT;
     struct trail *t;
 
@@ -151,10 +152,10 @@ Test(trail, recovery_ends_orphans)
     trail_close(t);
     cr_expect_eq(lab_verify(&lab, &v, &e), 0, "%s", e.text);
     cr_expect_eq(v.records, v.checkpoint);
-    cr_assert_eq(session_scan(lab.dir, &list, &e), 0);
-    cr_expect_eq(list.count, 2);
-    cr_expect(list.at[0].ended && list.at[1].ended);
-    session_list_clear(&list);
+    list = lab_sessions(&lab);
+    cr_expect_eq(session_list_count(list), 2);
+    cr_expect(session_list_at(list, 0)->ended && session_list_at(list, 1)->ended);
+    session_list_free(list);
     lab_remove(&lab);
 }
 
