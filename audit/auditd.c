@@ -77,6 +77,8 @@ static void shut_down(struct auditd *a, const char *reason, int status)
     else
         log_info("shutdown", "reason=%s records=%llu", reason,
                  (unsigned long long)trail_size(a->trail));
+    if (r == 0)
+        elsewhere_farewell(a);
     finish(a, r < 0 ? EXIT_FAILURE : status);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "audit/auditd_state.h"
 #include "audit/cosignature.h"
 #include "audit/proof.h"
+#include "audit/witnessed_file.h"
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/log.h"
@@ -26,6 +28,9 @@
 #define QUEUE_MAX     (256u * 1024u)
 #define FRAMES_MAX    32u /* of the courier, before producers get their turn */
 #define TICK_S        1
+/* The checkpoint of the shutdown: a few round trips; whoever waits for the gateway's end waits for
+ * this too. */
+#define FAREWELL_MS 3000u
 
 struct published {
     uint64_t size, at_ms;
@@ -50,6 +55,7 @@ struct elsewhere {
     struct link *link;                    /* NULL: no courier now */
     struct event *readable, *writable, *tick;
     bool stopped, other_history;
+    bool ending; /* the log has its last seal: nothing is recorded any more */
     struct vkey log;
 };
 
@@ -65,6 +71,8 @@ static void alarm_record(struct elsewhere *x, const char *what, const struct des
     int r;
 
     log_warn(what, "destination=%s size=%" PRIu64 " text=\"%s\"", d ? d->label : "-", size, text);
+    if (x->ending) /* the next start finds the same */
+        return;
     buf_init(&json, 8192);
     json_begin(&j, &json);
     json_str(&j, "alarm", what);
@@ -96,6 +104,8 @@ static void admission(struct elsewhere *x, bool open, const char *text)
     struct auditd_admission m = {.reason = ADMISSION_CHECKPOINTS, .open = open};
     struct err e = ERR_INIT;
 
+    if (x->ending)
+        return;
     snprintf(m.text, sizeof m.text, "%s", text);
     if (auditd_admission_send(x->a->supervisor, &m, NULL, &e) < 0)
         log_error("admission-not-sent", "error=\"%s\"", e.text);
@@ -263,67 +273,17 @@ static void other_history(struct elsewhere *x, struct destination *d, const char
 
 /* --- the kept file */
 
-static int write_file(int dir, const struct buf *text, struct err *e)
-{
-    int r = 0, fd = openat(dir, WITNESSED_FILE_NEW,
-                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd < 0)
-        return err_errno(e, "cannot make " WITNESSED_FILE_NEW);
-    /* A few hundred bytes to a plain file: all or nothing. */
-    if (write(fd, buf_head(text), buf_len(text)) != (ssize_t)buf_len(text) || fdatasync(fd) < 0)
-        r = err_errno(e, "cannot write " WITNESSED_FILE_NEW);
-    close(fd);
-    if (r == 0 &&
-        (renameat(dir, WITNESSED_FILE_NEW, dir, CHECKPOINT_WITNESSED_FILE) < 0 || fsync(dir) < 0))
-        r = err_errno(e, "cannot rename " WITNESSED_FILE_NEW);
-    return r;
-}
-
-/* The checkpoint's note and, of the file that is there, the cosignatures of the same checkpoint by
- * witnesses that are configured now. */
 static int keep(struct elsewhere *x, const struct published *p, size_t number, const char *line,
                 size_t line_len, struct err *e)
 {
-    const char *note = (const char *)buf_head(&p->note);
-    const size_t note_len = buf_len(&p->note);
-    struct checkpoint old;
-    struct buf text, before;
-    struct err ignored = ERR_INIT;
-    int r = 0;
+    const struct vkey *others[ELSEWHERE_MAX];
+    size_t count = 0;
 
-    buf_init(&text, NOTE_MAX);
-    buf_init(&before, NOTE_MAX);
-    if (note_file_read(x->a->trail_dir, CHECKPOINT_WITNESSED_FILE, &before, &ignored) < 0 ||
-        checkpoint_open(&old, (const char *)buf_head(&before), buf_len(&before), &x->log,
-                        &ignored) < 0)
-        old.size = 0;
-    if (old.size > p->size) /* a slower witness: the newer file stays */
-        goto out;
-    r = buf_put(&text, note, note_len);
-    for (size_t i = 1; r == 0 && old.size == p->size && i < ELSEWHERE_MAX; i++) {
-        const size_t head = note_len < buf_len(&before) ? note_len : buf_len(&before);
-        const char *kept;
-        size_t kept_len, text_len = 0;
-        uint64_t time_s;
-
-        if (i == number || !x->to[i].used || memcmp(buf_head(&before), note, head) != 0)
-            continue;
-        for (size_t k = 1; k < note_len && !text_len; k++)
-            if (note[k] == '\n' && note[k - 1] == '\n')
-                text_len = k;
-        if (cosignature_verify(note, text_len, (const char *)buf_head(&before) + head,
-                               buf_len(&before) - head, &x->to[i].key, &time_s, &kept, &kept_len,
-                               &ignored) == 0)
-            r = buf_put(&text, kept, kept_len);
-    }
-    if (r == 0)
-        r = buf_put(&text, line, line_len);
-    r = r < 0 ? err_set(e, (enum err_code)r, "no memory") : write_file(x->a->trail_dir, &text, e);
-out:
-    buf_clear(&text);
-    buf_clear(&before);
-    return r;
+    for (size_t i = 1; i < ELSEWHERE_MAX; i++)
+        if (x->to[i].used && i != number)
+            others[count++] = &x->to[i].key;
+    return witnessed_file_add(x->a->trail_dir, &x->log, others, count, p->size, &p->note, line,
+                              line_len, e);
 }
 
 /* What was cosigned before this start. */
@@ -634,6 +594,45 @@ void elsewhere_settled(struct auditd *a)
         if (x->to[i].used)
             reckon(x, &x->to[i]);
     send_newest(x);
+}
+
+/* A destination that is in alarm already, or that refuses for good, is not waited for. */
+static bool awaited(const struct elsewhere *x)
+{
+    for (size_t i = 0; i < ELSEWHERE_MAX; i++) {
+        const struct destination *d = &x->to[i];
+
+        if (d->used && !d->alarmed && !d->broken && d->taken < newest(x)->size)
+            return true;
+    }
+    return false;
+}
+
+void elsewhere_farewell(struct auditd *a)
+{
+    struct elsewhere *x = a->elsewhere;
+    const uint64_t until_ms = clock_mono_ms() + FAREWELL_MS;
+
+    if (!x)
+        return;
+    x->ending = true;
+    elsewhere_settled(a);
+    while (x->link && newest(x) && awaited(x)) {
+        const uint64_t now_ms = clock_mono_ms();
+        struct pollfd p = {.fd = link_fd(x->link), .events = POLLIN};
+
+        if (now_ms >= until_ms) {
+            log_warn("shutdown-not-known-elsewhere", "size=%" PRIu64, newest(x)->size);
+            return;
+        }
+        if (link_pending(x->link) > 0)
+            p.events |= POLLOUT;
+        (void)poll(&p, 1, (int)(until_ms - now_ms));
+        if (p.revents & POLLOUT)
+            on_writable(-1, 0, x);
+        if (x->link && p.revents & ~POLLOUT)
+            on_readable(-1, 0, x);
+    }
 }
 
 void elsewhere_end(struct auditd *a)

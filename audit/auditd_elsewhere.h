@@ -10,8 +10,6 @@
 #include "base/err.h"
 #include "gateway/messages.h"
 
-/* The newest checkpoint that a witness cosigned, with the cosignatures, beside the trail. */
-#define WITNESSED_FILE_NEW "checkpoint.witnessed.new"
 /* One syslog server and the witnesses. */
 #define ELSEWHERE_MAX 9u
 
@@ -25,6 +23,9 @@ MUST_CHECK int elsewhere_destination(struct auditd *a, const struct auditd_desti
 MUST_CHECK int elsewhere_courier(struct auditd *a, int fd, struct err *e);
 /* After each round of the loop: a checkpoint may have become durable. */
 void elsewhere_settled(struct auditd *a);
+/* The log was shut down: waits up to 3 s until every destination that took checkpoints so far has
+ * the last one. */
+void elsewhere_farewell(struct auditd *a);
 /* NULL-safe in a->elsewhere. */
 void elsewhere_end(struct auditd *a);
 

@@ -17,6 +17,7 @@
 
 #include "audit/cosignature.h"
 #include "audit/witness_server.h"
+#include "base/landlock.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
@@ -235,7 +236,7 @@ wrong:
                                  "0.0.0.0:7070 or [::]:7070", p->listen);
 }
 
-static int confine(struct err *e)
+static int confine(const struct witness *w, struct err *e)
 {
     const struct rlimit files = {OPEN_FILES, OPEN_FILES}, none = {0, 0};
     int r = secret_process_protect(e);
@@ -244,7 +245,12 @@ static int confine(struct err *e)
         r = err_errno(e, "setrlimit");
     if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = err_errno(e, "prctl");
-    return r < 0 ? r : sandbox_seal(SANDBOX_WITNESS, e);
+    if (r == 0)
+        r = landlock_only(w->dir, e);
+    if (r < 0)
+        return r;
+    log_info("confined", "landlock=%s", r ? "yes" : "no");
+    return sandbox_seal(SANDBOX_WITNESS, e);
 }
 
 static int serve(struct program *p, struct err *e)

@@ -238,7 +238,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 }
 
 int witness_serve(struct witness *w, int listen_fd, void (*before_request)(void *), void *arg,
-                  int (*seal)(struct err *e))
+                  int (*seal)(const struct witness *w, struct err *e))
 {
     struct server s = {.w = w, .before_request = before_request, .arg = arg};
     struct event *accepting = NULL, *ends[2] = {NULL};
@@ -257,7 +257,7 @@ int witness_serve(struct witness *w, int listen_fd, void (*before_request)(void 
         log_error("start", "error=\"no event loop\"");
         goto out;
     }
-    if (seal(&e) < 0) {
+    if (seal(w, &e) < 0) {
         log_error("start", "error=\"%s\"", e.text);
         goto out;
     }

@@ -10,6 +10,6 @@
 /* Serves until SIGTERM or SIGINT; listen_fd is bound and listening. before_request is called ahead
  * of each (the list of logs may have changed). Returns the exit status. */
 int witness_serve(struct witness *w, int listen_fd, void (*before_request)(void *), void *arg,
-                  int (*seal)(struct err *e));
+                  int (*seal)(const struct witness *w, struct err *e));
 
 #endif

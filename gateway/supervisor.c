@@ -162,11 +162,18 @@ static void enter_phase(struct supervisor *s, int phase, uint64_t now_ms, uint64
     supervisor_progress(s);
 }
 
+/* The recorder's last checkpoint still has to go elsewhere. */
+static bool ends_after_auditd(enum program_kind kind)
+{
+    return kind == PROGRAM_COURIER;
+}
+
 static void end_programs(struct supervisor *s, uint64_t now_ms)
 {
     readers_end(s);
     for (int kind = PROGRAM_AUTHD; kind < PROGRAM_KINDS; kind++)
-        programs_dismiss(s, (enum program_kind)kind);
+        if (!ends_after_auditd((enum program_kind)kind))
+            programs_dismiss(s, (enum program_kind)kind);
     enter_phase(s, ENDING_PROGRAMS, now_ms, PROGRAMS_MS);
 }
 
@@ -178,7 +185,7 @@ static void end_trail(struct supervisor *s, uint64_t now_ms)
 
     TAILQ_FOREACH(p, &s->programs, entry)
     {
-        if (p->slot->kind != PROGRAM_AUDITD)
+        if (p->slot->kind != PROGRAM_AUDITD && !ends_after_auditd(p->slot->kind))
             kill(p->pid, SIGKILL);
     }
     records_flush(s, now_ms, true);
@@ -190,10 +197,11 @@ static void end_trail(struct supervisor *s, uint64_t now_ms)
     enter_phase(s, ENDING_TRAIL, now_ms, TRAIL_MS);
 }
 
-static bool only_auditd(const struct supervisor *s)
+static bool only_trail(const struct supervisor *s)
 {
     for (int kind = PROGRAM_AUTHD; kind < PROGRAM_KINDS; kind++) {
-        if (programs_any(s, (enum program_kind)kind))
+        if (!ends_after_auditd((enum program_kind)kind) &&
+            programs_any(s, (enum program_kind)kind))
             return false;
     }
     return true;
@@ -217,7 +225,7 @@ static void advance(evutil_socket_t fd, short what, void *arg)
             end_programs(s, now_ms);
         break;
     case ENDING_PROGRAMS:
-        if (late || only_auditd(s))
+        if (late || only_trail(s))
             end_trail(s, now_ms);
         break;
     case ENDING_TRAIL:
@@ -225,7 +233,8 @@ static void advance(evutil_socket_t fd, short what, void *arg)
             log_error("stop", "error=\"auditd does not end\"");
             s->exit_status = EXIT_FAILURE;
         }
-        if (late || TAILQ_EMPTY(&s->programs)) {
+        /* It waited for the courier; what is left of the courier's work is not worth a wait. */
+        if (late || !programs_any(s, PROGRAM_AUDITD)) {
             programs_kill_all(s);
             event_base_loopbreak(s->base);
         }

@@ -8,6 +8,7 @@ import sanitizers
 
 setUpModule, tearDownModule = harness.lab_for_module(globals())
 
+# The courier and the witness run where checkpoints go elsewhere: test_elsewhere.py looks at them.
 PROGRAMS = ("sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd", "sallyport-auditd",
             "sallyport-reader")
 

@@ -2,6 +2,7 @@
 """Checkpoints that are known elsewhere: a real rsyslogd over TLS, real witnesses, hostile ones, and what
 happens when nobody takes them."""
 import base64
+import ctypes
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import unittest
 
 import harness
 import lablib
+import sanitizers
 
 setUpModule, tearDownModule = harness.lab_for_module(globals())
 
@@ -181,6 +183,36 @@ class Elsewhere(harness.SessionTest):
         except FileNotFoundError:
             return ""
 
+    def confined(self, pid):
+        status = harness.proc_status(pid)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", sanitizers.SECCOMP))
+        self.assertNotIn("0", status["Uid"].split())
+        self.assertEqual(status.get("Groups", "").strip(), "")
+        for which in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            self.assertEqual(int(status[which], 16), 0, which)
+        with open(f"/proc/{pid}/limits", encoding="utf-8") as f:
+            self.assertEqual(next(line for line in f if line.startswith("Max core file size")).split()[4], "0")
+        return status["Uid"].split()[0]
+
+    def test_courier_and_witness_are_confined(self):
+        entry, witness, _, _ = self.witness("w1")
+        self.configure(f"witnesses: [{entry}]\n")
+        harness.wait_until("a cosignature", self.witnessed, 30)
+        processes = self.gateway_processes()
+        courier = processes["sallyport-courier"]
+        self.assertEqual(len(courier), 1)
+        uids = {self.confined(courier[0]), self.confined(witness.pid)}
+        for program, pids in processes.items():
+            if program != "sallyport-courier":
+                uids |= {harness.proc_status(pids[0])["Uid"].split()[0]}
+        self.assertEqual(len(uids), len(processes) + 1)  # each has one of its own
+        self.assertEqual(os.readlink(f"/proc/{courier[0]}/root"), self.lab.path("state", "empty"))
+        for fd in os.listdir(f"/proc/{courier[0]}/fd"):
+            if int(fd) > 2:
+                self.assertRegex(os.readlink(f"/proc/{courier[0]}/fd/{fd}"), r"^(socket:|anon_inode:|pipe:)")
+        has_landlock = ctypes.CDLL(None).syscall(444, None, 0, 1) > 0 and not sanitizers.SANITIZED
+        self.assertIn(f'confined landlock={"yes" if has_landlock else "no"}', self.read("w1.log"))
+
     def test_two_witnesses_cosign_and_one_is_killed(self):
         first, child, state, port = self.witness("w1")
         second = self.witness("w2")[0]
@@ -202,13 +234,51 @@ class Elsewhere(harness.SessionTest):
         self.assertNotIn("seccomp-denied", self.read("w1.log"))
         self.assertEqual(self.records("alarm", alarm="other-history"), [])
 
+    def test_the_shutdown_is_known_elsewhere(self):
+        """The last checkpoint of an orderly end is cosigned and delivered before the courier ends."""
+        self.certificates()
+        port = free_port()
+        self.rsyslogd(port)
+        entry, _, state, _ = self.witness("w1")
+        self.configure(f"witnesses: [{entry}]\n" + self.syslog_config(port))
+        harness.wait_until("a cosignature", self.witnessed, 30)
+        harness.wait_until("a checkpoint in the log file", lambda: "checkpoint@32473" in self.read("messages"), 30)
+        self.lab.stop()
+        with open(self.lab.path("state", "trail", "checkpoint"), encoding="utf-8") as f:
+            last = f.read()
+        witnessed = self.witnessed()
+        self.assertTrue(witnessed.startswith(last), (last, witnessed))
+        self.assertIn("— w1.lab.test/w ", witnessed[len(last):])
+        kept = [self.read(os.path.join(state, f)) for f in os.listdir(state) if len(f) == 64]
+        self.assertEqual([k.splitlines()[1] for k in kept], [last.splitlines()[1]])
+        harness.wait_until("the last one in the log file", lambda: f'size="{last.splitlines()[1]}"' in self.read("messages"), 10)
+        self.lab.start()
+        self.assertEqual(self.records("alarm", event="program-died"), [])
+        self.admin("audit", "verify")
+
+    def test_nobody_there_delays_the_end_by_seconds(self):
+        entry, child, _, _ = self.witness("w1")
+        self.configure(f"witnesses: [{entry}]\n")
+        harness.wait_until("a cosignature", self.witnessed, 30)
+        child.send_signal(signal.SIGSTOP)  # it accepts, and never answers
+        self.addCleanup(child.send_signal, signal.SIGCONT)
+        began = time.monotonic()
+        self.lab.stop()
+        self.assertLess(time.monotonic() - began, 15)
+        self.lab.start()
+        self.assertEqual(self.records("alarm", event="program-died"), [])
+        self.assertEqual(self.records("recovery"), [])
+
     def test_a_restored_copy_is_noticed(self):
         entry = self.witness("w1")[0]
         self.configure(f"witnesses: [{entry}]\n")
         harness.wait_until("a cosignature", self.witnessed, 30)
         self.lab.stop()
         trail, aside, newer = (self.lab.path("state", n) for n in ("trail", "trail.aside", "trail.newer"))
+        # Of the state all that belongs to the trail, or the recorder would not even start.
+        mark, mark_aside, mark_newer = (self.lab.path("state", n) for n in ("trail.mark", "mark.aside", "mark.newer"))
         subprocess.run(["cp", "-a", trail, aside], check=True)
+        subprocess.run(["cp", "-a", mark, mark_aside], check=True)
         self.lab.start()
         size = int(self.witnessed().splitlines()[1])
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
@@ -216,7 +286,8 @@ class Elsewhere(harness.SessionTest):
         self.lab.stop()
         os.rename(trail, newer)
         os.rename(aside, trail)
-        os.unlink(self.lab.path("state", "trail.mark"))  # all of the state is restored: else the recorder itself refuses
+        os.rename(mark, mark_newer)
+        os.rename(mark_aside, mark)
         try:
             self.lab.start()
             done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d, 40)
@@ -228,7 +299,7 @@ class Elsewhere(harness.SessionTest):
             self.lab.stop()
             shutil.rmtree(trail)
             os.rename(newer, trail)
-            os.unlink(self.lab.path("state", "trail.mark"))  # it is that of the restored copy, which went another way
+            os.rename(mark_newer, mark)
             self.lab.start()
 
     def test_hostile_witnesses_harm_nothing(self):

@@ -278,6 +278,9 @@ class Secrets(harness.SessionTest):
             "sallyport-authd": {"libevent_core-2.1.so.7", "libsqlite3.so.0", "libjansson.so.4", "liboath.so.0",
                                 "libyaml-0.so.2"},
             "sallyport-auditd": {"libevent_core-2.1.so.7", "libjansson.so.4"},
+            "sallyport-courier": {"libevent_core-2.1.so.7", "libssl.so.3"},
+            "sallyport-witness": {"libevent_core-2.1.so.7"},
+            "sallyport-reader": set(),
         }
         for program, extra in more.items():
             said = subprocess.run(["readelf", "-d", os.path.join(self.lab.build, program)], stdout=subprocess.PIPE,

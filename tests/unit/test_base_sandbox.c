@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/landlock.h"
 #include "base/sandbox.h"
 #include "base/sandbox_table.h"
 
@@ -344,3 +345,40 @@ Test(base_sandbox, no_signal_to_another_process)
 }
 
 #endif
+
+/* --- one directory */
+
+static int behind_the_wall(const void *dir)
+{
+    int fd, there = open(dir, O_PATH | O_DIRECTORY), r;
+    struct err e = ERR_INIT;
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    r = landlock_only(there, &e);
+    if (r < 1)
+        return r < 0 ? 2 : 77;
+    fd = openat(there, "new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || write(fd, "x", 1) != 1 || renameat(there, "new", there, "kept") < 0 ||
+        openat(there, "kept", O_RDONLY) < 0)
+        return 3;
+    if (open("/etc/passwd", O_RDONLY) >= 0 || errno != EACCES)
+        return 4;
+    if (openat(there, "../passwd", O_WRONLY | O_CREAT, 0600) >= 0 || errno != EACCES)
+        return 5;
+    if (mkdirat(there, "sub", 0700) == 0 || linkat(there, "kept", AT_FDCWD, "/tmp/kept", 0) == 0)
+        return 6;
+    return unlinkat(there, "kept", 0) == 0 ? 0 : 7;
+}
+
+Test(base_sandbox, a_wall_around_one_directory)
+{
+    char dir[] = "/tmp/sallyport-wall-XXXXXX";
+    struct outcome o;
+
+    cr_assert(mkdtemp(dir));
+    o = in_child(behind_the_wall, dir);
+    rmdir(dir);
+    if (o.status == 77)
+        cr_skip_test("no Landlock in this kernel, or sanitizers");
+    cr_expect(o.status == 0, "%d", o.status);
+}
