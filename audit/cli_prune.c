@@ -15,7 +15,7 @@
 #include "audit/cli_audit.h"
 #include "audit/digest.h"
 #include "audit/prune_order.h"
-#include "audit/session_scan.h"
+#include "audit/record_source.h"
 #include "auth/control_client.h"
 #include "gateway/cli.h"
 
@@ -50,16 +50,20 @@ enum { OPT_WHY = 600, OPT_PREPARE, OPT_BEFORE, OPT_ORDER_SESSION, OPT_SIGNATURE 
 static int whole_id(const struct audit_source *s, const char *name, uint8_t id[RECORD_SESSION_ID],
                     struct err *e)
 {
-    const struct session_summary *found;
-    struct session_list list;
-    int r = session_scan(s->dir, &list, e);
+    struct source_selection selection = {.what = SOURCE_SESSION};
+    const struct source_session *found = NULL;
+    struct record_source *source = NULL;
+    int r = source_name_check(name, e);
 
     if (r < 0)
         return r;
-    found = session_named(&list, name, e);
+    snprintf(selection.session, sizeof selection.session, "%s", name);
+    r = record_source_dir(&source, s->dir, &selection, e);
+    if (r == 0)
+        found = record_source_session(source, e);
     if (found)
         memcpy(id, found->id, RECORD_SESSION_ID);
-    session_list_clear(&list);
+    record_source_free(source);
     return found ? 0 : e->code;
 }
 

@@ -16,11 +16,11 @@ _sallyport()
     esac
     case $before in
     --key | --identity | -i) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-    --check | --record | --payload | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --check | --record | --payload | --output | --prepare | --signature | --known | --database) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --decision) words='allowed denied' ;;
     --class) words='shell exec subsystem forward' ;;
     --speed) words='0.5 2 4 8 max' ;;
-    --dir | --state | --runtime | --trail | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --dir | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
     if [[ $word == -* || -z $words ]]; then
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
@@ -37,14 +37,17 @@ _sallyport()
             --reason --recorded --trail --state --help' ;;
         audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;
         audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
-        audit-commands) words='--since --until --operator --target --identity --json --trail --state --help' ;;
+        audit-commands) words='--since --until --operator --target --identity --json --reason --recorded --trail --state --help' ;;
         audit-new-log) words='--reason --help' ;;
         audit-verify) words='--bundle --log-key --anchor --known --witness --from --to --session --json --trail --state --help' ;;
         audit-reviewers) words='--json --help' ;;
         audit-list) words='--operator --target --since --until --decision --class --disputed --live --limit --json --reason --recorded --trail --state --help' ;;
         audit-show) words='--identity --keystrokes --type --from --to --follow --full --json --reason --recorded --trail --state --help' ;;
         audit-play) words='--identity --from --at --follow --channel --speed --idle-limit --keystrokes --raw --reason --recorded --trail --state --help' ;;
-        audit-prove) words='--consistency --check --record --payload --log-key --output --json --help' ;;
+        audit-prove) words='--consistency --check --record --payload --log-key --output --json --trail --state --help' ;;
+        audit-hold) words='--reason --trail --state --help' ;;
+        audit-prune) words='--prepare --before --session --reason --signature --trail --state --help' ;;
+        audit-release) words='--prepare --session --reason --signature --trail --state --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;
         esac

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -375,7 +376,7 @@ Test(base_sandbox, a_wall_around_one_directory)
     char dir[] = "/tmp/sallyport-wall-XXXXXX";
     struct outcome o;
 
-    cr_assert(mkdtemp(dir));
+    cr_assert(mkdtemp(dir) != NULL);
     o = in_child(behind_the_wall, dir);
     rmdir(dir);
     if (o.status == 77)
