@@ -3,15 +3,29 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "audit/trail_end.h"
+
+bool lab_without_preallocation;
+
+/* In place of libc's. */
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (lab_without_preallocation) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+}
 
 void lab_make(struct audit_lab *lab)
 {

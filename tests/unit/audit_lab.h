@@ -52,4 +52,8 @@ void lab_write(struct audit_lab *lab, const char *name, const void *p, size_t le
 /* Removes what recovery put aside. */
 void lab_remove_torn(struct audit_lab *lab);
 
+/* While true the file system of all trails cannot allocate ahead. For tests that open a trail some
+ * thousand times: zeroes for each segment's reserve would be most of what they do. */
+extern bool lab_without_preallocation;
+
 #endif

@@ -309,6 +309,7 @@ static void damage_and_recover(bool flip)
     struct blob b, checkpoint;
     size_t safe;
 
+    lab_without_preallocation = true;
     make_killed(&lab, 0);
     b = lab_read(&lab, SEGMENT_0);
     checkpoint = lab_read(&lab, "checkpoint");
