@@ -336,7 +336,8 @@ class Names(Threats):
         self.assertEqual(self.records("session-start"), [])
         self.assertNotIn('\n{"ok":1}', self.log())
         for record in self.records():
-            json.loads(record.payload)
+            if record.type != "seal":  # a signed note
+                json.loads(record.payload)
             self.assertNotIn(b'\n{"ok":1}', record.payload)
 
     def test_a_very_long_user_name(self):
