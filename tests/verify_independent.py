@@ -383,6 +383,8 @@ class Trail:
             bad("edited", "the segment record is not as it should be")
 
     def seal(self, payload, real, boot, session, bad):
+        if session != GATEWAY:
+            bad("edited", "a seal that is not of the gateway's session")
         try:
             text = open_note(payload or b"", self.epoch_key, alone=True)
         except NoNote as e:
