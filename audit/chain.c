@@ -52,32 +52,10 @@ void chain_clear(struct chain *c)
     c->sessions = NULL;
 }
 
-int chain_place(struct chain *c, struct record *r, struct err *e)
+/* What a record changes that does not depend on hashes. */
+static void count(struct chain *c, struct session_state *state, const struct record *r,
+                  const void *payload)
 {
-    struct session_state *state = sessions_get(c->sessions, r->session);
-
-    if (!state)
-        return err_set(e, ERR_MEMORY, "no memory for a session");
-    r->index = c->next;
-    r->epoch = c->epoch.number;
-    r->sequence = state->next_sequence;
-    memcpy(r->previous, c->leaf, RECORD_HASH_SIZE);
-    memcpy(r->session_previous, state->leaf, RECORD_HASH_SIZE);
-    return 0;
-}
-
-int chain_advance(struct chain *c, const struct record *r, const uint8_t header[RECORD_HEADER_SIZE],
-                  const void *payload, struct err *e)
-{
-    struct session_state *state = sessions_get(c->sessions, r->session);
-
-    if (!state)
-        return err_set(e, ERR_MEMORY, "no memory for a session");
-    if (c->known)
-        memcpy(c->leaf, c->known->leaf, RECORD_HASH_SIZE);
-    else
-        digest_leaf(c->digest, header, c->leaf);
-    merkle_add(&c->merkle, c->digest, c->leaf);
     if (c->next == 0) {
         c->epoch.real_ns = r->real_ns;
         c->epoch.boot_ns = r->boot_ns;
@@ -86,7 +64,6 @@ int chain_advance(struct chain *c, const struct record *r, const uint8_t header[
     c->last_type = r->type;
     c->run = chain_run_after(c->run, r, payload);
     state->next_sequence++;
-    memcpy(state->leaf, c->leaf, RECORD_HASH_SIZE);
     switch (r->type) {
     case RECORD_SESSION_START:
         state->started = true;
@@ -108,6 +85,58 @@ int chain_advance(struct chain *c, const struct record *r, const uint8_t header[
     default:
         break;
     }
+}
+
+/* c->leaf is the record's. */
+static void take_leaf(struct chain *c, struct session_state *state)
+{
+    merkle_add(&c->merkle, c->digest, c->leaf);
+    memcpy(state->leaf, c->leaf, RECORD_HASH_SIZE);
+}
+
+int chain_place(struct chain *c, struct record *r, const void *payload,
+                struct session_state **state, struct err *e)
+{
+    *state = sessions_get(c->sessions, r->session);
+    if (!*state)
+        return err_set(e, ERR_MEMORY, "no memory for a session");
+    r->index = c->next;
+    r->epoch = c->epoch.number;
+    r->sequence = (*state)->next_sequence;
+    count(c, *state, r, payload);
+    (*state)->unlinked++;
+    return 0;
+}
+
+void chain_link(struct chain *c, struct session_state *state, uint8_t header[RECORD_HEADER_SIZE])
+{
+    INVARIANT(state->unlinked > 0 && !chain_is_linked(c));
+    memcpy(header + RECORD_AT_PREVIOUS, c->leaf, RECORD_HASH_SIZE);
+    memcpy(header + RECORD_AT_SESSION_PREVIOUS, state->leaf, RECORD_HASH_SIZE);
+    digest_leaf(c->digest, header, c->leaf);
+    take_leaf(c, state);
+    state->unlinked--;
+}
+
+bool chain_is_linked(const struct chain *c)
+{
+    return c->merkle.size == c->next;
+}
+
+/* A record that was checked. */
+static int advance(struct chain *c, const struct record *r,
+                   const uint8_t header[RECORD_HEADER_SIZE], const void *payload, struct err *e)
+{
+    struct session_state *state = sessions_get(c->sessions, r->session);
+
+    if (!state)
+        return err_set(e, ERR_MEMORY, "no memory for a session");
+    if (c->known)
+        memcpy(c->leaf, c->known->leaf, RECORD_HASH_SIZE);
+    else
+        digest_leaf(c->digest, header, c->leaf);
+    take_leaf(c, state);
+    count(c, state, r, payload);
     return 0;
 }
 
@@ -190,7 +219,7 @@ int chain_check(struct chain *c, const struct record *r, const uint8_t header[RE
         rc = chain_check_seal(c, r, payload, &seal, fault, e);
     if (rc < 0)
         return rc;
-    rc = chain_advance(c, r, header, payload, e);
+    rc = advance(c, r, header, payload, e);
     if (rc == 0 && r->type == RECORD_SEAL)
         chain_take_seal(c, &seal);
     return rc;

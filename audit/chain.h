@@ -30,6 +30,9 @@ enum chain_run {
     RUN_RECOVERED, /* a recovery record; the recorder opens the log next */
 };
 
+/* The writer places records before it links them (chain_place, chain_link): until the newest is
+ * linked, leaf, merkle and the sessions' leaves are those of an earlier record, whose number is
+ * merkle.size; all else is of the newest. For a reader both are one step, chain_check. */
 struct chain {
     uint64_t next;                  /* the next record's index */
     uint8_t leaf[RECORD_HASH_SIZE]; /* of the last record; the genesis leaf before the first */
@@ -64,14 +67,16 @@ const char *fault_name(enum fault fault);
 MUST_CHECK int chain_init(struct chain *c, const struct anchor *a, struct err *e);
 void chain_clear(struct chain *c);
 
-/* Fills a new record's place: index, sequence, epoch, previous leaves. Everything else is the
- * caller's, the payload hash too. ERR_MEMORY (the table of sessions). */
-MUST_CHECK int chain_place(struct chain *c, struct record *r, struct err *e);
-/* Takes a placed, encoded record as the newest; payload as in chain_check. After a seal's:
- * chain_take_seal. */
-MUST_CHECK int chain_advance(struct chain *c, const struct record *r,
-                             const uint8_t header[RECORD_HEADER_SIZE], const void *payload,
-                             struct err *e);
+/* Gives a new record its place, index, sequence and epoch, and counts it as the newest; payload as
+ * it was before sealing. Its hashes are not known yet: chain_link takes them, with *state, which
+ * stays known until then. After a seal's: chain_take_seal. ERR_MEMORY (the table of sessions). */
+MUST_CHECK int chain_place(struct chain *c, struct record *r, const void *payload,
+                           struct session_state **state, struct err *e);
+/* Completes the header of the oldest record that is placed and not linked, whose payload's hash
+ * stands in it already: both previous leaves, and from them its own leaf and the tree. */
+void chain_link(struct chain *c, struct session_state *state, uint8_t header[RECORD_HEADER_SIZE]);
+/* Whether every record that was placed is linked. */
+bool chain_is_linked(const struct chain *c);
 
 /* Compares a record that was read with the state, and advances when all is right. payload NULL:
  * the payload was dropped by pruning, which only sealed payloads and a session's keys may be; its
@@ -81,8 +86,8 @@ MUST_CHECK int chain_check(struct chain *c, const struct record *r,
                            enum fault *fault, struct err *e);
 
 /* chain_epoch.c */
-/* The seal that ends the current epoch here, but for the next epoch's key; real_ns and boot_ns are
- * those of its record. */
+/* The seal that ends the current epoch here (all is linked), but for the next epoch's key; real_ns
+ * and boot_ns are those of its record. */
 void chain_next_seal(struct chain *c, struct seal *s, uint64_t real_ns, uint64_t boot_ns);
 /* Compares a seal's payload with the state before it. As chain_check. */
 MUST_CHECK int chain_check_seal(struct chain *c, const struct record *r, const void *payload,

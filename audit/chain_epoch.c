@@ -126,6 +126,7 @@ int chain_check_order(const struct chain *c, const struct record *r, const void 
 
 void chain_next_seal(struct chain *c, struct seal *s, uint64_t real_ns, uint64_t boot_ns)
 {
+    INVARIANT(chain_is_linked(c));
     memset(s, 0, sizeof *s);
     memcpy(s->origin, c->origin, sizeof s->origin);
     s->epoch = c->epoch.number;

@@ -15,7 +15,7 @@
 
 #define NONCE_SIZE 12
 /* Bytes of the header that are authenticated: all before the hashes. */
-#define AUTHENTICATED 80
+#define AUTHENTICATED ((int)RECORD_AT_PREVIOUS)
 
 struct data_key {
     EVP_CIPHER_CTX *seal, *open;

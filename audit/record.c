@@ -90,9 +90,9 @@ void record_encode(uint8_t out[RECORD_HEADER_SIZE], const struct record *r)
     wire_store_u32(out + 64, r->epoch);
     wire_store_u32(out + 68, r->data_key);
     memset(out + 72, 0, 8);
-    memcpy(out + 80, r->previous, RECORD_HASH_SIZE);
-    memcpy(out + 112, r->payload_hash, RECORD_HASH_SIZE);
-    memcpy(out + 144, r->session_previous, RECORD_HASH_SIZE);
+    memcpy(out + RECORD_AT_PREVIOUS, r->previous, RECORD_HASH_SIZE);
+    memcpy(out + RECORD_AT_PAYLOAD_HASH, r->payload_hash, RECORD_HASH_SIZE);
+    memcpy(out + RECORD_AT_SESSION_PREVIOUS, r->session_previous, RECORD_HASH_SIZE);
 }
 
 int record_decode(const uint8_t in[RECORD_HEADER_SIZE], struct record *r, struct err *e)
@@ -116,9 +116,9 @@ int record_decode(const uint8_t in[RECORD_HEADER_SIZE], struct record *r, struct
     r->payload_len = wire_load_u32(in + 60);
     r->epoch = wire_load_u32(in + 64);
     r->data_key = wire_load_u32(in + 68);
-    memcpy(r->previous, in + 80, RECORD_HASH_SIZE);
-    memcpy(r->payload_hash, in + 112, RECORD_HASH_SIZE);
-    memcpy(r->session_previous, in + 144, RECORD_HASH_SIZE);
+    memcpy(r->previous, in + RECORD_AT_PREVIOUS, RECORD_HASH_SIZE);
+    memcpy(r->payload_hash, in + RECORD_AT_PAYLOAD_HASH, RECORD_HASH_SIZE);
+    memcpy(r->session_previous, in + RECORD_AT_SESSION_PREVIOUS, RECORD_HASH_SIZE);
     if (r->payload_len > RECORD_PAYLOAD_MAX)
         return err_set(e, ERR_TAMPERED, "the payload's length %u is over the maximum of %u",
                        r->payload_len, RECORD_PAYLOAD_MAX);

@@ -22,6 +22,10 @@ enum record_sealing { SEALING_CLEAR = 0, SEALING_CONTENT = 1, SEALING_KEYSTROKES
 #define RECORD_HEADER_SIZE 176u
 #define RECORD_HASH_SIZE   32u
 #define RECORD_SESSION_ID  16u
+/* Where the hashes stand in a header. */
+#define RECORD_AT_PREVIOUS         80u
+#define RECORD_AT_PAYLOAD_HASH     112u
+#define RECORD_AT_SESSION_PREVIOUS 144u
 /* A reader's buffer holds one record. 64 KiB of a producer's bytes, or a segment record that lists
  * some 2,000 sessions of 300 bytes each. */
 #define RECORD_PAYLOAD_MAX (1024u * 1024u)

@@ -15,6 +15,7 @@ int segment_state_write(struct buf *out, const struct chain *c, const char *orig
     struct json_out j;
     int r;
 
+    INVARIANT(chain_is_linked(c) && c->merkle.gathered == 0);
     vkey_text(&c->epoch.key, key);
     json_begin(&j, out);
     json_str(&j, "origin", origin);

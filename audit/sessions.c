@@ -129,7 +129,8 @@ bool session_is_over(const struct session_state *state)
 {
     static const uint8_t gateway[RECORD_SESSION_ID];
 
-    if (state->holders > 0 || memcmp(state->id, gateway, sizeof gateway) == 0)
+    if (state->holders > 0 || state->unlinked > 0 ||
+        memcmp(state->id, gateway, sizeof gateway) == 0)
         return false;
     return state->judged || !state->started;
 }

@@ -24,6 +24,7 @@ struct session_state {
     uint64_t start_ns;              /* real time of its start record */
     uint64_t bytes_in, bytes_out;   /* payload bytes of its input, and output and stderr, records */
     unsigned holders;               /* producers of auditd that write it now */
+    unsigned unlinked;              /* its records that the chain placed and did not link yet */
     struct attest *attest;          /* auditd's, while there are holders */
     struct session_keys *keys;      /* auditd: its data keys, once it needed some */
     bool keys_over;                 /* it had some, and nobody held it since */

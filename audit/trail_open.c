@@ -22,7 +22,7 @@ static struct trail *trail_new(int dir, const char *origin, EVP_PKEY *log_key, u
 {
     struct trail *t = calloc(1, sizeof *t);
 
-    if (!t || !(t->batch = malloc(TRAIL_BATCH))) {
+    if (!t || batch_init(&t->batch, e) < 0) {
         free(t);
         err_set(e, ERR_MEMORY, "no memory for the trail");
         return NULL;
@@ -60,7 +60,7 @@ void trail_close(struct trail *t)
     }
     if (t->lock >= 0)
         close(t->lock);
-    free(t->batch);
+    batch_clear(&t->batch);
     free(t);
 }
 

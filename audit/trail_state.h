@@ -8,13 +8,11 @@
 #include "audit/segment_state.h"
 #include "audit/segments.h"
 #include "audit/trail.h"
+#include "audit/trail_batch.h"
 #include "audit/trail_space.h"
 #include "audit/trail_sync.h"
 #include "base/json_out.h"
 
-/* Large enough that a write(2) of bulk records costs little per byte, and holds the longest
- * record. */
-#define TRAIL_BATCH (RECORD_HEADER_SIZE + RECORD_PAYLOAD_MAX + 1024u * 1024u)
 /* Sessions that are over stay known for so long, for a decision that names one late. */
 #define TRAIL_OVER_KEPT 1024u
 
@@ -33,8 +31,7 @@ struct trail {
     int64_t clock_ns;           /* real minus boot time, when it was looked at last */
     uint64_t segment_max;
     uint64_t segment_bytes; /* in the file */
-    uint8_t *batch;
-    size_t batch_len;
+    struct trail_batch batch;
     uint64_t accepted, durable;
     uint64_t unsynced_bytes;
     uint64_t checkpointed;    /* size of the newest checkpoint on disk */

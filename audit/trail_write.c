@@ -41,8 +41,9 @@ int trail_flush(struct trail *t, struct err *e)
 
     if (r < 0)
         return r;
-    while (done < t->batch_len) {
-        ssize_t n = write(t->fd, t->batch + done, t->batch_len - done);
+    batch_link(&t->batch, &t->chain);
+    while (done < t->batch.len) {
+        ssize_t n = write(t->fd, t->batch.bytes + done, t->batch.len - done);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -52,9 +53,9 @@ int trail_flush(struct trail *t, struct err *e)
         }
         done += (size_t)n;
     }
-    t->segment_bytes += t->batch_len;
-    t->unsynced_bytes += t->batch_len;
-    t->batch_len = 0;
+    t->segment_bytes += t->batch.len;
+    t->unsynced_bytes += t->batch.len;
+    batch_written(&t->batch);
     t->accepted = t->chain.next;
     space_ahead(&t->space, t->segment_bytes, t->segment_max);
     return 0;
@@ -77,12 +78,13 @@ static size_t stored_len(const struct part *p)
     return p->len + (p->key ? DATA_KEY_TAG : 0);
 }
 
-/* Places one record in the batch; there must be room. The payload's hash is over what is stored,
- * and the sealing covers the header up to its hashes. */
+/* Places one record in the batch; there must be room. The sealing covers the header up to its
+ * hashes, which are the batch's to fill. */
 static int put_record(struct trail *t, const struct part *p, struct err *e)
 {
     struct record r = {.type = p->type, .channel = p->channel, .data_key = p->number};
-    uint8_t *header = t->batch + t->batch_len, *stored = header + RECORD_HEADER_SIZE;
+    uint8_t *header = batch_end(&t->batch), *stored = header + RECORD_HEADER_SIZE;
+    struct session_state *state;
     int rc;
 
     r.flags = p->key ? RECORD_FLAG_SEALED : 0;
@@ -90,7 +92,7 @@ static int put_record(struct trail *t, const struct part *p, struct err *e)
     r.real_ns = p->real_ns ? p->real_ns : clock_real_ns();
     r.boot_ns = p->real_ns ? p->boot_ns : clock_boot_ns();
     memcpy(r.session, p->session, RECORD_SESSION_ID);
-    rc = chain_place(&t->chain, &r, e);
+    rc = chain_place(&t->chain, &r, p->payload, &state, e);
     if (rc < 0)
         return trail_fail(t, e);
     record_encode(header, &r);
@@ -100,12 +102,7 @@ static int put_record(struct trail *t, const struct part *p, struct err *e)
         memcpy(stored, p->payload, p->len);
     if (rc < 0)
         return trail_fail(t, e);
-    digest_bytes(t->chain.digest, stored, r.payload_len, r.payload_hash);
-    record_encode(header, &r);
-    rc = chain_advance(&t->chain, &r, header, stored, e);
-    if (rc < 0)
-        return trail_fail(t, e);
-    t->batch_len += RECORD_HEADER_SIZE + r.payload_len;
+    batch_add(&t->batch, &t->chain, state, r.payload_len);
     return 0;
 }
 
@@ -178,12 +175,12 @@ static int make_room(struct trail *t, size_t stored, struct err *e)
     if (r < 0)
         return r;
     /* Without room for another segment this one goes on, into its reserve. */
-    if (t->segment_bytes + t->batch_len + size > t->segment_max && space_prepare(&t->space)) {
+    if (t->segment_bytes + t->batch.len + size > t->segment_max && space_prepare(&t->space)) {
         r = rotate(t, e);
         if (r < 0)
             return r;
     }
-    return t->batch_len + size > TRAIL_BATCH ? trail_flush(t, e) : 0;
+    return t->batch.len + size > BATCH_SIZE ? trail_flush(t, e) : 0;
 }
 
 static int append(struct trail *t, const struct part *p, struct err *e)
@@ -212,6 +209,7 @@ int trail_put_seal(struct trail *t, const struct vkey *next_log, struct err *e)
     r = make_room(t, SEAL_MAX, e);
     if (r < 0)
         goto out;
+    batch_link(&t->batch, &t->chain);
     chain_next_seal(&t->chain, &seal, clock_real_ns(), clock_boot_ns());
     seal.closes = next_log;
     if (next_log)
@@ -265,7 +263,7 @@ int trail_append_json(struct trail *t, uint8_t type, const uint8_t session[RECOR
 
 bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len)
 {
-    uint64_t used = t->segment_bytes + t->batch_len;
+    uint64_t used = t->segment_bytes + t->batch.len;
     uint64_t size = RECORD_HEADER_SIZE + DATA_KEY_TAG + payload_len;
 
     if (used + size > t->segment_max && space_prepare(&t->space))

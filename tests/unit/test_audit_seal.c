@@ -314,13 +314,15 @@ static int forge_record(struct forge *f, uint8_t type, uint32_t epoch, const voi
 {
     struct record r = {.type = type, .payload_len = (uint32_t)len, .real_ns = ns, .boot_ns = ns};
     uint8_t header[RECORD_HEADER_SIZE];
+    struct session_state *state;
     struct err e = ERR_INIT;
 
-    cr_assert_eq(chain_place(&f->writer, &r, &e), 0);
+    cr_assert_eq(chain_place(&f->writer, &r, payload, &state, &e), 0);
     r.epoch = epoch;
     digest_bytes(f->writer.digest, payload, len, r.payload_hash);
     record_encode(header, &r);
-    cr_assert_eq(chain_advance(&f->writer, &r, header, payload, &e), 0);
+    chain_link(&f->writer, state, header);
+    cr_assert_eq(record_decode(header, &r, &e), 0);
     return chain_check(&f->c, &r, header, payload, fault, &e);
 }
 
@@ -516,6 +518,7 @@ Test(chain, dropped_payloads)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct record r = {.type = rows[i].type, .flags = rows[i].flags, .payload_len = 5};
         uint8_t header[RECORD_HEADER_SIZE];
+        struct session_state *state;
         struct err e = ERR_INIT;
         enum fault fault;
         struct forge f;
@@ -523,8 +526,10 @@ Test(chain, dropped_payloads)
         forge_init(&f);
         forge_begin(&f);
         memset(r.session, rows[i].session, sizeof r.session);
-        cr_assert_eq(chain_place(&f.c, &r, &e), 0);
+        cr_assert_eq(chain_place(&f.writer, &r, NULL, &state, &e), 0);
         record_encode(header, &r);
+        chain_link(&f.writer, state, header);
+        cr_assert_eq(record_decode(header, &r, &e), 0);
         cr_expect_eq(chain_check(&f.c, &r, header, NULL, &fault, &e), rows[i].expect, "row %zu", i);
         forge_clear(&f);
     }
