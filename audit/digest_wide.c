@@ -191,12 +191,21 @@ WIDE void digest_wide(const struct digest_job *jobs, size_t count, size_t longes
     }
 }
 
-bool digest_wide_pays(void)
+static bool pays;
+
+/* Once: CPUID is a trap to the hypervisor in a virtual machine. */
+__attribute__((constructor)) static void ask_cpu(void)
 {
     const unsigned sha = 1u << 29; /* leaf 7, EBX */
     unsigned a, b, c, d;
 
-    return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && !(b & sha);
+    __builtin_cpu_init();
+    pays = __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && !(b & sha);
+}
+
+bool digest_wide_pays(void)
+{
+    return pays;
 }
 
 #else

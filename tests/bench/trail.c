@@ -3,8 +3,9 @@
  * What the recorder reaches on this machine: the time of one durable keystroke, small records with
  * group commit from several producers, bulk output, the verifier over both, proofs from a log of 10
  * million records; and beside them, in the same run, what the machine can do at all: SHA-256,
- * AES-256-GCM, fdatasync. Usage: bench_trail DIR [PRODUCERS]; DIR is made anew on the disk to be
- * measured. Prints one line of JSON a measurement. */
+ * AES-256-GCM, fdatasync. Usage: bench_trail DIR [PRODUCERS [PARTS]]; DIR is made anew on the disk
+ * to be measured; PARTS: letters out of l(imits), s(mall), b(ulk), p(roofs). Prints one line of
+ * JSON a measurement. */
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -53,6 +54,18 @@ static double cpu(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* Of the recorder, which is a process of its own, with both of its threads. */
+static clockid_t recorder;
+
+static double recorder_cpu(void)
+{
+    struct timespec ts;
+
+    if (clock_gettime(recorder, &ts) < 0)
+        return 0;
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
 static void must(int r, const struct err *e, const char *what)
 {
     if (r >= 0)
@@ -83,6 +96,10 @@ static pid_t start(const char *state, struct link **supervisor)
         _exit(auditd_run(&o));
     }
     close(fds[1]);
+    if (pid < 0 || clock_getcpuclockid(pid, &recorder) != 0) {
+        perror("fork");
+        exit(EXIT_FAILURE);
+    }
     *supervisor = link_new(fds[0], &link_auditd, LINK_FIRST, 65536);
     snprintf(path, sizeof path, "%s/keys/log.key", state);
     key = open(path, O_RDONLY | O_CLOEXEC);
@@ -140,6 +157,13 @@ static void await(struct link *l, uint64_t count, bool durable)
             continue;
         }
         must(r, &e, "ack");
+        if (f.spec->number == trail_stop_NUMBER) {
+            struct trail_stop stop;
+
+            must(trail_stop_decode(&f, &stop, &e), &e, "stop");
+            err_set(&e, ERR_TRAIL, "%s", stop.text);
+            must(ERR_TRAIL, &e, "the recorder stopped");
+        }
         must(trail_ack_decode(&f, &ack, &e), &e, "ack");
     }
 }
@@ -154,9 +178,11 @@ static int compare(const void *a, const void *b)
 static void keystrokes(struct link *l)
 {
     static double took[KEYSTROKES];
+    double used;
 
     put(l, RECORD_SESSION_START, WANT_DURABLE, "{}", 2);
     await(l, 1, true);
+    used = recorder_cpu();
     for (unsigned i = 0; i < KEYSTROKES; i++) {
         double begun = now();
 
@@ -164,9 +190,11 @@ static void keystrokes(struct link *l)
         await(l, i + 2, true);
         took[i] = now() - begun;
     }
+    used = recorder_cpu() - used;
     qsort(took, KEYSTROKES, sizeof *took, compare);
-    printf("{\"bench\":\"durable keystroke\",\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-           took[KEYSTROKES / 2] * 1e6, took[KEYSTROKES * 99 / 100] * 1e6);
+    printf("{\"bench\":\"durable keystroke\",\"p50_us\":%.1f,\"p99_us\":%.1f,"
+           "\"recorder_us\":%.1f}\n",
+           took[KEYSTROKES / 2] * 1e6, took[KEYSTROKES * 99 / 100] * 1e6, used / KEYSTROKES * 1e6);
 }
 
 static void small_records(struct link *l, unsigned n)
@@ -183,10 +211,11 @@ static void small_records(struct link *l, unsigned n)
 static void bulk(struct link *l)
 {
     static uint8_t chunk[RELAY_CHUNK];
-    double begun;
+    double begun, used, mb = (double)BULK * sizeof chunk / 1e6;
 
     put(l, RECORD_SESSION_START, WANT_DURABLE, "{}", 2);
     await(l, 1, true);
+    used = recorder_cpu();
     begun = now();
     for (unsigned i = 1; i <= BULK; i++) {
         put(l, RECORD_OUTPUT, WANT_ACCEPTED, chunk, sizeof chunk);
@@ -194,8 +223,10 @@ static void bulk(struct link *l)
             await(l, i + 1 - 16, false);
     }
     await(l, BULK + 1, false);
-    printf("{\"bench\":\"bulk, %zu KiB records\",\"mb_per_s\":%.0f}\n", sizeof chunk / 1024,
-           (double)BULK * sizeof chunk / 1e6 / (now() - begun));
+    begun = now() - begun;
+    used = recorder_cpu() - used;
+    printf("{\"bench\":\"bulk, %zu KiB records\",\"mb_per_s\":%.0f,\"mb_per_recorder_s\":%.0f}\n",
+           sizeof chunk / 1024, mb / begun, mb / used);
 }
 
 /* What sealing costs: records of a type that is sealed beside those of one that is in the clear, by
@@ -204,7 +235,7 @@ static void sealing(struct link *l, size_t len, unsigned count)
 {
     static const uint8_t types[2] = {RECORD_ALARM, RECORD_STDERR};
     static uint8_t text[RELAY_CHUNK];
-    double took[2] = {0, 0};
+    double took[2] = {0, 0}, used[2] = {0, 0};
     uint64_t sent = 1;
 
     memset(text, ' ', len);
@@ -213,7 +244,7 @@ static void sealing(struct link *l, size_t len, unsigned count)
     put(l, RECORD_SESSION_START, WANT_DURABLE, "{}", 2);
     await(l, 1, true);
     for (unsigned round = 0; round < 20; round++) {
-        double begun = now();
+        double begun = now(), before = recorder_cpu();
 
         for (unsigned i = 1; i <= count / 10; i++) {
             sent++;
@@ -224,12 +255,13 @@ static void sealing(struct link *l, size_t len, unsigned count)
         put(l, types[round % 2], WANT_DURABLE, text, len);
         await(l, ++sent, true);
         took[round % 2] += now() - begun;
+        used[round % 2] += recorder_cpu() - before;
     }
     for (int i = 0; i < 2; i++)
-        printf(
-            "{\"bench\":\"records of %zu bytes, %s\",\"records_per_s\":%.0f,\"mb_per_s\":%.1f}\n",
-            len, i ? "sealed" : "in the clear", count / took[i],
-            (double)count * (double)len / 1e6 / took[i]);
+        printf("{\"bench\":\"records of %zu bytes, %s\",\"records_per_s\":%.0f,\"mb_per_s\":%.1f,"
+               "\"recorder_us\":%.2f}\n",
+               len, i ? "sealed" : "in the clear", count / took[i],
+               (double)count * (double)len / 1e6 / took[i], used[i] / count * 1e6);
 }
 
 /* Each producer is a process of its own, as a backend is. Only what was durable counts, and the
@@ -237,7 +269,7 @@ static void sealing(struct link *l, size_t len, unsigned count)
 static void many(struct link *supervisor, unsigned first, unsigned producers)
 {
     pid_t children[200];
-    double begun = now();
+    double begun = now(), used = recorder_cpu();
 
     for (unsigned n = 0; n < producers; n++) {
         struct link *l = producer(supervisor, first + n);
@@ -257,8 +289,12 @@ static void many(struct link *supervisor, unsigned first, unsigned producers)
             exit(EXIT_FAILURE);
         }
     }
-    printf("{\"bench\":\"small durable records, %u producers\",\"records_per_s\":%.0f}\n",
-           producers, SMALL / producers * producers / (now() - begun));
+    begun = now() - begun;
+    used = recorder_cpu() - used;
+    printf("{\"bench\":\"small durable records, %u producers\",\"records_per_s\":%.0f,"
+           "\"recorder_us\":%.2f}\n",
+           producers, SMALL / producers * producers / begun,
+           used / (SMALL / producers * producers) * 1e6);
 }
 
 static void verify(const char *state, const char *what)
@@ -414,12 +450,13 @@ static pid_t begin(const char *dir, const char *name, char state[512], struct li
 int main(int argc, char **argv)
 {
     unsigned producers = argc > 2 ? (unsigned)atoi(argv[2]) : 8;
+    const char *what = argc > 3 ? argv[3] : "lsbp";
     struct link *supervisor, *l;
     char state[512];
     pid_t pid;
 
     if (argc < 2 || producers < 1 || producers > 200) {
-        fprintf(stderr, "usage: bench_trail DIR [PRODUCERS]\n");
+        fprintf(stderr, "usage: bench_trail DIR [PRODUCERS [PARTS]]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -427,27 +464,33 @@ int main(int argc, char **argv)
         perror(argv[1]);
         return EXIT_FAILURE;
     }
-    limits(argv[1]);
-    pid = begin(argv[1], "small", state, &supervisor);
-    l = producer(supervisor, 0);
-    keystrokes(l);
-    link_free(l);
-    many(supervisor, 10, 1);
-    many(supervisor, 20, producers);
-    end(supervisor, pid);
-    verify(state, "small records");
-    pid = begin(argv[1], "bulk", state, &supervisor);
-    l = producer(supervisor, 1);
-    bulk(l);
-    link_free(l);
-    l = producer(supervisor, 2);
-    sealing(l, RELAY_CHUNK, 10000);
-    link_free(l);
-    l = producer(supervisor, 3);
-    sealing(l, 32, 100000);
-    link_free(l);
-    end(supervisor, pid);
-    verify(state, "bulk records");
-    proofs(argv[1]);
+    if (strchr(what, 'l'))
+        limits(argv[1]);
+    if (strchr(what, 's')) {
+        pid = begin(argv[1], "small", state, &supervisor);
+        l = producer(supervisor, 0);
+        keystrokes(l);
+        link_free(l);
+        many(supervisor, 10, 1);
+        many(supervisor, 20, producers);
+        end(supervisor, pid);
+        verify(state, "small records");
+    }
+    if (strchr(what, 'b')) {
+        pid = begin(argv[1], "bulk", state, &supervisor);
+        l = producer(supervisor, 1);
+        bulk(l);
+        link_free(l);
+        l = producer(supervisor, 2);
+        sealing(l, RELAY_CHUNK, 10000);
+        link_free(l);
+        l = producer(supervisor, 3);
+        sealing(l, 32, 100000);
+        link_free(l);
+        end(supervisor, pid);
+        verify(state, "bulk records");
+    }
+    if (strchr(what, 'p'))
+        proofs(argv[1]);
     return EXIT_SUCCESS;
 }
