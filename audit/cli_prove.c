@@ -17,7 +17,8 @@
 static const char help[] =
     "usage: sallyport audit prove [OPTION]... INDEX|SESSION\n"
     "       sallyport audit prove --consistency FROM [TO]\n"
-    "       sallyport audit prove --check FILE [--record FILE] [--payload FILE] [--log-key KEY]\n\n"
+    "       sallyport audit prove --check FILE [--record FILE] [--payload FILE] [--witness "
+    "KEY]...\n\n"
     "Prints the proof that a record is in the log, as a C2SP tlog-proof: its header, the hashes "
     "that\n"
     "lead from it to the root of a signed checkpoint, and that checkpoint. INDEX is a record's "
@@ -40,6 +41,9 @@ static const char help[] =
     "  --record FILE   a file that begins with the record's header, in place of the one in the "
     "proof\n"
     "  --payload FILE  compare this with the payload's hash in the header\n"
+    "  --witness KEY   a witness's verifier key, or a file with it: it must have cosigned the "
+    "checkpoint\n"
+    "                  of the proof that is checked (repeatable)\n"
     "  --json          print JSON\n\n"
     "Exit status: 0 proved, 1 not proved, 2 could not be made or checked.\n";
 
@@ -305,6 +309,7 @@ int audit_prove(int argc, char **argv)
         OPT_RECORD,
         OPT_PAYLOAD,
         OPT_OUTPUT,
+        OPT_WITNESS,
         OPT_JSON
     };
     static const struct option options[] = {AUDIT_SOURCE_OPTIONS,
@@ -314,10 +319,12 @@ int audit_prove(int argc, char **argv)
                                             {"record", required_argument, NULL, OPT_RECORD},
                                             {"payload", required_argument, NULL, OPT_PAYLOAD},
                                             {"output", required_argument, NULL, OPT_OUTPUT},
+                                            {"witness", required_argument, NULL, OPT_WITNESS},
                                             {"json", no_argument, NULL, OPT_JSON},
                                             {NULL, 0, NULL, 0}};
     struct audit_options o = {"audit prove", help, "", options, -1};
-    const char *check = NULL, *record = NULL, *payload = NULL, *output = NULL;
+    struct prove_check_options check = {0};
+    const char *output = NULL;
     bool consistency = false, json = false;
     struct audit_source s;
     struct err e = ERR_INIT;
@@ -330,30 +337,35 @@ int audit_prove(int argc, char **argv)
             consistency = true;
             break;
         case OPT_CHECK:
-            check = optarg;
+            check.proof = optarg;
             break;
         case OPT_RECORD:
-            record = optarg;
+            check.header = optarg;
             break;
         case OPT_PAYLOAD:
-            payload = optarg;
+            check.payload = optarg;
             break;
         case OPT_OUTPUT:
             output = optarg;
             break;
+        case OPT_WITNESS:
+            if (check.witness_count == PROVE_WITNESSES_MAX)
+                return cli_usage(o.verb, "too many witnesses");
+            check.witnesses[check.witness_count++] = optarg;
+            break;
         default:
-            json = true;
+            check.json = json = true;
         }
     }
     if (o.status >= 0)
         return o.status;
     words = argc - optind;
-    if (check && (consistency || output || words > 0))
+    if (check.proof && (consistency || output || words > 0))
         return cli_usage(o.verb, "--check takes no other work");
-    if (!check && (record || payload))
-        return cli_usage(o.verb, "--record and --payload belong to --check");
-    if (check)
-        return prove_check(&s, check, record, payload, json);
+    if (!check.proof && (check.header || check.payload || check.witness_count))
+        return cli_usage(o.verb, "--record, --payload and --witness belong to --check");
+    if (check.proof)
+        return prove_check(&s, &check);
     if (words < 1 || words > (consistency ? 2 : 1) || (consistency && output))
         return cli_usage(o.verb, consistency ? "--consistency takes FROM, and TO where wanted"
                                              : "which record or session?");

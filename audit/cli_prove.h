@@ -15,8 +15,16 @@ const char *record_text(char out[RECORD_TEXT], const struct record *r);
 /* Signatures in a note besides the log's own. */
 unsigned note_other_signatures(const char *note, size_t len);
 
-/* --check: the proof in a file, offline. header, payload: files, or NULL. */
-int prove_check(struct audit_source *s, const char *proof, const char *header, const char *payload,
-                bool json);
+/* --check: what to check, and with what. */
+#define PROVE_WITNESSES_MAX 16u
+struct prove_check_options {
+    const char *proof, *header, *payload;       /* files; NULL: the proof carries it; not given */
+    const char *witnesses[PROVE_WITNESSES_MAX]; /* keys as given: each has to have cosigned */
+    size_t witness_count;
+    bool json;
+};
+
+/* Offline, with the log's public key and those of the witnesses. */
+int prove_check(struct audit_source *s, const struct prove_check_options *o);
 
 #endif

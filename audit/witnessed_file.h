@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * checkpoint.witnessed: the newest checkpoint that a witness cosigned, with the cosignature lines,
- * beside the trail. Written by auditd alone, which has verified what it adds; readers verify again. */
+ * beside the trail. Written by auditd alone, which has verified what it adds; readers verify again.
+ */
 #ifndef SALLYPORT_AUDIT_WITNESSED_FILE_H
 #define SALLYPORT_AUDIT_WITNESSED_FILE_H
 

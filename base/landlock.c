@@ -25,8 +25,8 @@ enum {
     CREATE_RULESET = 444,
     ADD_RULE = 445,
     RESTRICT_SELF = 446,
-    ASK_VERSION = 1,   /* flag of CREATE_RULESET */
-    PATH_BENEATH = 1,  /* type of ADD_RULE */
+    ASK_VERSION = 1,  /* flag of CREATE_RULESET */
+    PATH_BENEATH = 1, /* type of ADD_RULE */
     FS_WRITE_FILE = 1 << 1,
     FS_READ_FILE = 1 << 2,
     FS_REMOVE_FILE = 1 << 5,

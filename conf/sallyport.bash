@@ -44,7 +44,7 @@ _sallyport()
         audit-list) words='--operator --target --since --until --decision --class --disputed --live --limit --json --reason --recorded --trail --state --help' ;;
         audit-show) words='--identity --keystrokes --type --from --to --follow --full --json --reason --recorded --trail --state --help' ;;
         audit-play) words='--identity --from --at --follow --channel --speed --idle-limit --keystrokes --raw --reason --recorded --trail --state --help' ;;
-        audit-prove) words='--consistency --check --record --payload --log-key --output --json --trail --state --help' ;;
+        audit-prove) words='--consistency --check --record --payload --witness --log-key --output --json --trail --state --help' ;;
         audit-hold) words='--reason --trail --state --help' ;;
         audit-prune) words='--prepare --before --session --reason --signature --trail --state --help' ;;
         audit-release) words='--prepare --session --reason --signature --trail --state --help' ;;

@@ -200,8 +200,7 @@ static void end_trail(struct supervisor *s, uint64_t now_ms)
 static bool only_trail(const struct supervisor *s)
 {
     for (int kind = PROGRAM_AUTHD; kind < PROGRAM_KINDS; kind++) {
-        if (!ends_after_auditd((enum program_kind)kind) &&
-            programs_any(s, (enum program_kind)kind))
+        if (!ends_after_auditd((enum program_kind)kind) && programs_any(s, (enum program_kind)kind))
             return false;
     }
     return true;

@@ -269,6 +269,41 @@ class Elsewhere(harness.SessionTest):
         self.assertEqual(self.records("alarm", event="program-died"), [])
         self.assertEqual(self.records("recovery"), [])
 
+    def test_a_proof_says_who_cosigned_it(self):
+        first, second = self.witness("w1")[0], self.witness("w2")[0]
+        self.witness("w3")  # a stranger to this gateway
+        self.configure(f"witnesses: [{first}, {second}]\n")
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        size = self.record("session-end").index + 1
+        harness.wait_until("both cosignatures", lambda: "— w1.lab.test/w " in (n := self.witnessed()) and
+                           "— w2.lab.test/w " in n and int(n.splitlines()[1]) >= size, 40)
+        proof = os.path.join(self.dir, "proof")
+        self.admin("audit", "prove", "--output", proof, str(size - 1))
+
+        def check(*witnesses, **more):
+            words = [w for name in witnesses for w in ("--witness", self.vkeys[name])]
+            return self.admin("audit", "prove", "--check", proof, *words, *more.get("words", ()), check=False)
+        done = check("w1", "w2")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for name in ("w1", "w2"):
+            self.assertIn(f"the witness {name}.lab.test/w cosigned that at 20", done.stdout)
+        self.assertNotIn("was not checked", done.stdout)
+        said = json.loads(check("w1", words=["--json"]).stdout)
+        self.assertEqual([w["witness"] for w in said["cosigned_by"]], ["w1.lab.test/w"])
+        self.assertEqual(said["not_checked"], ["w2.lab.test/w"])
+        self.assertIn("says it is by w1.lab.test/w was not checked", check().stdout)
+        done = check("w1", "w3")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("NOT PROVED: the witness w3.lab.test/w", done.stdout)
+        with open(proof, encoding="utf-8") as f:
+            text = f.read()
+        start = text.index("— w1.lab.test/w ") + len("— w1.lab.test/w ") + 30
+        with open(proof, "w", encoding="utf-8") as f:
+            f.write(text[:start] + ("A" if text[start] != "A" else "B") + text[start + 1:])
+        self.assertEqual(check("w1").returncode, 1)
+        self.assertEqual(check("w2").returncode, 0)
+        self.assertEqual(self.admin("audit", "prove", "--witness", self.vkeys["w1"], "last", check=False).returncode, 2)
+
     def test_a_restored_copy_is_noticed(self):
         entry = self.witness("w1")[0]
         self.configure(f"witnesses: [{entry}]\n")
