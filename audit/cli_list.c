@@ -38,7 +38,8 @@ static const char help[] =
 /* Names are shown escaped; a long one is cut. */
 #define CELL_MAX 41
 /* From here on there is room for the source and the record mark. */
-#define WIDE 118
+#define NARROW 70u
+#define WIDE   118
 
 struct list_options {
     struct session_filter filter;
@@ -58,23 +59,22 @@ static char mark_of(const struct session_entry *s)
     return !s->ended && s->started ? '*' : marks[s->verdict];
 }
 
-/* What a reviewer wants first: how it ended, where that was not the operator's own closing, and
- * whether something was refused. */
+/* What a reviewer wants first: disputed input, refusals; then how it ended. */
 static void outcome(const struct session_entry *s, char out[100])
 {
+    const bool plain = strcmp(s->reason, "client-closed") == 0;
     size_t n = 0;
 
     out[0] = 0;
-    if (!s->started)
+    if (!s->started) {
         snprintf(out, 100, "refused: %s", s->refused);
-    else if (!s->ended)
-        n = (size_t)snprintf(out, 100, "running");
-    else
-        n = (size_t)snprintf(out, 100, "%s", s->reason);
-    if (s->started && s->denied)
-        n += (size_t)snprintf(out + n, 100 - n, ", %u refused", s->denied);
+        return;
+    }
     if (s->verdict == VERDICT_DISPUTED)
-        snprintf(out + n, 100 - n, ", DISPUTED");
+        n += (size_t)snprintf(out, 100, "DISPUTED, ");
+    if (s->denied)
+        n += (size_t)snprintf(out + n, 100 - n, "%u refused, ", s->denied);
+    snprintf(out + n, 100 - n, "%s", !s->ended ? "running" : plain ? "closed" : s->reason);
 }
 
 /* "950", "1.4k", "23M": five characters at most. */
@@ -114,6 +114,8 @@ static void print_line(const struct session_entry *s, unsigned width, uint64_t n
     char id[2 * RECORD_SESSION_ID + 1], time[CLOCK_TEXT], in[16], bytes[40], out[16];
     char a[CELL_MAX], b[CELL_MAX], c[CELL_MAX], d[100], e[100], to[120], kind[40], length[24];
     const bool wide = width == 0 || width >= WIDE;
+    /* The columns before it, with their blanks: 8 11 8 13 6 6 9 1. */
+    const size_t room = width > NARROW + 10 ? width - NARROW : 10;
 
     hex_encode(id, s->id, RECORD_SESSION_ID);
     clock_iso_seconds(time, s->start_ns);
@@ -128,10 +130,11 @@ static void print_line(const struct session_entry *s, unsigned width, uint64_t n
         printf("%.12s  %s  %-12s %-15s %-22s %-10s %7s %11s %c %s\n", id, time,
                cell(c, s->operator_name, 40), s->source, to, kind, s->started ? length : "-", bytes,
                mark_of(s), e);
-    else /* 8 + 11 + 8 + 16 + 6 + 6 + 9 + 1 + rest, of 80 columns */
-        printf("%.8s %.5s %.5s %-8.8s %-16.16s %-6.6s %6.6s %9.9s %c %.*s\n", id, time + 5,
+    else
+        printf("%.8s %.5s %.5s %-8.8s %-13.13s %-6.6s %6.6s %9.9s %c %.*s%s\n", id, time + 5,
                time + 11, cell(c, s->operator_name, 8), to, kind, s->started ? length : "-", bytes,
-               mark_of(s), (int)(width > 70 ? width - 70 : 8), e);
+               mark_of(s), (int)(strlen(e) > room ? room - 1 : room), e,
+               strlen(e) > room ? "\xe2\x80\xa6" : "");
 }
 
 static void print_head(unsigned width)
@@ -140,7 +143,7 @@ static void print_head(unsigned width)
         printf("%-12s  %-20s  %-12s %-15s %-22s %-10s %7s %11s   %s\n", "SESSION", "START (UTC)",
                "OPERATOR", "SOURCE", "ACCOUNT@TARGET", "CLASS", "LENGTH", "IN/OUT", "END");
     else
-        printf("%-8s %-11s %-8s %-16s %-6s %6s %9s   %s\n", "SESSION", "START (UTC)", "OPERATOR",
+        printf("%-8s %-11s %-8s %-13s %-6s %6s %9s   %s\n", "SESSION", "START (UTC)", "OPERATOR",
                "TARGET", "CLASS", "LENGTH", "IN/OUT", "END");
 }
 
@@ -156,17 +159,17 @@ static void print_json(const struct session_entry *s)
         if (s->classes & bit)
             json_array_append_new(kinds, json_string(session_class_text(bit, text)));
     }
-    j = json_pack("{s:s, s:s, s:o, s:b, s:b, s:b, s:f, s:s, s:s, s:s, s:s, s:o, s:b, s:I, s:I, s:I, "
-                  "s:I, s:I, s:I}",
-                  "session", id, "start", clock_iso(start, s->start_ns), "end",
-                  s->ended ? json_string(clock_iso(end, s->end_ns)) : json_null(), "started",
-                  s->started, "ended", s->ended, "sealed", s->sealed, "seconds",
-                  s->end_ns > s->start_ns ? (double)(s->end_ns - s->start_ns) / 1e9 : 0.0,
-                  "operator", s->operator_name, "source", s->source, "target", s->target, "account",
-                  s->account, "class", kinds, "pty", s->pty, "allowed", (json_int_t)s->allowed,
-                  "denied", (json_int_t)s->denied, "bytes_in", (json_int_t)s->bytes_in, "bytes_out",
-                  (json_int_t)s->bytes_out, "first_record", (json_int_t)s->first, "records",
-                  (json_int_t)s->records);
+    j = json_pack(
+        "{s:s, s:s, s:o, s:b, s:b, s:b, s:f, s:s, s:s, s:s, s:s, s:o, s:b, s:I, s:I, s:I, "
+        "s:I, s:I, s:I}",
+        "session", id, "start", clock_iso(start, s->start_ns), "end",
+        s->ended ? json_string(clock_iso(end, s->end_ns)) : json_null(), "started", s->started,
+        "ended", s->ended, "sealed", s->sealed, "seconds",
+        s->end_ns > s->start_ns ? (double)(s->end_ns - s->start_ns) / 1e9 : 0.0, "operator",
+        s->operator_name, "source", s->source, "target", s->target, "account", s->account, "class",
+        kinds, "pty", s->pty, "allowed", (json_int_t)s->allowed, "denied", (json_int_t)s->denied,
+        "bytes_in", (json_int_t)s->bytes_in, "bytes_out", (json_int_t)s->bytes_out, "first_record",
+        (json_int_t)s->first, "records", (json_int_t)s->records);
     json_object_set_new(j, "verdict",
                         s->verdict ? json_string(session_verdict_text(s->verdict)) : json_null());
     json_object_set_new(j, "reason", s->reason[0] ? json_string(s->reason) : json_null());
@@ -233,8 +236,8 @@ static int take_option(struct list_options *o, int c, const char *value, struct 
         bit = session_class_parse(value);
         o->filter.classes |= bit;
         return bit ? 0
-                   : err_set(e, ERR_USAGE,
-                             "--class %s: expected shell, exec, subsystem or forward", value);
+                   : err_set(e, ERR_USAGE, "--class %s: expected shell, exec, subsystem or forward",
+                             value);
     case 'n':
         limit = strtoul(value, &end, 10);
         o->filter.limit = limit;
