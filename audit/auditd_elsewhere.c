@@ -14,55 +14,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "audit/auditd_state.h"
 #include "audit/cosignature.h"
-#include "audit/proof.h"
+#include "audit/elsewhere_state.h"
 #include "audit/witnessed_file.h"
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/log.h"
 
-/* Checkpoints that are remembered: ten minutes of them. A destination that is further behind has
- * been behind since the oldest. */
-#define PUBLISHED_MAX 64u
-#define QUEUE_MAX     (256u * 1024u)
-#define FRAMES_MAX    32u /* of the courier, before producers get their turn */
-#define TICK_S        1
+#define QUEUE_MAX  (256u * 1024u)
+#define FRAMES_MAX 32u /* of the courier, before producers get their turn */
+#define TICK_S     1
 /* The checkpoint of the shutdown: a few round trips; whoever waits for the gateway's end waits for
  * this too. */
 #define FAREWELL_MS 3000u
 
-struct published {
-    uint64_t size, at_ms;
-    struct buf note;
-};
-
-struct destination {
-    bool used, alarmed;
-    bool broken; /* another history is known there: told once */
-    char label[81];
-    struct vkey key;       /* witnesses */
-    uint64_t taken;        /* the newest size known there */
-    uint64_t behind_since; /* ms; 0: it knows the newest */
-};
-
-struct elsewhere {
-    struct auditd *a;
-    uint64_t alarm_ms, stop_ms;
-    struct destination to[ELSEWHERE_MAX];
-    struct published ring[PUBLISHED_MAX]; /* at [n % PUBLISHED_MAX] */
-    uint64_t published;                   /* n of the next */
-    struct link *link;                    /* NULL: no courier now */
-    struct event *readable, *writable, *tick;
-    bool stopped, other_history;
-    bool ending; /* the log has its last seal: nothing is recorded any more */
-    struct vkey log;
-};
-
 /* --- telling */
 
-static void alarm_record(struct elsewhere *x, const char *what, const struct destination *d,
-                         const char *text, uint64_t size)
+void elsewhere_alarm(struct elsewhere *x, const char *what, const struct destination *d,
+                     const char *text, uint64_t size)
 {
     static const uint8_t gateway[RECORD_SESSION_ID];
     struct err e = ERR_INIT;
@@ -124,7 +93,7 @@ static void hang_up(struct elsewhere *x)
     x->link = NULL;
 }
 
-static void sent(struct elsewhere *x, int r, const struct err *e)
+void elsewhere_sent(struct elsewhere *x, int r, const struct err *e)
 {
     if (r < 0) {
         log_warn("courier-link", "error=\"%s\"", e->text);
@@ -134,14 +103,14 @@ static void sent(struct elsewhere *x, int r, const struct err *e)
     }
 }
 
-static const struct published *newest(const struct elsewhere *x)
+const struct published *elsewhere_newest(const struct elsewhere *x)
 {
     return x->published ? &x->ring[(x->published - 1) % PUBLISHED_MAX] : NULL;
 }
 
 static void send_newest(struct elsewhere *x)
 {
-    const struct published *p = newest(x);
+    const struct published *p = elsewhere_newest(x);
     struct elsewhere_checkpoint m;
     struct err e = ERR_INIT;
 
@@ -149,24 +118,12 @@ static void send_newest(struct elsewhere *x)
         return;
     m.size = p->size;
     m.note = (struct bytes){buf_head(&p->note), buf_len(&p->note)};
-    sent(x, elsewhere_checkpoint_send(x->link, &m, NULL, &e), &e);
-}
-
-static void send_verdict(struct elsewhere *x, size_t number, bool good, const char *text)
-{
-    struct elsewhere_verdict m = {
-        .destination = (uint8_t)number, .size = x->to[number].taken, .good = good};
-    struct err e = ERR_INIT;
-
-    if (!x->link)
-        return;
-    snprintf(m.text, sizeof m.text, "%.200s", text);
-    sent(x, elsewhere_verdict_send(x->link, &m, NULL, &e), &e);
+    elsewhere_sent(x, elsewhere_checkpoint_send(x->link, &m, NULL, &e), &e);
 }
 
 /* --- what is known where */
 
-static const struct published *find(const struct elsewhere *x, uint64_t size)
+const struct published *elsewhere_find(const struct elsewhere *x, uint64_t size)
 {
     for (size_t i = 0; i < PUBLISHED_MAX && i < x->published; i++)
         if (x->ring[i].size == size)
@@ -188,7 +145,7 @@ static void reckon(struct elsewhere *x, struct destination *d)
         d->behind_since = since;
 }
 
-static void taken(struct elsewhere *x, struct destination *d, uint64_t size)
+void elsewhere_taken(struct elsewhere *x, struct destination *d, uint64_t size)
 {
     if (size <= d->taken)
         return;
@@ -223,7 +180,7 @@ static void judge(struct elsewhere *x)
                      "%s has not taken a checkpoint for %" PRIu64 " s: it knows the first %" PRIu64
                      " records",
                      d->label, (now_ms - since) / 1000, d->taken);
-            alarm_record(x, "checkpoint-not-taken", d, text, newest(x)->size);
+            elsewhere_alarm(x, "checkpoint-not-taken", d, text, elsewhere_newest(x)->size);
         }
     }
     /* The one that is least behind decides. */
@@ -246,14 +203,14 @@ static void judge(struct elsewhere *x)
              "%" PRIu64 " s.",
              stop ? (now_ms - unknown_since) / 1000 : 0);
     if (stop)
-        alarm_record(x, "checkpoints-known-nowhere", NULL, text, known);
+        elsewhere_alarm(x, "checkpoints-known-nowhere", NULL, text, known);
     admission(x, !stop, stop ? text : "");
 }
 
 /* Somebody has this log's signature under another history: the log was cut, restored or
  * rewritten. */
-static void other_history(struct elsewhere *x, struct destination *d, const char *kind,
-                          uint64_t size)
+void elsewhere_other_history(struct elsewhere *x, struct destination *d, const char *kind,
+                             uint64_t size)
 {
     char text[480];
 
@@ -264,7 +221,7 @@ static void other_history(struct elsewhere *x, struct destination *d, const char
         "log with `sallyport audit new-log --reason`.",
         d->label, size, kind);
     if (!d->broken)
-        alarm_record(x, "other-history", d, text, size);
+        elsewhere_alarm(x, "other-history", d, text, size);
     d->broken = true;
     if (!x->other_history)
         admission(x, false, text);
@@ -273,8 +230,8 @@ static void other_history(struct elsewhere *x, struct destination *d, const char
 
 /* --- the kept file */
 
-static int keep(struct elsewhere *x, const struct published *p, size_t number, const char *line,
-                size_t line_len, struct err *e)
+int elsewhere_keep(struct elsewhere *x, const struct published *p, size_t number, const char *line,
+                   size_t line_len, struct err *e)
 {
     const struct vkey *others[ELSEWHERE_MAX];
     size_t count = 0;
@@ -302,163 +259,12 @@ static void read_kept(struct elsewhere *x, size_t number)
             0) {
         d->taken = c.size;
         if (c.size > trail_size(x->a->trail))
-            other_history(x, d, "this log is shorter", c.size);
+            elsewhere_other_history(x, d, "this log is shorter", c.size);
     }
     buf_clear(&text);
 }
 
-/* --- the courier's words */
-
-static int on_prove(struct elsewhere *x, struct frame *f, struct err *e)
-{
-    struct elsewhere_prove q;
-    struct elsewhere_proof m;
-    struct tile_reader *tiles = NULL;
-    struct proof proof = {0};
-    struct err why = ERR_INIT;
-    int r = elsewhere_prove_decode(f, &q, e);
-
-    if (r < 0)
-        return r;
-    m.destination = q.destination;
-    m.from = q.from;
-    m.to = q.to;
-    r = find(x, q.to) && q.from <= q.to ? 0 : err_set(&why, ERR_USAGE, "no such checkpoint");
-    if (r == 0)
-        r = tile_reader_new(&tiles, x->a->trail_dir, q.to, &why);
-    if (r == 0)
-        r = proof_consistency(tiles, q.from, q.to, &proof, &why);
-    if (r < 0)
-        log_warn("proof", "from=%" PRIu64 " to=%" PRIu64 " error=\"%s\"", q.from, q.to, why.text);
-    tile_reader_free(tiles);
-    m.good = r == 0 && proof.count <= 63;
-    m.hashes = (struct bytes){proof.hash[0], m.good ? proof.count * RECORD_HASH_SIZE : 0};
-    sent(x, elsewhere_proof_send(x->link, &m, NULL, e), e);
-    return 0;
-}
-
-static int on_cosigned(struct elsewhere *x, struct frame *f, struct err *e)
-{
-    struct elsewhere_cosigned m;
-    struct err why = ERR_INIT;
-    const struct published *p;
-    const char *line, *note;
-    size_t line_len, text_len = 0;
-    uint64_t time_s;
-    struct destination *d;
-    int r = elsewhere_cosigned_decode(f, &m, e);
-
-    if (r < 0)
-        return r;
-    if (m.destination == 0 || m.destination >= ELSEWHERE_MAX || !x->to[m.destination].used)
-        return err_set(e, ERR_PROTOCOL, "a cosignature of destination %u", m.destination);
-    d = &x->to[m.destination];
-    p = find(x, m.size);
-    if (!p)
-        return 0; /* a very slow one */
-    note = (const char *)buf_head(&p->note);
-    for (size_t i = 1; i < buf_len(&p->note) && !text_len; i++)
-        if (note[i] == '\n' && note[i - 1] == '\n')
-            text_len = i;
-    r = cosignature_verify(note, text_len, (const char *)m.lines.p, m.lines.len, &d->key, &time_s,
-                           &line, &line_len, &why);
-    if (r == 0) {
-        struct err unkept = ERR_INIT;
-        taken(x, d, m.size);
-        if (keep(x, p, m.destination, line, line_len, &unkept) < 0)
-            log_error("witnessed-not-kept", "error=\"%s\"", unkept.text);
-        log_debug("cosigned", "destination=%s size=%" PRIu64 " time=%" PRIu64, d->label, m.size,
-                  time_s);
-    } else {
-        log_warn("cosignature", "destination=%s error=\"%s\"", d->label, why.text);
-    }
-    send_verdict(x, m.destination, r == 0, why.text);
-    return 0;
-}
-
-static int on_delivered(struct elsewhere *x, struct frame *f, struct err *e)
-{
-    struct elsewhere_delivered m;
-    int r = elsewhere_delivered_decode(f, &m, e);
-
-    if (r < 0)
-        return r;
-    if (m.destination != 0 || !x->to[0].used)
-        return err_set(e, ERR_PROTOCOL, "a delivery to destination %u", m.destination);
-    if (find(x, m.size))
-        taken(x, &x->to[0], m.size);
-    return 0;
-}
-
-/* What the witness has is ours, signed by us: is it a part of this log? */
-static bool continues(struct elsewhere *x, const struct checkpoint *theirs, struct err *e)
-{
-    const struct published *p = newest(x);
-    struct tile_reader *tiles = NULL;
-    uint8_t root[RECORD_HASH_SIZE];
-    bool same;
-
-    if (!p || theirs->size > p->size)
-        return true; /* cannot be told */
-    if (tile_reader_new(&tiles, x->a->trail_dir, p->size, e) < 0)
-        return true;
-    same = proof_root(tiles, theirs->size, root, e) < 0 ||
-           memcmp(root, theirs->root, sizeof root) == 0;
-    tile_reader_free(tiles);
-    return same;
-}
-
-static int on_refused(struct elsewhere *x, struct frame *f, struct err *e)
-{
-    struct elsewhere_refused m;
-    struct checkpoint theirs;
-    struct err why = ERR_INIT;
-    struct destination *d;
-    char text[300];
-    int r = elsewhere_refused_decode(f, &m, e);
-
-    if (r < 0)
-        return r;
-    if (m.destination == 0 || m.destination >= ELSEWHERE_MAX || !x->to[m.destination].used)
-        return err_set(e, ERR_PROTOCOL, "a refusal of destination %u", m.destination);
-    d = &x->to[m.destination];
-    if (checkpoint_open(&theirs, (const char *)m.note.p, m.note.len, &x->log, &why) == 0) {
-        if (theirs.size > trail_size(x->a->trail)) {
-            other_history(x, d, "this log is shorter: it was cut, or an older copy was restored",
-                          theirs.size);
-            return 0;
-        }
-        if (!continues(x, &theirs, &why)) {
-            other_history(x, d, "they are not those of this log: it was rewritten", theirs.size);
-            return 0;
-        }
-    }
-    if (d->broken)
-        return 0;
-    d->broken = true;
-    snprintf(text, sizeof text,
-             "%s refuses the checkpoint with status %u and size %" PRIu64
-             ", and shows no other one with this log's signature",
-             d->label, m.status, m.told);
-    alarm_record(x, "witness-refuses", d, text, m.told);
-    return 0;
-}
-
-static int on_message(struct elsewhere *x, struct frame *f, struct err *e)
-{
-    switch (f->spec->number) {
-    case elsewhere_prove_NUMBER:
-        return on_prove(x, f, e);
-    case elsewhere_cosigned_NUMBER:
-        return on_cosigned(x, f, e);
-    case elsewhere_delivered_NUMBER:
-        return on_delivered(x, f, e);
-    case elsewhere_refused_NUMBER:
-        return on_refused(x, f, e);
-    default:
-        return err_set(e, ERR_PROTOCOL, "%s is not handled", f->spec->name);
-    }
-}
+/* --- the link's events */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -472,7 +278,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         struct frame f;
 
         r = link_recv(x->link, &f, &e);
-        if (r > 0 && on_message(x, &f, &e) < 0)
+        if (r > 0 && elsewhere_message(x, &f, &e) < 0)
             r = ERR_PROTOCOL;
     }
     if (r < 0 && x->link) {
@@ -489,7 +295,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    sent(x, link_flush(x->link, &e), &e);
+    elsewhere_sent(x, link_flush(x->link, &e), &e);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -562,7 +368,7 @@ int elsewhere_courier(struct auditd *a, int fd, struct err *e)
     }
     for (size_t i = 0; i < ELSEWHERE_MAX && x->link; i++)
         if (x->to[i].used)
-            send_verdict(x, i, true, "");
+            elsewhere_send_verdict(x, i, true, "");
     elsewhere_settled(a);
     send_newest(x);
     return 0;
@@ -572,7 +378,7 @@ void elsewhere_settled(struct auditd *a)
 {
     struct elsewhere *x = a->elsewhere;
     const uint64_t size = trail_checkpointed(a->trail), now_ms = clock_boot_ns() / 1000000u;
-    const struct published *last = x ? newest(x) : NULL;
+    const struct published *last = x ? elsewhere_newest(x) : NULL;
     struct published *p;
     struct checkpoint c;
     struct err e = ERR_INIT;
@@ -602,7 +408,7 @@ static bool awaited(const struct elsewhere *x)
     for (size_t i = 0; i < ELSEWHERE_MAX; i++) {
         const struct destination *d = &x->to[i];
 
-        if (d->used && !d->alarmed && !d->broken && d->taken < newest(x)->size)
+        if (d->used && !d->alarmed && !d->broken && d->taken < elsewhere_newest(x)->size)
             return true;
     }
     return false;
@@ -617,12 +423,12 @@ void elsewhere_farewell(struct auditd *a)
         return;
     x->ending = true;
     elsewhere_settled(a);
-    while (x->link && newest(x) && awaited(x)) {
+    while (x->link && elsewhere_newest(x) && awaited(x)) {
         const uint64_t now_ms = clock_mono_ms();
         struct pollfd p = {.fd = link_fd(x->link), .events = POLLIN};
 
         if (now_ms >= until_ms) {
-            log_warn("shutdown-not-known-elsewhere", "size=%" PRIu64, newest(x)->size);
+            log_warn("shutdown-not-known-elsewhere", "size=%" PRIu64, elsewhere_newest(x)->size);
             return;
         }
         if (link_pending(x->link) > 0)

@@ -187,10 +187,11 @@ class SessionTest(unittest.TestCase):
             raise AssertionError(f"{e}; there were {self.records()[-12:]}") from None
 
     def finished_session(self):
-        """The id of the session that was begun last in this test, once it has its end record. (The end of a
-        session of the test before may come late.)"""
+        """The id of the session that was begun last in this test, once it has its last record, the verdict after its
+        end. (The end of a session of the test before may come late.)"""
         session = self.record("session-start").session
-        wait_until(f"the end of session {session}", lambda: self.records("session-end", session=session))
+        wait_until(f"the end of session {session}", lambda: self.records("session-end", session=session) and
+                   self.records("verdict", session=session))
         return session
 
     def bytes_of(self, kind, session):
