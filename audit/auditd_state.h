@@ -77,7 +77,7 @@ struct auditd {
     bool done;
     int status; /* exit status, once done */
     char failure[501];
-    EVP_PKEY *log_key;   /* the start's */
+    EVP_PKEY *log_key; /* the start's */
     char origin[NOTE_NAME_MAX + 1];
     struct elsewhere *elsewhere; /* NULL: checkpoints go nowhere */
 };

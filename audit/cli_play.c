@@ -37,8 +37,8 @@ static int parse_speed(struct play_options *o, const char *text, struct err *e)
     errno = 0;
     o->at_once = strcmp(text, "max") == 0;
     o->speed = o->at_once ? 1 : strtod(text, &end);
-    if (!o->at_once && (errno || end == text || *end || !isfinite(o->speed) || o->speed < 0.001 ||
-                        o->speed > 1e6))
+    if (!o->at_once &&
+        (errno || end == text || *end || !isfinite(o->speed) || o->speed < 0.001 || o->speed > 1e6))
         return err_set(e, ERR_USAGE, "--speed %s: expected a number above 0, or max", text);
     return 0;
 }

@@ -17,8 +17,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define SECOND   1000000000ull
-#define JUMP_NS  (10 * SECOND)
+#define SECOND      1000000000ull
+#define JUMP_NS     (10 * SECOND)
 #define SPEED_LEAST 0.0625
 #define SPEED_MOST  64.0
 /* Of what was typed so much is shown. */
@@ -147,14 +147,15 @@ static const char *clock_text(char out[32], uint64_t ns)
 {
     const uint64_t t = ns / SECOND;
 
-    snprintf(out, 32, t >= 3600 ? "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64 : "%.0" PRIu64
-                                                                            "%02" PRIu64
-                                                                            ":%02" PRIu64,
+    snprintf(out, 32,
+             t >= 3600 ? "%" PRIu64 ":%02" PRIu64 ":%02" PRIu64
+                       : "%.0" PRIu64 "%02" PRIu64 ":%02" PRIu64,
              t / 3600, t / 60 % 60, t % 60);
     return out;
 }
 
-/* One line at the bottom, where the recording may draw too: so a replay that goes on is drawn anew. */
+/* One line at the bottom, where the recording may draw too: so a replay that goes on is drawn anew.
+ */
 static int show_status(struct play *p, struct err *e)
 {
     char at[32], length[32], line[500];
@@ -401,14 +402,12 @@ static int play_record(struct play *p, const struct source_record *v, struct err
     const bool typed = v->r.type == RECORD_INPUT && p->o.keystrokes;
     int r;
 
-    if (v->payload && v->r.type == RECORD_KEY &&
-        unseal_note(p->unseal, &v->r, v->payload, e) < 0)
+    if (v->payload && v->r.type == RECORD_KEY && unseal_note(p->unseal, &v->r, v->payload, e) < 0)
         return err_wrap(e, "record %" PRIu64, v->r.index);
     play_index_extend(&p->index, v->r.real_ns);
     if (!on_channel(p, &v->r) || !(draws(&v->r) || typed || v->r.type == RECORD_RESIZE))
         return 0;
-    if (draws(&v->r) &&
-        play_index_add(&p->index, v->r.index, v->r.real_ns, v->r.payload_len) < 0)
+    if (draws(&v->r) && play_index_add(&p->index, v->r.index, v->r.real_ns, v->r.payload_len) < 0)
         return err_set(e, ERR_MEMORY, "no memory for the recording's index");
     r = wait_due(p, v->r.real_ns, e);
     if (r != ACTED_NOTHING)

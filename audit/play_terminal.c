@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See audit/play_terminal.h. Modes are put back from signal handlers too: tcsetattr(3) may be called
- * there. */
+ * See audit/play_terminal.h. Modes are put back from signal handlers too: tcsetattr(3) may be
+ * called there. */
 #include "audit/play_terminal.h"
 
 #include <errno.h>
@@ -17,7 +17,8 @@ static volatile sig_atomic_t keys, taken, interrupted, changed; /* taken: modes 
 static unsigned char typed[64];
 static size_t typed_len;
 
-/* What a replay may have left behind, as term_filter_reset does; for ends that reach no other code. */
+/* What a replay may have left behind, as term_filter_reset does; for ends that reach no other code.
+ */
 static const char reset[] = "\033[0m\033[?25h\033[?7h\033[r\033[?1049l\r\n";
 
 enum play_key play_key_parse(const unsigned char *p, size_t len, size_t *used)
@@ -25,8 +26,8 @@ enum play_key play_key_parse(const unsigned char *p, size_t len, size_t *used)
     static const struct {
         unsigned char byte;
         enum play_key key;
-    } plain[] = {{' ', KEY_PAUSE},  {'.', KEY_STEP},   {'+', KEY_FASTER}, {'=', KEY_FASTER},
-                 {'-', KEY_SLOWER}, {'q', KEY_QUIT},   {'Q', KEY_QUIT},   {4, KEY_QUIT}};
+    } plain[] = {{' ', KEY_PAUSE},  {'.', KEY_STEP}, {'+', KEY_FASTER}, {'=', KEY_FASTER},
+                 {'-', KEY_SLOWER}, {'q', KEY_QUIT}, {'Q', KEY_QUIT},   {4, KEY_QUIT}};
 
     *used = 0;
     while (*used < len) {

@@ -89,8 +89,8 @@ static int queue_record(struct reader *d, const struct source_record *v, struct 
     memcpy(body + 17, v->header, RECORD_HEADER_SIZE);
     d->records++;
     d->waited = false;
-    return queue(d, READER_RECORD, body, sizeof body, v->payload,
-                 v->payload ? v->r.payload_len : 0, e);
+    return queue(d, READER_RECORD, body, sizeof body, v->payload, v->payload ? v->r.payload_len : 0,
+                 e);
 }
 
 /* The next frame, or none now. */
@@ -182,7 +182,8 @@ static int send_some(struct reader *d)
 
 static int turn(struct reader *d, struct err *e)
 {
-    struct pollfd p[2] = {{.fd = d->stream, .events = POLLIN}, {.fd = d->link_fd, .events = POLLIN}};
+    struct pollfd p[2] = {{.fd = d->stream, .events = POLLIN},
+                          {.fd = d->link_fd, .events = POLLIN}};
     uint64_t now = clock_mono_ms();
     int r = 0, wait_ms;
 

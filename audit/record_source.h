@@ -18,7 +18,7 @@ enum source_what {
     SOURCE_GATEWAY,    /* the gateway's own: session zero */
     SOURCE_EVERYTHING, /* all records */
 };
-#define SOURCE_WHATS 4
+#define SOURCE_WHATS      4
 
 #define SOURCE_NAME_MAX   (2 * RECORD_SESSION_ID)
 #define SOURCE_NAME_MIN   4

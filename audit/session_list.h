@@ -37,8 +37,8 @@ struct session_entry {
 struct session_filter {
     const char *operator_name, *target; /* NULL: any */
     uint64_t since_ns, until_ns;        /* by the start; until_ns 0: any */
-    int decision;                       /* 1: only with nothing denied; -1: only with something denied; 0 */
-    unsigned classes;                   /* one of these; 0: any */
+    int decision;     /* 1: only with nothing denied; -1: only with something denied; 0 */
+    unsigned classes; /* one of these; 0: any */
     bool disputed, live;
     size_t limit; /* the newest so many; 0: all */
 };

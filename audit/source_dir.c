@@ -24,7 +24,8 @@
 
 /* A log that is followed is looked at so often. */
 #define LOOK_MS 50
-/* A session's last record is its verdict, which comes after its end; nothing comes this long after. */
+/* A session's last record is its verdict, which comes after its end; nothing comes this long after.
+ */
 #define AFTER_END_MS 1500u
 /* A signed note of the log: far below. */
 #define NOTE_FILE_MAX 65536u
@@ -250,8 +251,7 @@ static bool over(const struct source_dir *d, const struct record *r)
 
 static bool followed_to_the_end(const struct source_dir *d)
 {
-    return d->verdict_seen ||
-           (d->end_seen_ms && clock_mono_ms() - d->end_seen_ms > AFTER_END_MS);
+    return d->verdict_seen || (d->end_seen_ms && clock_mono_ms() - d->end_seen_ms > AFTER_END_MS);
 }
 
 static void note_end(struct source_dir *d, const struct record *r)
@@ -357,8 +357,8 @@ const struct source_session *source_dir_session(const struct source_dir *d)
 
 int source_dir_note(struct source_dir *d, unsigned note, struct buf *out, struct err *e)
 {
-    int r = 0, fd = openat(d->dir, source_notes[note],
-                           O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int r = 0,
+        fd = openat(d->dir, source_notes[note], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = 1;
 
     if (fd < 0)

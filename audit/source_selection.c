@@ -25,9 +25,8 @@ int source_name_check(const char *session, struct err *e)
 {
     const size_t len = strlen(session);
 
-    if (strcmp(session, "last") == 0 ||
-        (len >= SOURCE_NAME_MIN && len <= SOURCE_NAME_MAX &&
-         strspn(session, "0123456789abcdef") == len))
+    if (strcmp(session, "last") == 0 || (len >= SOURCE_NAME_MIN && len <= SOURCE_NAME_MAX &&
+                                         strspn(session, "0123456789abcdef") == len))
         return 0;
     return err_set(e, ERR_USAGE,
                    "a session is named by at least %d digits of its id (0-9, a-f), or `last`",

@@ -102,7 +102,8 @@ int time_length_parse(const char *text, uint64_t *ns, struct err *e)
     if (with_units(text, ns) || with_colons(text, ns))
         return 0;
     return err_set(e, ERR_SYNTAX,
-                   "found \"%.40s\", expected a length of time such as 1m20s, 2h, 90 or 1:20", text);
+                   "found \"%.40s\", expected a length of time such as 1m20s, 2h, 90 or 1:20",
+                   text);
 }
 
 static bool date_and_time(const char *text, const char *format, uint64_t *ns)
@@ -143,8 +144,9 @@ int time_moment_parse(const char *text, uint64_t now_ns, uint64_t *ns, struct er
         *ns = ago < now_ns ? now_ns - ago : 0;
         return 0;
     }
-    return err_set(e, ERR_SYNTAX,
-                   "found \"%.40s\", expected a time in UTC such as 2026-03-02, \"2026-03-02 14:05\", "
-                   "14:05, yesterday, or 2h (ago)",
-                   text);
+    return err_set(
+        e, ERR_SYNTAX,
+        "found \"%.40s\", expected a time in UTC such as 2026-03-02, \"2026-03-02 14:05\", "
+        "14:05, yesterday, or 2h (ago)",
+        text);
 }

@@ -37,7 +37,7 @@ struct trail_report {
     uint64_t checkpoint;
     uint64_t torn_bytes; /* cut off, kept aside */
     char torn_file[64];
-    uint64_t tiles; /* records whose tiles were there and right */
+    uint64_t tiles;   /* records whose tiles were there and right */
     unsigned orphans; /* sessions that got their end record now */
 };
 
@@ -95,9 +95,9 @@ MUST_CHECK int trail_flush(struct trail *t, struct err *e);
  * for others; allocates further when there is room on the disk. */
 bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len);
 
-uint64_t trail_size(const struct trail *t);     /* records appended */
-uint64_t trail_accepted(const struct trail *t); /* records that write(2) took */
-uint64_t trail_durable(const struct trail *t);  /* records that fdatasync(2) covered */
+uint64_t trail_size(const struct trail *t);         /* records appended */
+uint64_t trail_accepted(const struct trail *t);     /* records that write(2) took */
+uint64_t trail_durable(const struct trail *t);      /* records that fdatasync(2) covered */
 uint64_t trail_checkpointed(const struct trail *t); /* of the newest checkpoint that is written */
 uint64_t trail_unsynced_bytes(const struct trail *t);
 struct sessions *trail_sessions(struct trail *t);
@@ -116,8 +116,8 @@ bool trail_sync_busy(const struct trail *t);
 /* Readable when a synchronisation ended; then call trail_sync_end. */
 int trail_sync_fd(const struct trail *t);
 MUST_CHECK int trail_sync_end(struct trail *t, struct err *e);
-/* True once each time that the tiles begin to fail, with the reason: an alarm is due. The trail goes
- * on meanwhile; its checkpoint waits. */
+/* True once each time that the tiles begin to fail, with the reason: an alarm is due. The trail
+ * goes on meanwhile; its checkpoint waits. */
 bool trail_tiles_trouble(struct trail *t, char *text, size_t cap);
 /* The time that the last fdatasync took. */
 uint64_t trail_sync_ns(const struct trail *t);

@@ -22,11 +22,11 @@ struct trail_created {
 /* A gateway's first log has its name and this as origin. */
 #define TRAIL_ORIGIN_SUFFIX "/sallyport/0"
 
-/* In the state directory makes what is missing of keys/ (0700), public/ (0755) and trail/ (TRAIL_MODE),
- * then keys/log.key (0600, PEM); in trail/, which becomes uid's and gid's, anchor.note, epoch.keys,
- * the first segment and checkpoint; and public/log.pub, public/anchor.pub, public/anchor.note. The
- * anchor's private half is wiped before this returns. ERR_INPUT when there is a log key already or
- * trail/ is not empty: nothing is changed then. */
+/* In the state directory makes what is missing of keys/ (0700), public/ (0755) and trail/
+ * (TRAIL_MODE), then keys/log.key (0600, PEM); in trail/, which becomes uid's and gid's,
+ * anchor.note, epoch.keys, the first segment and checkpoint; and public/log.pub, public/anchor.pub,
+ * public/anchor.note. The anchor's private half is wiped before this returns. ERR_INPUT when there
+ * is a log key already or trail/ is not empty: nothing is changed then. */
 MUST_CHECK int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
                             struct trail_created *out, struct err *e);
 

@@ -43,8 +43,8 @@ MUST_CHECK int trail_reader_next(struct trail_reader *t, struct trail_view *v, u
                                  enum fault *fault, struct err *e);
 /* The index that the next record should have. */
 uint64_t trail_reader_index(const struct trail_reader *t);
-/* From the next call on, a payload is read only where wants says so; the others are passed over. The
- * header is always read. NULL: all are read. */
+/* From the next call on, a payload is read only where wants says so; the others are passed over.
+ * The header is always read. NULL: all are read. */
 typedef bool (*trail_reader_wants)(const void *arg, const struct record *r);
 void trail_reader_choose(struct trail_reader *t, trail_reader_wants wants, const void *arg);
 /* The next record is the one with this index, whose place is known from an earlier pass.

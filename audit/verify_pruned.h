@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Payloads that are not there, against the orders that destroyed them: each segment may lack as many
- * as the log's prune records say, and no more. Used by the verifier; does no I/O. */
+ * Payloads that are not there, against the orders that destroyed them: each segment may lack as
+ * many as the log's prune records say, and no more. Used by the verifier; does no I/O. */
 #ifndef SALLYPORT_AUDIT_VERIFY_PRUNED_H
 #define SALLYPORT_AUDIT_VERIFY_PRUNED_H
 

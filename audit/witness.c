@@ -152,8 +152,8 @@ static int write_state(const struct witness *w, const char *origin, const struct
                        struct err *e)
 {
     char name[DIGEST_HEX];
-    int r, fd = openat(w->dir, STATE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                       0600);
+    int r,
+        fd = openat(w->dir, STATE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return err_errno(e, "cannot make " STATE_NEW);

@@ -219,8 +219,8 @@ static int open_socket(const struct program *p, struct err *e)
     host[len] = '\0';
     if (address_parse(host, &address, NULL) < 0)
         goto wrong;
-    fd = socket(address.family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                0);
+    fd = socket(address.family == 6 ? AF_INET6 : AF_INET,
+                SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(e, "socket");
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -232,8 +232,10 @@ static int open_socket(const struct program *p, struct err *e)
     }
     return fd;
 wrong:
-    return err_set(e, ERR_USAGE, "found \"%s\", expected an address with a port, such as "
-                                 "0.0.0.0:7070 or [::]:7070", p->listen);
+    return err_set(e, ERR_USAGE,
+                   "found \"%s\", expected an address with a port, such as "
+                   "0.0.0.0:7070 or [::]:7070",
+                   p->listen);
 }
 
 static int confine(const struct witness *w, struct err *e)
@@ -278,10 +280,10 @@ static int serve(struct program *p, struct err *e)
 static int parse_options(struct program *p, int argc, char **argv, struct err *e)
 {
     static const struct option options[] = {
-        {"init", no_argument, NULL, 'i'},         {"name", required_argument, NULL, 'n'},
-        {"state", required_argument, NULL, 's'},  {"listen", required_argument, NULL, 'l'},
-        {"log", required_argument, NULL, 'k'},    {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0}};
+        {"init", no_argument, NULL, 'i'},        {"name", required_argument, NULL, 'n'},
+        {"state", required_argument, NULL, 's'}, {"listen", required_argument, NULL, 'l'},
+        {"log", required_argument, NULL, 'k'},   {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},     {NULL, 0, NULL, 0}};
 
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (option) {

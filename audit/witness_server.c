@@ -64,10 +64,9 @@ static void drop(struct client *c)
 static int put_response(struct client *c, unsigned status, const struct buf *body, bool close)
 {
     const char *type = status == 409 ? "text/x.tlog.size" : "text/plain; charset=utf-8";
-    int r = buf_printf(&c->out,
-                       "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
-                       status, http_reason(status), type, buf_len(body),
-                       close ? "Connection: close\r\n" : "");
+    int r = buf_printf(
+        &c->out, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n", status,
+        http_reason(status), type, buf_len(body), close ? "Connection: close\r\n" : "");
 
     return r < 0 ? r : buf_put(&c->out, buf_head(body), buf_len(body));
 }

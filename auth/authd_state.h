@@ -27,7 +27,7 @@ struct authd {
     bool ticking, sealed, stopping;
     char stop_reason[201];
     char no_sessions[501]; /* why no new session starts; empty: they may */
-    int result; /* of authd_run */
+    int result;            /* of authd_run */
     uint64_t (*real_ns)(void);
 
     struct watch *supervisor;

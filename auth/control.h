@@ -23,7 +23,14 @@
 struct control;
 
 /* What a client waits for besides records. */
-enum control_waiting { CONTROL_IDLE, CONTROL_RECORD, CONTROL_POLICY, CONTROL_STATS, CONTROL_READING, CONTROL_PRUNE };
+enum control_waiting {
+    CONTROL_IDLE,
+    CONTROL_RECORD,
+    CONTROL_POLICY,
+    CONTROL_STATS,
+    CONTROL_READING,
+    CONTROL_PRUNE
+};
 
 struct control_client {
     struct control_client *next;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The verb `read`: a reviewer on this machine asks for recordings. First a READER record says who
- * and what, durable; then the supervisor starts a reader for exactly that, and the reviewer's end of
- * its stream is passed on with the reply. authd never reads it: what is sealed stays so, and what is
- * clear is the trail's. Runs in authd. */
+ * and what, durable; then the supervisor starts a reader for exactly that, and the reviewer's end
+ * of its stream is passed on with the reply. authd never reads it: what is sealed stays so, and
+ * what is clear is the trail's. Runs in authd. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +34,8 @@ static const char *selection_of(const struct control_client *client, struct sour
     const char *session = text_of(client, "session");
     const int what = source_what_parse(text_of(client, "what"));
 
-    *out = (struct source_selection){.follow = json_is_true(json_object_get(client->request, "follow"))};
+    *out = (struct source_selection){.follow =
+                                         json_is_true(json_object_get(client->request, "follow"))};
     if (what < 0)
         return "what is to be read? session, clear, gateway or everything";
     out->what = (enum source_what)what;
@@ -48,8 +49,8 @@ static const char *selection_of(const struct control_client *client, struct sour
 }
 
 /* READER {event, uid, user, admin, what, session, follow, for, reason, refused}. */
-static int write_record(const struct control_client *client, const char *event,
-                        const char *refused, struct buf *payload)
+static int write_record(const struct control_client *client, const char *event, const char *refused,
+                        struct buf *payload)
 {
     const char *reason = text_of(client, "reason"), *use = text_of(client, "for");
     const char *what = text_of(client, "what"), *session = text_of(client, "session");

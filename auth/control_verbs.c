@@ -460,9 +460,10 @@ void control_verb(struct control_client *client)
         if (strcmp(name, verbs[i].name) != 0)
             continue;
         if (!(client->rights & CONTROL_ADMIN) && verbs[i].run != control_verb_read) {
-            control_refuse(client, "denied",
-                           "this user is not in `admins` of sallyport.yaml, only in `readers`, who may "
-                           "read recordings");
+            control_refuse(
+                client, "denied",
+                "this user is not in `admins` of sallyport.yaml, only in `readers`, who may "
+                "read recordings");
             return;
         }
         if (verbs[i].without_policy || authd_of(client)->world.policy)

@@ -22,7 +22,7 @@ enum sandbox_program {
     SANDBOX_AUDITD,
     SANDBOX_COURIER,
     SANDBOX_WITNESS, /* sallyport-witness, started by anybody: sealed, not entered */
-    SANDBOX_READER, /* one for each request to read recordings */
+    SANDBOX_READER,  /* one for each request to read recordings */
 };
 
 /* The link to the supervisor that each program is started with. */

@@ -26,7 +26,7 @@
 /* What open(2) does besides reading. */
 #define OPEN_TO_WRITE (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)
 
-#define BIT(name) (1u << SANDBOX_##name)
+#define BIT(name)     (1u << SANDBOX_##name)
 enum {
     SUPERVISOR = BIT(SUPERVISOR),
     LISTENER = BIT(LISTENER),

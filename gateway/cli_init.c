@@ -19,10 +19,18 @@
 #include "gateway/init_keys.h"
 #include "gateway/init_users.h"
 
-enum { USER_LISTENER, USER_FRONTEND, USER_BACKEND, USER_AUTHD, USER_AUDITD, USER_READER,
-       USER_COURIER, USERS };
-static const char *const user_names[USERS] = {"listener", "frontend", "backend", "authd",  "auditd",
-                                              "reader", "courier"};
+enum {
+    USER_LISTENER,
+    USER_FRONTEND,
+    USER_BACKEND,
+    USER_AUTHD,
+    USER_AUDITD,
+    USER_READER,
+    USER_COURIER,
+    USERS
+};
+static const char *const user_names[USERS] = {"listener", "frontend", "backend", "authd",
+                                              "auditd",   "reader",   "courier"};
 
 static const char help[] =
     "usage: sallyport init --gateway NAME [OPTION]...\n\n"
@@ -197,11 +205,13 @@ static int write_reviewers(const struct init *in, struct err *e)
 /* sallyport.yaml comes last of all that init makes: it says that the rest is complete. */
 static int make_configuration(const struct init *in, struct err *e)
 {
-    struct init_settings s = {
-        in->gateway, in->listen,
-        in->state,   in->runtime,
-        in->admin,   {in->users[0], in->users[1], in->users[2], in->users[3], in->users[4], in->users[5],
-                         in->users[6]}};
+    struct init_settings s = {in->gateway,
+                              in->listen,
+                              in->state,
+                              in->runtime,
+                              in->admin,
+                              {in->users[0], in->users[1], in->users[2], in->users[3], in->users[4],
+                               in->users[5], in->users[6]}};
     struct buf yaml;
     buf_init(&yaml, 16384);
     char *text = init_sallyport_yaml(&s, &yaml) == 0 ? buf_string(&yaml) : NULL;

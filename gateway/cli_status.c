@@ -110,8 +110,10 @@ static void print_health(const json_t *status, const json_t *supervisor)
 /* Where checkpoints go, and whether they arrive. */
 static void print_elsewhere(const json_t *rows)
 {
-    static const struct column columns[] = {{"CHECKPOINTS AT", "destination"}, {"KIND", "kind"},
-                                            {"SIZE", "size"},                  {"TAKEN (UTC)", "taken"},
+    static const struct column columns[] = {{"CHECKPOINTS AT", "destination"},
+                                            {"KIND", "kind"},
+                                            {"SIZE", "size"},
+                                            {"TAKEN (UTC)", "taken"},
                                             {"ERROR", "error"}};
 
     if (json_array_size(rows) == 0)

@@ -110,8 +110,8 @@ static int parse_witness(const struct yaml_doc *doc, const struct yaml_node *n,
     struct err why = ERR_INIT;
     const char *text = "";
     struct vkey v;
-    int rc = yaml_is(doc, n, YAML_MAP, "a witness, such as {key: NAME+ID+KEY, address: 192.0.2.1:7070}",
-                     e);
+    int rc = yaml_is(doc, n, YAML_MAP,
+                     "a witness, such as {key: NAME+ID+KEY, address: 192.0.2.1:7070}", e);
 
     if (rc == 0)
         rc = yaml_only_keys(doc, n, words, e);

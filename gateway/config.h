@@ -26,7 +26,7 @@
 #define CONFIG_KEY_MAX       320 /* a verifier key: a name of 255 bytes, id, key */
 /* One syslog server and the witnesses; the numbers of courier.def. */
 #define COURIER_DESTINATIONS_MAX (CONFIG_WITNESSES_MAX + 1)
-#define CONFIG_FROM_MAX      200 /* authd.start carries so much */
+#define CONFIG_FROM_MAX          200 /* authd.start carries so much */
 
 enum config_user_index {
     CONFIG_USER_LISTENER,
@@ -58,7 +58,7 @@ struct config_endpoint {
 
 /* Where checkpoints are cosigned. */
 struct config_witness {
-    char key[CONFIG_KEY_MAX + 1]; /* verifier key */
+    char key[CONFIG_KEY_MAX + 1];   /* verifier key */
     char path[CONFIG_PATH_MAX + 1]; /* before /add-checkpoint; empty: none */
     struct config_endpoint at;
 };
@@ -109,13 +109,13 @@ struct config {
  * expected ...". */
 MUST_CHECK int config_parse(const char *name, const void *bytes, size_t len, struct config *out,
                             struct err *e);
-/* Appends the content of a file of the configuration to out, whose maximum is the file's. ERR_DENIED:
- * somebody else than root and who runs this may write it. */
+/* Appends the content of a file of the configuration to out, whose maximum is the file's.
+ * ERR_DENIED: somebody else than root and who runs this may write it. */
 MUST_CHECK int config_read_file(const char *path, struct buf *out, struct err *e);
 /* Reads and parses path (CONFDIR/sallyport.yaml). Does not look up users. */
 MUST_CHECK int config_load(const char *path, struct config *out, struct err *e);
-/* Looks up the user names of `users`, `admins` and `readers` in the system's databases, and checks that the
- * users are different ones and not root. */
+/* Looks up the user names of `users`, `admins` and `readers` in the system's databases, and checks
+ * that the users are different ones and not root. */
 MUST_CHECK int config_users(struct config *c, struct err *e);
 /* The directory of sallyport.yaml when no -c is given. */
 const char *config_default_dir(void);

@@ -114,9 +114,9 @@ static int look_up(const struct config *c, const char *key, struct config_user *
 
 int config_users(struct config *c, struct err *e)
 {
-    static const char *const keys[CONFIG_USERS] = {"users.listener", "users.frontend",
-                                                   "users.backend", "users.authd", "users.auditd",
-                                                   "users.reader", "users.courier"};
+    static const char *const keys[CONFIG_USERS] = {
+        "users.listener", "users.frontend", "users.backend", "users.authd",
+        "users.auditd",   "users.reader",   "users.courier"};
 
     for (size_t i = 0; i < c->admins.count; i++) {
         int rc = look_up(c, "admins", &c->admins.at[i], e);

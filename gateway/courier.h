@@ -68,8 +68,8 @@ struct destination {
     struct peer peer;
     struct event *retry, *late;
     struct event *again; /* syslog: whether all was acknowledged */
-    unsigned failures; /* in a row */
-    uint64_t size;     /* of `note` */
+    unsigned failures;   /* in a row */
+    uint64_t size;       /* of `note` */
     char note[COURIER_NOTE_MAX];
     size_t note_len;
     uint64_t taken, taken_ns; /* the newest size that it has */
@@ -79,12 +79,12 @@ struct destination {
     /* witnesses */
     char path[201];
     enum witness_step step;
-    uint64_t old;        /* the size that the proof begins with */
-    unsigned rounds;     /* conflicts in a row */
-    uint16_t refused;    /* the status, while ASKING */
+    uint64_t old;     /* the size that the proof begins with */
+    unsigned rounds;  /* conflicts in a row */
+    uint16_t refused; /* the status, while ASKING */
     uint64_t told;
-    bool asked_again;    /* for its checkpoint, on a second connection */
-    struct buf request;  /* waits for the connection */
+    bool asked_again;   /* for its checkpoint, on a second connection */
+    struct buf request; /* waits for the connection */
 };
 
 struct courier {

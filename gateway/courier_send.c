@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One destination's life, the same for a syslog server and a witness: the newest checkpoint is under
- * way, or it waits for a new one, or for the next try. Older checkpoints are never made up for: the
- * newest says all that they say. Run by the courier. */
+ * One destination's life, the same for a syslog server and a witness: the newest checkpoint is
+ * under way, or it waits for a new one, or for the next try. Older checkpoints are never made up
+ * for: the newest says all that they say. Run by the courier. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -2,8 +2,8 @@
  *
  * The client of C2SP tlog-witness: a consistency proof from auditd, POST add-checkpoint, and what
  * its status says. 409: the witness names the size that it has; when that is larger than ours, or
- * it refuses a proof (422), it is asked for its own checkpoint, which auditd judges. Every byte of a
- * response is hostile. Run by the courier. */
+ * it refuses a proof (422), it is asked for its own checkpoint, which auditd judges. Every byte of
+ * a response is hostile. Run by the courier. */
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -48,9 +48,8 @@ static void ask_proof(struct destination *d)
 static int put_request(struct destination *d, const char *method, const char *path,
                        const struct buf *body)
 {
-    int r = buf_printf(&d->peer.out,
-                       "%s %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sallyport\r\n", method,
-                       d->path, path, d->host);
+    int r = buf_printf(&d->peer.out, "%s %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sallyport\r\n",
+                       method, d->path, path, d->host);
 
     if (r == 0 && body)
         r = buf_printf(&d->peer.out,

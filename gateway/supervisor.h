@@ -128,7 +128,7 @@ struct connection {
     char operator_name[OPERATOR_NAME_MAX + 1];
     char target_name[TARGET_NAME_MAX + 1];
     uint64_t max_bytes; /* of the trail, that the session may fill; 0: no limit */
-    int target_fd; /* CONNECTING and WAITING, else -1 */
+    int target_fd;      /* CONNECTING and WAITING, else -1 */
     struct event *target_event;
 };
 TAILQ_HEAD(connections, connection);
@@ -185,7 +185,7 @@ struct supervisor {
 
     struct reader_process readers[READERS_MAX];
     struct records *records;
-    char trail_failing[512]; /* what auditd said; empty: it writes */
+    char trail_failing[512];             /* what auditd said; empty: it writes */
     char closed[ADMISSION_REASONS][512]; /* why no session starts; empty: for that they may */
     struct {
         uint8_t level; /* enum disk_level */

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "gateway/supervisor.h"
 
-static const char *const names[ADMISSION_REASONS] = {[ADMISSION_DISK] = "disk",
-                                                     [ADMISSION_CHECKPOINTS] = "checkpoints"};
+static const char *const names[ADMISSION_REASONS] = {
+    [ADMISSION_DISK] = "disk", [ADMISSION_CHECKPOINTS] = "checkpoints"};
 
 const char *admission_closed(const struct supervisor *s)
 {

@@ -157,7 +157,8 @@ static void tell_auditd(struct supervisor *s, struct program *auditd)
 
 void courier_introduce(struct supervisor *s)
 {
-    struct program *auditd = program_of(s, PROGRAM_AUDITD), *courier = program_of(s, PROGRAM_COURIER);
+    struct program *auditd = program_of(s, PROGRAM_AUDITD),
+                   *courier = program_of(s, PROGRAM_COURIER);
     const struct auditd_courier to_auditd = {0};
     const struct courier_recorder to_courier = {0};
     struct err e = ERR_INIT;

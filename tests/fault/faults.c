@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A library for tests alone (LD_PRELOAD): makes the nth call that writes to a disk fail, write less,
- * or take long. It is told what to do by a file of rules that it maps when it is loaded, before the
- * program confines itself: environment SALLYPORT_FAULTS names it, tests/session/faults.py writes
- * it while the program runs. Calls on descriptors 0 to 2, sockets and pipes are let through. */
+ * A library for tests alone (LD_PRELOAD): makes the nth call that writes to a disk fail, write
+ * less, or take long. It is told what to do by a file of rules that it maps when it is loaded,
+ * before the program confines itself: environment SALLYPORT_FAULTS names it,
+ * tests/session/faults.py writes it while the program runs. Calls on descriptors 0 to 2, sockets
+ * and pipes are let through. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +38,8 @@ __attribute__((constructor)) static void load(void)
     void *at = MAP_FAILED;
 
     if (fd >= 0) {
-        at = mmap(NULL, sizeof(struct rule) * OPERATIONS, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                  0);
+        at =
+            mmap(NULL, sizeof(struct rule) * OPERATIONS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         close(fd);
     }
     if (at == MAP_FAILED) {

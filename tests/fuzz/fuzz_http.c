@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What strangers send to a witness and witnesses to the courier: HTTP messages as they arrive bit by
- * bit, the body of add-checkpoint, cosignature lines, and lines of a syslog file. An answer of the
- * parser does not depend on how the bytes were cut and is never taken back. */
+ * What strangers send to a witness and witnesses to the courier: HTTP messages as they arrive bit
+ * by bit, the body of add-checkpoint, cosignature lines, and lines of a syslog file. An answer of
+ * the parser does not depend on how the bytes were cut and is never taken back. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -248,7 +248,8 @@ Test(auditd, a_session)
     expect_verified(&rec);
     list = lab_sessions(&rec.lab);
     cr_expect_eq(session_list_count(list), 1);
-    cr_expect_eq(session_list_at(list, 0)->records, 7); /* with the keys, the attestation and the verdict */
+    cr_expect_eq(session_list_at(list, 0)->records,
+                 7); /* with the keys, the attestation and the verdict */
     cr_expect_not(session_list_at(list, 0)->verdict != VERDICT_AGREED);
     cr_expect_eq(count_records(&rec.lab, RECORD_VERDICT, last, sizeof last), 1);
     cr_expect(strstr(last, "\"verdict\":\"agreed\",\"recorded\":3,\"agreed\":3"), "%s", last);

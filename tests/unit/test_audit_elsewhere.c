@@ -22,11 +22,11 @@ static const char text[] = "example.com/behind-the-sofa\n20852163\n"
 static const char witness_vkey[] =
     "witness.example.com/w1+a0059f11+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
 #define LINE                                                                                       \
-    "\xe2\x80\x94 witness.example.com/w1 oAWfEQAAAABkGFDLBuRDazBLVac2NE+"                           \
+    "\xe2\x80\x94 witness.example.com/w1 oAWfEQAAAABkGFDLBuRDazBLVac2NE+"                          \
     "Y+IjbjQOcXLfF9CSDZVUIoS83rE1nFZsVE8YiWV6Ngr7lV8H6bdoBQGP/l73euDMQ9k+bBQ==\n"
 /* Of the text: another witness's and the log's own. */
 #define OTHER                                                                                      \
-    "\xe2\x80\x94 witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEh" \
+    "\xe2\x80\x94 witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEh"   \
     "ZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==\n"
 
 static EVP_PKEY *key_of(uint8_t first)
@@ -132,25 +132,25 @@ Test(known, every_form)
         checkpoint_note(&newer, &log, origins[o], 42);
         buf_init(&parameters, KNOWN_LINE_MAX);
         buf_init(&all, 65536);
-        cr_assert_eq(known_parameters(&parameters, (const char *)buf_head(&note), buf_len(&note),
-                                      &e),
-                     0, "%s", e.text);
+        cr_assert_eq(
+            known_parameters(&parameters, (const char *)buf_head(&note), buf_len(&note), &e), 0,
+            "%s", e.text);
         /* a note, one with a cosignature, a proof that ends in it */
-        cr_expect_eq(known_checkpoint_parse(&c, (const char *)buf_head(&note), buf_len(&note),
-                                            &log, &e),
-                     0, "%s", e.text);
+        cr_expect_eq(
+            known_checkpoint_parse(&c, (const char *)buf_head(&note), buf_len(&note), &log, &e), 0,
+            "%s", e.text);
         cr_expect_eq(c.size, 41);
         cr_assert_eq(buf_printf(&all, "%.*s" LINE, (int)buf_len(&note), buf_head(&note)), 0);
-        cr_expect_eq(known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log,
-                                            &e),
-                     0, "%s", e.text);
+        cr_expect_eq(
+            known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log, &e), 0,
+            "%s", e.text);
         buf_clear(&all);
         cr_assert_eq(buf_printf(&all, "c2sp.org/tlog-proof@v1\nindex 3\n\n%.*s",
                                 (int)buf_len(&note), buf_head(&note)),
                      0);
-        cr_expect_eq(known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log,
-                                            &e),
-                     0, "%s", e.text);
+        cr_expect_eq(
+            known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log, &e), 0,
+            "%s", e.text);
         buf_clear(&all);
         /* syslog: with its structured data, with the text alone, among other lines */
         cr_assert_eq(buf_printf(&all,
@@ -159,28 +159,27 @@ Test(known, every_form)
                                 "[" KNOWN_SD_ID "%.*s]\n",
                                 (int)buf_len(&parameters), buf_head(&parameters)),
                      0);
-        cr_expect_eq(known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log,
-                                            &e),
-                     0, "%s", e.text);
+        cr_expect_eq(
+            known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log, &e), 0,
+            "%s", e.text);
         buf_clear(&parameters);
-        cr_assert_eq(known_parameters(&parameters, (const char *)buf_head(&newer), buf_len(&newer),
-                                      &e),
-                     0);
+        cr_assert_eq(
+            known_parameters(&parameters, (const char *)buf_head(&newer), buf_len(&newer), &e), 0);
         cr_assert_eq(buf_printf(&all, "Nov 22 gw sallyport checkpoint%.*s",
                                 (int)buf_len(&parameters), buf_head(&parameters)),
                      0);
-        cr_expect_eq(known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log,
-                                            &e),
-                     0, "%s", e.text);
+        cr_expect_eq(
+            known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log, &e), 0,
+            "%s", e.text);
         cr_expect_eq(c.size, 42);
         /* altered: nothing is known */
         uint8_t *digit = memmem(all.data + all.start, all.len, "size=\"42", 8);
         digit[6] = '9';
         digit = memmem(all.data + all.start, all.len, "size=\"41", 8);
         digit[6] = '9';
-        cr_expect_eq(known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log,
-                                            &e),
-                     ERR_TAMPERED, "%s", e.text);
+        cr_expect_eq(
+            known_checkpoint_parse(&c, (const char *)buf_head(&all), buf_len(&all), &log, &e),
+            ERR_TAMPERED, "%s", e.text);
         buf_clear(&note);
         buf_clear(&newer);
         buf_clear(&parameters);
@@ -348,9 +347,9 @@ static unsigned subproof(struct bench *b, size_t m, size_t from, size_t to, bool
 struct question {
     uint64_t old, size;
     const char *origin;
-    uint8_t log_key;  /* key_of */
-    bool fork;        /* other leaves */
-    bool drop_proof;  /* one hash less */
+    uint8_t log_key; /* key_of */
+    bool fork;       /* other leaves */
+    bool drop_proof; /* one hash less */
 };
 
 static unsigned ask(struct bench *b, const struct question *q, struct buf *answer)
@@ -379,8 +378,8 @@ static unsigned ask(struct bench *b, const struct question *q, struct buf *answe
     }
     cr_assert_eq(buf_printf(&body, "\n"), 0);
     cr_assert_eq(checkpoint_sign(&body, &c, key, &e), 0);
-    status = witness_add_checkpoint(&b->w, (const char *)buf_head(&body), buf_len(&body), 1000,
-                                    answer);
+    status =
+        witness_add_checkpoint(&b->w, (const char *)buf_head(&body), buf_len(&body), 1000, answer);
     buf_clear(&body);
     EVP_PKEY_free(key);
     return status;
@@ -437,14 +436,14 @@ Test(witness, decisions_in_order)
     buf_init(&answer, NOTE_MAX);
     cr_expect_eq(witness_checkpoint(&b.w, hash, &answer), 200);
     cr_assert_eq(witness_key_from_private(&v, b.w.name, b.w.key, &e), 0);
-    cr_expect_eq(cosigned_note_verify((const char *)buf_head(&answer), buf_len(&answer), &v,
-                                      &time_s, &e),
-                 0, "%s", e.text);
+    cr_expect_eq(
+        cosigned_note_verify((const char *)buf_head(&answer), buf_len(&answer), &v, &time_s, &e), 0,
+        "%s", e.text);
     cr_expect_eq(time_s, 1000);
     struct checkpoint c;
-    cr_expect_eq(checkpoint_open(&c, (const char *)buf_head(&answer), buf_len(&answer),
-                                 &b.w.logs[0], &e),
-                 0, "%s", e.text);
+    cr_expect_eq(
+        checkpoint_open(&c, (const char *)buf_head(&answer), buf_len(&answer), &b.w.logs[0], &e), 0,
+        "%s", e.text);
     cr_expect_eq(c.size, 16);
     buf_clear(&answer);
     cr_expect_eq(witness_checkpoint(&b.w, "../key.pem", &answer), 404);
@@ -454,10 +453,18 @@ Test(witness, decisions_in_order)
 
 Test(witness, malformed_bodies)
 {
-    static const char *const bodies[] = {
-        "", "\n", "old\n\nx\n", "old 01\n\nx\n", "old -1\n\nx\n", "old 1 \n\nx\n", "old 0\n",
-        "old 0\nAAAA\n\nx\n", "old 0\n\n", "old 99999999999999999999\n\nx\n",
-        "old 0\n\norigin\n1\n", "old 0\n\ngw/sallyport/0\n1\nAAAA\n\n"};
+    static const char *const bodies[] = {"",
+                                         "\n",
+                                         "old\n\nx\n",
+                                         "old 01\n\nx\n",
+                                         "old -1\n\nx\n",
+                                         "old 1 \n\nx\n",
+                                         "old 0\n",
+                                         "old 0\nAAAA\n\nx\n",
+                                         "old 0\n\n",
+                                         "old 99999999999999999999\n\nx\n",
+                                         "old 0\n\norigin\n1\n",
+                                         "old 0\n\ngw/sallyport/0\n1\nAAAA\n\n"};
     struct bench b;
     struct buf answer;
 

@@ -24,12 +24,28 @@ Test(time_text, lengths)
         const char *text;
         uint64_t ms; /* UINT64_MAX: refused */
     } cases[] = {
-        {"1m20s", 80000},     {"80", 80000},      {"1:20", 80000},        {"1:02:03", 3723000},
-        {"2h", 7200000},      {"1.5s", 1500},     {"0", 0},               {"1h5", 3605000},
-        {"3d", 259200000},    {"", UINT64_MAX},   {"x", UINT64_MAX},      {"1m1m", UINT64_MAX},
-        {"1s1m", UINT64_MAX}, {"-1", UINT64_MAX}, {"1:60", UINT64_MAX},   {"1:2:3:4", UINT64_MAX},
-        {"1.", UINT64_MAX},   {"1e5", UINT64_MAX}, {"9999999999d", UINT64_MAX}, {"999999999d", UINT64_MAX},
-        {"nan", UINT64_MAX},  {"1 s", UINT64_MAX},
+        {"1m20s", 80000},
+        {"80", 80000},
+        {"1:20", 80000},
+        {"1:02:03", 3723000},
+        {"2h", 7200000},
+        {"1.5s", 1500},
+        {"0", 0},
+        {"1h5", 3605000},
+        {"3d", 259200000},
+        {"", UINT64_MAX},
+        {"x", UINT64_MAX},
+        {"1m1m", UINT64_MAX},
+        {"1s1m", UINT64_MAX},
+        {"-1", UINT64_MAX},
+        {"1:60", UINT64_MAX},
+        {"1:2:3:4", UINT64_MAX},
+        {"1.", UINT64_MAX},
+        {"1e5", UINT64_MAX},
+        {"9999999999d", UINT64_MAX},
+        {"999999999d", UINT64_MAX},
+        {"nan", UINT64_MAX},
+        {"1 s", UINT64_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err e = ERR_INIT;
@@ -49,12 +65,18 @@ Test(time_text, moments)
         const char *text;
         uint64_t s; /* 0: refused */
     } cases[] = {
-        {"2026-03-02", 1772409600},          {"2026-03-02T10:00:00Z", 1772445600},
-        {"2026-03-02 09:30", 1772443800},    {"09:30", 1772443800},
-        {"today", 1772409600},               {"yesterday", 1772323200},
-        {"2h", 1772438400},                  {"1d12h", 1772316000},
-        {"2026-13-02", 0},                   {"tomorrow", 0},
-        {"25:00", 0},                        {"90", 0},
+        {"2026-03-02", 1772409600},
+        {"2026-03-02T10:00:00Z", 1772445600},
+        {"2026-03-02 09:30", 1772443800},
+        {"09:30", 1772443800},
+        {"today", 1772409600},
+        {"yesterday", 1772323200},
+        {"2h", 1772438400},
+        {"1d12h", 1772316000},
+        {"2026-13-02", 0},
+        {"tomorrow", 0},
+        {"25:00", 0},
+        {"90", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err e = ERR_INIT;
@@ -111,17 +133,17 @@ Test(play_terminal, keys)
         size_t used;
         enum play_key key;
     } cases[] = {
-        {"", 0, KEY_NONE},          {" ", 1, KEY_PAUSE},      {"x x", 2, KEY_PAUSE},
-        {"\033[C", 3, KEY_FORWARD}, {"\033OD", 3, KEY_BACK},  {"\033[", 0, KEY_NONE},
-        {"\033", 0, KEY_NONE},      {"\033x.", 3, KEY_STEP},  {"\033[A+", 4, KEY_FASTER},
-        {"-", 1, KEY_SLOWER},       {"q ", 1, KEY_QUIT},      {"abc", 3, KEY_NONE},
+        {"", 0, KEY_NONE},          {" ", 1, KEY_PAUSE},     {"x x", 2, KEY_PAUSE},
+        {"\033[C", 3, KEY_FORWARD}, {"\033OD", 3, KEY_BACK}, {"\033[", 0, KEY_NONE},
+        {"\033", 0, KEY_NONE},      {"\033x.", 3, KEY_STEP}, {"\033[A+", 4, KEY_FASTER},
+        {"-", 1, KEY_SLOWER},       {"q ", 1, KEY_QUIT},     {"abc", 3, KEY_NONE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t used;
 
-        cr_expect_eq(play_key_parse((const unsigned char *)cases[i].typed, strlen(cases[i].typed),
-                                    &used),
-                     cases[i].key, "%zu", i);
+        cr_expect_eq(
+            play_key_parse((const unsigned char *)cases[i].typed, strlen(cases[i].typed), &used),
+            cases[i].key, "%zu", i);
         cr_expect_eq(used, cases[i].used, "%zu", i);
     }
 }
@@ -218,8 +240,7 @@ Test(source, selections)
         while (record_source_next(s, &v, -1, &e) == SOURCE_RECORD) {
             cr_assert(v.payload || what == SOURCE_CLEAR);
             without += !v.payload;
-            cr_assert_eq(v.payload == NULL,
-                         what == SOURCE_CLEAR && v.r.flags & RECORD_FLAG_SEALED);
+            cr_assert_eq(v.payload == NULL, what == SOURCE_CLEAR && v.r.flags & RECORD_FLAG_SEALED);
             counts[what]++;
         }
         record_source_free(s);
@@ -325,14 +346,8 @@ Test(source, a_stream_that_is_no_reader)
     static const struct {
         const char *bytes;
         size_t len;
-    } cases[] = {{"\0\0\0\0", 4},
-                 {"\xff\xff\xff\xff", 4},
-                 {"\0\0\0\1Z", 5},
-                 {"\0\0\0\3Rxx", 7},
-                 {"\0\0\0\2M0", 6},
-                 {"\0\0\0\2Sx", 6},
-                 {"\0\0\0\2Ex", 6},
-                 {"", 0}};
+    } cases[] = {{"\0\0\0\0", 4},   {"\xff\xff\xff\xff", 4}, {"\0\0\0\1Z", 5},  {"\0\0\0\3Rxx", 7},
+                 {"\0\0\0\2M0", 6}, {"\0\0\0\2Sx", 6},       {"\0\0\0\2Ex", 6}, {"", 0}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct record_source *s;

@@ -66,7 +66,8 @@ Test(data_key, values_of_openssl)
     data_key_free(k);
 }
 
-/* What is authenticated: the payload, the header up to the hashes, the sequence, the key's number. */
+/* What is authenticated: the payload, the header up to the hashes, the sequence, the key's number.
+ */
 Test(data_key, nothing_may_change)
 {
     uint8_t header[RECORD_HEADER_SIZE], sealed[64], plain[64];
@@ -86,8 +87,8 @@ Test(data_key, nothing_may_change)
     }
     for (size_t i = 0; i < RECORD_HEADER_SIZE; i++) {
         header[i] ^= 1;
-        cr_expect_eq(data_key_open(k, 7, header, sealed, len, plain, &e),
-                     i < 80 ? ERR_TAMPERED : 0, "header byte %zu", i);
+        cr_expect_eq(data_key_open(k, 7, header, sealed, len, plain, &e), i < 80 ? ERR_TAMPERED : 0,
+                     "header byte %zu", i);
         header[i] ^= 1;
     }
     cr_expect_eq(data_key_open(k, 8, header, sealed, len, plain, &e), ERR_TAMPERED);

@@ -217,7 +217,8 @@ Test(gateway_config, checkpoints_elsewhere)
                  0, "%s", e.text);
     buf_init(&text, 1u << 20);
     cr_assert_eq(config_dump(&c, &text), 0);
-    cr_assert_eq(config_parse("dump", buf_head(&text), buf_len(&text), &again, &e), 0, "%s", e.text);
+    cr_assert_eq(config_parse("dump", buf_head(&text), buf_len(&text), &again, &e), 0, "%s",
+                 e.text);
     cr_expect_eq(again.witnesses.count, 1);
     cr_expect_str_eq(again.witnesses.at[0].key, WITNESS);
     cr_expect_str_eq(again.witnesses.at[0].path, "/w");
@@ -239,8 +240,8 @@ Test(gateway_courier, syslog_message)
         "\xe2\x80\x94 example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/"
         "5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n";
 #define PARAMETERS                                                                                 \
-    " origin=\"example.com/behind-the-sofa\" size=\"20852163\" "                                  \
-    "root=\"CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\" signature=\"Az3grlgtzPICa5OS8npVmf1My" \
+    " origin=\"example.com/behind-the-sofa\" size=\"20852163\" "                                   \
+    "root=\"CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\" signature=\"Az3grlgtzPICa5OS8npVmf1My"  \
     "q/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\""
     static const char expected[] = "<109>1 2023-03-20T13:45:47.123456Z gw sallyport - checkpoint "
                                    "[checkpoint@32473" PARAMETERS "] checkpoint" PARAMETERS;
