@@ -114,14 +114,15 @@ int segment_state_read(struct chain *c, const struct record *r, const void *payl
 {
     json_t *root = json_loadb(payload, r->payload_len, JSON_REJECT_DUPLICATES, NULL);
     json_t *merkle = json_object_get(root, "merkle"), *list = json_object_get(root, "sessions");
+    const char *origin = json_string_value(json_object_get(root, "origin"));
     uint64_t first = 0;
     size_t i, count = json_array_size(merkle);
     json_t *item;
     int rc = ERR_SYNTAX;
 
     if (r->type != RECORD_SEGMENT || get_u64(root, "first", &first) < 0 || first != r->index ||
-        !json_is_array(merkle) || !json_is_array(list) ||
-        count != (size_t)__builtin_popcountll(first))
+        !origin || strcmp(origin, c->origin) != 0 || !json_is_array(merkle) ||
+        !json_is_array(list) || count != (size_t)__builtin_popcountll(first))
         goto out;
     json_array_foreach(merkle, i, item)
     {

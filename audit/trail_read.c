@@ -26,6 +26,7 @@ struct trail_reader {
     uint64_t offset;      /* in the segment, of buffer[start] */
     uint64_t view_offset; /* of the record last returned, or of what is wrong */
     bool pruned;          /* the segment: a byte stands before each header */
+    bool foreign;         /* the segment should be pruned, and does not begin as one */
     uint8_t *zeros;       /* in the place of payloads that are not there */
     uint64_t next;        /* index that the next record should have */
     size_t start, end;    /* unread bytes of the buffer */
@@ -76,11 +77,8 @@ static int open_segment(struct trail_reader *t, uint64_t first, struct err *e)
         close(fd);
         return err_set(e, ERR_INPUT, "%s is not a file", name);
     }
-    if (pruned && (pread(fd, magic, sizeof magic, 0) != (ssize_t)sizeof magic ||
-                   memcmp(magic, SEGMENT_PRUNED_MAGIC, sizeof magic) != 0)) {
-        close(fd);
-        return err_set(e, ERR_INPUT, "%s is not a pruned segment", name);
-    }
+    t->foreign = pruned && (pread(fd, magic, sizeof magic, 0) != (ssize_t)sizeof magic ||
+                            memcmp(magic, SEGMENT_PRUNED_MAGIC, sizeof magic) != 0);
     if (pruned && !t->zeros && !(t->zeros = calloc(1, RECORD_PAYLOAD_MAX))) {
         close(fd);
         return err_set(e, ERR_MEMORY, "no memory for a reader");
@@ -315,6 +313,11 @@ int trail_reader_next(struct trail_reader *t, struct trail_view *v, uint64_t *un
     *unfinished = 0;
     *fault = FAULT_NONE;
 again:
+    if (t->foreign) {
+        t->view_offset = 0;
+        *fault = FAULT_EDITED;
+        return err_set(e, ERR_TAMPERED, "a pruned segment does not begin as one (wrong magic)");
+    }
     before = t->pruned;
     size = before + RECORD_HEADER_SIZE;
     v->dropped = false;
