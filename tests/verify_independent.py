@@ -3,22 +3,28 @@
 """A second verifier of a trail, from docs/FORMAT.md alone and with nothing but Python's standard library: it shares no
 line with the recorder or with `sallyport audit verify`, so that what both say is what the format says.
 
-    tests/verify_independent.py [--log-key KEY] [--anchor KEY] [--tiles] [--json] DIRECTORY
+    tests/verify_independent.py [--log-key KEY] [--anchor KEY] [--known FILE] [--witness KEY] [--tiles] [--json] DIRECTORY
 
-KEY is a verifier key or a file with one. Exit status: 0 verified, 1 tampered, 2 could not be checked."""
+KEY is a verifier key or a file with one. Exit status: 0 verified, 1 tampered, 2 could not be checked. Signed notes
+are read by verify_notes.py beside it."""
 import argparse
-import base64
 import hashlib
 import json
 import os
 import re
+import stat
 import struct
 import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from verify_notes import COSIGNER_KEY, NOTE_KEY, Note, NoNote, NotSigned, VerifierKey, bytes_of, decimal  # noqa: E402
 
 HEADER = struct.Struct(">4sBBHQQQ16sQIIIIQ32s32s32s")
 PAYLOAD_MAX = 1 << 20
 EPOCH_RECORDS_MAX = 1 << 20
-SEGMENT, KEY, SEAL, RECOVERY, SHUTDOWN = 1, 18, 22, 23, 27
+NOTE_MAX = 1 << 16
+SEGMENT, START, END, KEY, SEAL, RECOVERY, PRUNE, SHUTDOWN = 1, 2, 3, 18, 22, 23, 25, 27
 GATEWAY = bytes(16)
 
 
@@ -29,146 +35,28 @@ class Tampered(Exception):
 
 
 class NotChecked(Exception):
-    pass
+    """Nothing can be said, because of what the caller gave."""
 
-
-class NoNote(Exception):
-    """A text that is not what it should be, or a signature that is not right."""
-
-
-# --- Ed25519, RFC 8032, section 6 ---------------------------------------------------------------------------------
-
-P = 2**255 - 19
-Q = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
-ROOT = pow(2, (P - 1) // 4, P)
-
-
-def recover_x(y, sign):
-    if y >= P:
-        return None
-    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    if x2 == 0:
-        return None if sign else 0
-    x = pow(x2, (P + 3) // 8, P)
-    if (x * x - x2) % P:
-        x = x * ROOT % P
-    if (x * x - x2) % P:
-        return None
-    return P - x if x & 1 != sign else x
-
-
-def point(data):
-    y = int.from_bytes(data, "little")
-    sign, y = y >> 255, y & (1 << 255) - 1
-    x = recover_x(y, sign)
-    return None if x is None else (x, y, 1, x * y % P)
-
-
-def add(a, b):
-    e, f = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
-    c, d = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
-    e, f, g, h = f - e, d - c, d + c, f + e
-    return e * f % P, g * h % P, f * g % P, e * h % P
-
-
-def times(n, a):
-    out = (0, 1, 1, 0)
-    while n:
-        if n & 1:
-            out = add(out, a)
-        a, n = add(a, a), n >> 1
-    return out
-
-
-BASE_Y = 4 * pow(5, P - 2, P) % P
-BASE = (recover_x(BASE_Y, 0), BASE_Y, 1, recover_x(BASE_Y, 0) * BASE_Y % P)
-
-
-def signature_is_good(public, message, signature):
-    if len(public) != 32 or len(signature) != 64:
-        return False
-    a, r, s = point(public), point(signature[:32]), int.from_bytes(signature[32:], "little")
-    if a is None or r is None or s >= Q:
-        return False
-    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % Q
-    left, right = times(s, BASE), add(r, times(h, a))
-    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
-
-
-# --- signed notes -------------------------------------------------------------------------------------------------
-
-def plain64(text, length):
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        data = b""
-    if len(data) != length or base64.b64encode(data).decode() != text:
-        raise NoNote(f"not the Base64 of {length} bytes")
-    return data
-
-
-def key_id(name, public):
-    return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4]
-
-
-class VerifierKey:
-    def __init__(self, text):
-        parts = re.fullmatch(r"([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})", text)
-        if not parts:
-            raise NoNote("no verifier key")
-        self.text, self.name = text, parts[1]
-        data = plain64(parts[3], 33)
-        self.public = data[1:]
-        if data[0] != 1 or key_id(self.name, self.public).hex() != parts[2]:
-            raise NoNote("a verifier key whose ID is not its own")
-
-    def __eq__(self, other):
-        return self.text == other.text
-
-
-def open_note(data, key, alone=False):
-    """The text that the key signed; alone: and nobody else."""
-    try:
-        note = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise NoNote("not UTF-8") from None
-    if re.search(r"[\x00-\x09\x0b-\x1f\x7f]", note) or not note.endswith("\n"):
-        raise NoNote("control characters, or no newline at the end")
-    text, gap, lines = note.rpartition("\n\n")
-    if not gap:
-        raise NoNote("no signature")
-    text += "\n"
-    good = False
-    for line in lines[:-1].split("\n"):
-        parts = re.fullmatch("\u2014 ([^ ]+) ([A-Za-z0-9+/]+=*)", line)
-        if not parts:
-            raise NoNote("a line that is no signature")
-        if parts[1] != key.name:
-            continue
-        blob = base64.b64decode(parts[2] + "=" * (-len(parts[2]) % 4))
-        if blob[:4] != key_id(key.name, key.public):
-            continue
-        if not signature_is_good(key.public, text.encode(), plain64(parts[2], 68)[4:]):
-            raise NoNote("the signature is not right")
-        good = True
-    if alone and lines.count("\n") != 1:
-        raise NoNote("another signature")
-    if not good:
-        raise NoNote(f"not signed by {key.name}")
-    return text.split("\n")[:-1]
-
-
-def decimal(text):
-    if not re.fullmatch(r"0|[1-9][0-9]{0,19}", text):
-        raise NoNote(f"{text!r} is no number")
-    return int(text)
-
-
-# --- hashes -------------------------------------------------------------------------------------------------------
 
 def sha(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+def read_json(payload):
+    """A JSON object without members of the same name; else None."""
+    def once(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("twice")
+        return dict(pairs)
+    try:
+        said = json.loads(payload or b"", object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def is_number(value):
+    return type(value) is int and value >= 0
 
 
 class Tree:
@@ -195,18 +83,76 @@ class Tree:
         return out
 
 
-# --- the log ------------------------------------------------------------------------------------------------------
+class Course:
+    """The recorder's starts and ends."""
+
+    def __init__(self):
+        self.run = "born"
+
+    @staticmethod
+    def opens(kind, session, payload):
+        said = read_json(payload) if kind == KEY and session == GATEWAY else None
+        return said is not None and said.get("event") in ("begin", "opened")
+
+    def take(self, kind, session, payload):
+        """What is missing before this record, or None."""
+        opens = self.opens(kind, session, payload)
+        if kind in (SEGMENT, RECOVERY):
+            self.run = "recovered" if kind == RECOVERY else self.run
+            return None
+        if self.run == "shutdown" and kind != SEAL:
+            return "neither a seal nor a recovery follows the shutdown"
+        if self.run in ("born", "ended") and not opens and kind != SEAL:
+            return "the log goes on, and no recorder opened it"
+        if self.run == "going" and opens:
+            return "a recorder opened the log after an end without shutdown and recovery"
+        if kind == SEAL:
+            self.run = "ended" if self.run == "shutdown" else self.run
+        elif kind == SHUTDOWN:
+            self.run = "shutdown"
+        elif opens:
+            self.run = "going"
+        return None
+
+
+class Session:
+    """What a segment record says of it."""
+
+    def __init__(self):
+        self.sequence, self.leaf, self.started, self.ended = 0, bytes(32), False, False
+
+    def take(self, kind, leaf):
+        self.sequence, self.leaf = self.sequence + 1, leaf
+        self.started, self.ended = self.started or kind == START, self.ended or kind == END
+
+    def is_as(self, said):
+        return (said["sequence"], said["leaf"], said["started"], said["ended"]) == \
+            (self.sequence, self.leaf.hex(), self.started, self.ended)
+
+
+class Checkpoint:
+    def __init__(self, where, data, log_key):
+        self.where, self.note = where, Note(data)
+        text = self.note.verify(log_key)
+        if text[0] != log_key.name:
+            raise NotSigned("not a checkpoint of this log")
+        if len(text) != 3:
+            raise NoNote("a checkpoint has three lines")
+        self.size, self.root = decimal(text[1]), bytes_of(text[2], 32)
+
 
 class Trail:
     def __init__(self, directory, log_key, anchor_key):
         self.directory, self.log, self.anchor = directory, log_key, anchor_key
         self.records, self.sealed_to, self.signed_to, self.unfinished = 0, 0, 0, 0
-        self.tree, self.sessions, self.leaves, self.headers = Tree(), {}, None, None
-        self.epoch, self.epoch_first, self.closed, self.run = 0, 0, False, "born"
-        self.epoch_start, self.after_seal = None, False
-        self.checkpoint_root = None
+        self.tree, self.course, self.sessions, self.leaves, self.headers = Tree(), Course(), {}, None, None
+        self.epoch, self.epoch_first, self.epoch_start, self.closed = 0, 0, [0, 0], False
+        self.checkpoints, self.known_to = [], 0
+        self.dropped, self.orders = {}, {}  # payloads that are not there, and those that orders destroyed, by segment
 
-    def file(self, name, limit=1 << 16):
+    # --- what is signed
+
+    def file(self, name, limit=NOTE_MAX):
         try:
             with open(os.path.join(self.directory, name), "rb") as f:
                 data = f.read(limit + 1)
@@ -217,192 +163,214 @@ class Trail:
         return data
 
     def read_anchor(self):
-        name, data = "anchor.note", self.file("anchor.note")
-        try:
-            text = data.decode("utf-8").split("\n\n")[0].split("\n") if not self.anchor else open_note(data, self.anchor)
-            if len(text) != 5 or text[0] != "sallyport-anchor-v1":
-                raise NoNote("not an anchor's note")
-            log, self.epoch_key = VerifierKey(text[2]), VerifierKey(text[3])
-            self.origin = text[1]
-            if self.log and self.log != log:
-                raise NoNote("the anchor certified another log key")
-            if self.anchor and self.anchor.name != self.origin + "/anchor":
-                raise NoNote("the anchor is of another log")
-            self.log = log
-            if log.name != self.origin or self.epoch_key.name != self.origin + "/epoch/0":
-                raise NoNote("keys with other names")
-            self.leaf = sha(f"spa1-genesis\n{self.origin}\n{log.text}\n{self.epoch_key.text}".encode())
-            if text[4] != self.leaf.hex():
-                raise NoNote("another genesis leaf than its own keys give")
-        except (NoNote, UnicodeDecodeError) as e:
-            raise Tampered("not signed", name, 0, 0, f"{name}: {e}") from None
+        data = self.file("anchor.note")
+        if self.anchor:
+            Note(data).verify(self.anchor)
+        text = data.decode("utf-8", "replace").split("\n")
+        if text[0] != "sallyport-anchor-v1" or len(text) < 6:
+            raise NoNote("not an anchor's note")
+        log, self.epoch_key = VerifierKey(text[2]), VerifierKey(text[3])
+        if self.log and self.log != log:
+            raise NotSigned("the anchor certified another log key")
+        self.log, self.origin = log, text[1]
+        self.leaf = sha(f"spa1-genesis\n{self.origin}\n{log.text}\n{self.epoch_key.text}".encode())
+        if log.name != self.origin or self.epoch_key.name != self.origin + "/epoch/0" or text[4] != self.leaf.hex():
+            raise NotSigned("another origin or genesis leaf than its own keys give")
 
     def read_checkpoint(self):
-        name, data = "checkpoint", self.file("checkpoint")
+        self.checkpoints.append(Checkpoint("checkpoint", self.file("checkpoint"), self.log))
+        self.signed_to = self.checkpoints[0].size
+
+    def read_known(self, files, witnesses):
+        """Checkpoints known elsewhere: what the caller gives has to be right, or nothing is checked."""
         try:
-            text = open_note(data, self.log)
-            if len(text) != 3 or text[0] != self.origin:
-                raise NoNote("not a checkpoint of this log")
-            self.signed_to, self.checkpoint_root = decimal(text[1]), plain64(text[2], 32)
-        except NoNote as e:
-            raise Tampered("not signed", name, 0, 0, f"{name}: {e}") from None
-        if self.signed_to == 0 and self.checkpoint_root != sha():
-            raise Tampered("not signed", name, 0, 0, "the root of nothing is another one")
+            for path in files:
+                with open(path, "rb") as f:
+                    self.checkpoints.append(Checkpoint(path, f.read(NOTE_MAX), self.log))
+            path = os.path.join(self.directory, "checkpoint.witnessed")
+            if witnesses and os.path.exists(path):
+                witnessed = Checkpoint("checkpoint.witnessed", self.file("checkpoint.witnessed"), self.log)
+                if any(witnessed.note.is_cosigned(w) for w in witnesses):
+                    self.checkpoints.append(witnessed)
+        except (NoNote, NotSigned) as e:
+            raise NotChecked(f"{path}: {e}") from None
+
+    def check_roots(self, bad):
+        for c in self.checkpoints:
+            if c.size == self.tree.size:
+                if c.root != self.tree.root():
+                    bad("edited", f"{c.where} has another root than the records")
+                if c.where != "checkpoint":
+                    self.known_to = max(self.known_to, c.size)
+
+    # --- the walk over all records
+
+    def verify(self, known=(), witnesses=()):
+        for name, read in (("anchor.note", self.read_anchor), ("checkpoint", self.read_checkpoint)):
+            try:
+                read()
+            except (NoNote, NotSigned) as e:
+                raise Tampered("edited" if isinstance(e, NoNote) else "not signed", name, 0, 0, f"{name}: {e}") from None
+        self.read_known(known, witnesses)
+        names = self.segments()
+        at, end = "0" * 16 + ".spa", 0
+        for i, name in enumerate(names):
+            if int(name[:16], 16) != self.records:
+                raise Tampered("missing", at, end, self.records, f"the segment from record {self.records} on is not there")
+            at, end = name, self.segment(name, last=i + 1 == len(names))
+        if not names:
+            raise Tampered("missing", at, 0, 0, "there is no segment")
+        for c in sorted(self.checkpoints, key=lambda c: c.where != "checkpoint"):
+            if self.records < c.size:
+                raise Tampered("cut", at, end, self.records, f"{c.where} has {c.size} records, {self.records} are there")
+        for first, dropped in sorted(self.dropped.items()):
+            if dropped > self.orders.get(first, 0):
+                raise Tampered("missing", f"{first:016x}.spp", 0, first, f"{dropped} payloads are not there, orders "
+                               f"account for {self.orders.get(first, 0)}")
 
     def segments(self):
-        found = sorted(n for n in os.listdir(self.directory) if re.fullmatch(r"[0-9a-f]{16}\.sp[ap]", n))
-        if not found:
-            raise NotChecked("there is no segment")
-        return found
-
-    def verify(self):
-        self.read_anchor()
-        self.read_checkpoint()
-        names = self.segments()
-        for i, name in enumerate(names):
-            first = int(name[:16], 16)
-            if first != self.records:
-                raise Tampered("missing" if first > self.records else "reordered", name, 0, self.records,
-                               f"{name} is the next segment, where one from record {self.records} should be")
-            self.segment(name, last=i + 1 == len(names))
-        if self.records < self.signed_to:
-            raise Tampered("cut", names[-1], os.path.getsize(os.path.join(self.directory, names[-1])) - self.unfinished,
-                           self.records, f"the checkpoint covers {self.signed_to} records, {self.records} are there")
+        """Their names; where one is there in both forms, the pruned one counts."""
+        try:
+            found = [n for n in os.listdir(self.directory) if re.fullmatch(r"[0-9a-f]{16}\.sp[ap]", n)]
+        except OSError as e:
+            raise NotChecked(str(e)) from None
+        return [max(n for n in found if n[:16] == first) for first in sorted({n[:16] for n in found})]
 
     def segment(self, name, last):
-        at, pruned = 0, name.endswith(".spp")
-        size = os.path.getsize(os.path.join(self.directory, name))
-        with open(os.path.join(self.directory, name), "rb") as f:
-            if pruned:
-                at = 4
-                if f.read(4) != b"SPP1":
-                    raise Tampered("edited", name, 0, self.records, "not a pruned segment")
+        """Where its whole records end."""
+        path, pruned = os.path.join(self.directory, name), name.endswith(".spp")
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise NotChecked(f"{name} is not a file")
+        size = os.path.getsize(path)
+        with open(path, "rb") as f:
+            if pruned and f.read(4) != b"SPP1":
+                raise Tampered("edited", name, 0, self.records, "not a pruned segment")
+            at = start = f.tell()
             while at < size:
-                kept = f.read(1) if pruned else b"\x01"
-                header = f.read(HEADER.size)
-                fields = HEADER.unpack(header) if len(header) == HEADER.size else None
-                if fields:
-                    self.form(fields, name, at)
-                length = fields[10] if fields and kept == b"\x01" else 0
-                payload = f.read(length)
-                if not fields or len(payload) < length:
+                kept, header = f.read(1) if pruned else b"\x01", f.read(HEADER.size)
+                whole, payload, length = len(header) == HEADER.size, None, 0
+                if whole:
+                    fields = HEADER.unpack(header)
+                    self.form(fields, kept, name, at)
+                    if kept == b"\x01":
+                        length = fields[10]
+                        payload = f.read(length)
+                        whole = len(payload) == length
+                if not whole:
                     if not last:
                         raise Tampered("cut", name, at, self.records, f"{name} ends within record {self.records}")
                     self.unfinished = size - at
-                    return
-                if kept not in (b"\x00", b"\x01"):
-                    raise Tampered("edited", name, at, self.records, "neither kept nor destroyed")
-                self.record(name, at, header, fields, payload if kept == b"\x01" else None, first=at <= 4)
+                    break
+                self.record(name, at, header, fields, payload, first=at == start)
                 at += pruned + HEADER.size + length
+        return at
 
-    def form(self, fields, name, at):
+    def form(self, fields, kept, name, at):
         magic, _, flags, header_length, _, _, _, _, _, _, length, _, _, reserved = fields[:14]
         for wrong, text in ((magic != b"SPA1", "no record begins here"), (header_length != 176, "header length"),
                             (reserved != 0, "reserved bytes"), (flags & ~1, "unknown flags"),
-                            (length > PAYLOAD_MAX, "payload length")):
+                            (length > PAYLOAD_MAX, "payload length"),
+                            (kept not in (b"\x00", b"\x01"), "neither kept nor destroyed")):
             if wrong:
                 raise Tampered("edited", name, at, self.records, f"record {self.records}: {text}")
 
     def record(self, name, at, header, fields, payload, first):
-        (_, kind, _, _, index, real, boot, session, sequence, _, _, epoch, _, _, previous, payload_hash,
+        (_, kind, flags, _, index, real, boot, session, sequence, _, _, epoch, _, _, previous, payload_hash,
          session_previous) = fields
+        before = self.sessions.setdefault(session, Session())
 
-        def bad(what, text):
-            raise Tampered(what, name, at, self.records, f"record {self.records}: {text}")
+        def bad(fault, text):
+            raise Tampered(fault, name, at, self.records, f"record {self.records}: {text}")
 
+        if self.records == 0:
+            self.check_roots(bad)
         if index != self.records:
             bad("edited" if previous == self.leaf else "missing" if index > self.records else "reordered",
                 f"has the index {index}")
+        if payload is None and not (flags & 1 or kind == KEY and session != GATEWAY):
+            bad("edited", "a payload that must not be destroyed is not there")
         if payload is not None and sha(payload) != payload_hash:
             bad("edited", "another payload than its header says")
         if previous != self.leaf:
             bad("edited", "does not follow the record before")
         if (kind == SEGMENT) != first:
             bad("edited", "a segment record stands first in each segment, and nowhere else")
-        if epoch != self.epoch:
-            bad("unsealed" if epoch > self.epoch else "edited", f"is of epoch {epoch}, in epoch {self.epoch}")
-        if self.records == 0:
-            self.epoch_start = [real, boot]
-        count, leaf_before = self.sessions.get(session, (0, bytes(32)))
-        if sequence != count:
-            bad("edited", f"is its session's {sequence}, not {count}")
-        if session_previous != leaf_before:
+        if kind == SEGMENT and not self.is_segment_record(read_json(payload)):
+            bad("edited", "the segment record is not what the records before it give")
+        if sequence != before.sequence or session_previous != before.leaf:
             bad("edited", "does not follow its session's record before")
         if self.closed:
-            bad("edited", "the log was closed before it")
-        self.course(kind, session, payload, bad)
-        if kind == SEGMENT:
-            self.segment_record(payload, bad)
+            bad("edited", "a record behind the log's last seal")
+        if epoch != self.epoch:
+            bad("unsealed" if epoch > self.epoch else "edited", f"is of epoch {epoch}, in epoch {self.epoch}")
+        if kind != SEAL and self.records - self.epoch_first >= EPOCH_RECORDS_MAX - 1:
+            bad("unsealed", "the epoch has more records than one may have")
+        missing = self.course.take(kind, session, payload)
+        if missing:
+            bad("missing", missing)
+        if self.records == 0:
+            self.epoch_start = [real, boot]
         if kind == SEAL:
             self.seal(payload, real, boot, session, bad)
         self.leaf = sha(b"\0", header)
-        self.sessions[session] = (count + 1, self.leaf)
+        before.take(kind, self.leaf)
         self.tree.add(self.leaf)
+        self.check_roots(bad)
+        self.prune(kind, first, payload, bad)
         self.records += 1
+        if kind == SEAL:
+            self.sealed_to = self.records
         if self.leaves is not None:
             self.leaves.append(self.leaf)
             self.headers.append(header)
-        if self.records == self.signed_to and self.tree.root() != self.checkpoint_root:
-            raise Tampered("edited", name, at, self.records - 1, "the checkpoint has another root than the records")
-        if kind == SEAL:
-            self.sealed_to = self.records
 
-    def course(self, kind, session, payload, bad):
-        """The recorder's starts and ends: self.run is what FORMAT.md calls "run"."""
-        opens = False
-        if kind == KEY and session == GATEWAY:
-            try:
-                opens = json.loads(payload).get("event") in ("opened", "begin")
-            except (ValueError, AttributeError):
-                pass
-        if kind == RECOVERY:
-            self.run = "recovered"
-        elif kind == SEGMENT:
-            pass
-        elif self.run == "shutdown" and kind != SEAL:
-            bad("missing", "only a seal or a recovery follows a shutdown")
-        elif self.run in ("born", "ended") and kind != SEAL and not opens:
-            bad("missing", "the log goes on, and no recorder opened it")
-        elif self.run == "going" and opens:
-            bad("missing", "a recorder opened the log, which neither ended nor was recovered")
-        elif kind == SHUTDOWN:
-            self.run = "shutdown"
-        elif kind == SEAL:
-            self.run = "ended" if self.run == "shutdown" else self.run
-        elif opens:
-            self.run = "going"
-
-    def segment_record(self, payload, bad):
+    def is_segment_record(self, said):
+        """Sessions that are over may be left out; the others have to be what they are."""
         try:
-            said = json.loads(payload)
-            if said["origin"] != self.origin or said["first"] != self.records or said["epoch"] != self.epoch:
-                bad("edited", "the segment record is of another place")
-            if said["merkle"] != [r.hex() for r in self.tree.roots]:
-                bad("edited", "the segment record has other subtrees")
+            listed = {s["id"]: s for s in said["sessions"]}
+            return (said["origin"], said["first"], said["epoch"], said["epoch_key"], said["run"], said["merkle"]) == \
+                (self.origin, self.records, self.epoch, self.epoch_key.text, self.course.run,
+                 [r.hex() for r in self.tree.roots]) and \
+                [said["epoch_first"], said["epoch_real_ns"], said["epoch_boot_ns"]] == [self.epoch_first, *self.epoch_start] \
+                and len(listed) == len(said["sessions"]) and \
+                all(self.sessions[bytes.fromhex(i)].is_as(s) and isinstance(s["judged"], bool) and
+                    all(is_number(s[n]) for n in ("start_ns", "bytes_in", "bytes_out")) for i, s in listed.items())
         except (ValueError, KeyError, TypeError):
-            bad("edited", "the segment record is not as it should be")
+            return False
+
+    def prune(self, kind, first, payload, bad):
+        if first:
+            self.segment_first = self.records
+        if payload is None:
+            self.dropped[self.segment_first] = self.dropped.get(self.segment_first, 0) + 1
+        if kind != PRUNE:
+            return
+        try:
+            for s in json.loads(payload)["segments"]:
+                if not (is_number(s["first"]) and is_number(s["records"])):
+                    raise ValueError("no number")
+                self.orders[s["first"]] = self.orders.get(s["first"], 0) + s["records"]
+        except (ValueError, KeyError, TypeError):
+            bad("edited", "a prune record that does not say which segments")
 
     def seal(self, payload, real, boot, session, bad):
-        if session != GATEWAY:
-            bad("edited", "a seal that is not of the gateway's session")
         try:
-            text = open_note(payload or b"", self.epoch_key, alone=True)
-        except NoNote as e:
-            bad("not signed", f"seal of epoch {self.epoch}: {e}")
-        try:
-            if len(text) not in (9, 10) or text[0] != "sallyport-seal-v1":
-                raise NoNote("not a seal")
-            after = VerifierKey(text[8])
-            start = [decimal(n) for n in text[6].split(" ")]
-            end = [decimal(n) for n in text[7].split(" ")]
+            if session != GATEWAY:
+                raise NoNote("not of the gateway's session")
+            note = Note(payload)
+            text = note.verify(self.epoch_key)
+            if len(text) not in (9, 10) or text[0] != "sallyport-seal-v1" or len(note.signatures) != 1:
+                raise NoNote("not in the form of a seal")
             if text[1] != self.origin or decimal(text[2]) != self.epoch:
                 raise NoNote("of another epoch")
             if decimal(text[3]) != self.epoch_first or decimal(text[4]) != self.records:
                 raise NoNote("over other records")
-            if plain64(text[5], 32) != self.tree.root():
+            if bytes_of(text[5], 32) != self.tree.root():
                 raise NoNote("another root than the records")
-            if end != [real, boot] or start != self.epoch_start:
+            start, end = ([decimal(n) for n in line.split(" ")] for line in text[6:8])
+            if start != self.epoch_start or end != [real, boot]:
                 raise NoNote("other times")
+            after = VerifierKey(text[8])
             if after.name != f"{self.origin}/epoch/{self.epoch + 1}":
                 raise NoNote("the next key has another name")
             if len(text) == 10:
@@ -410,10 +378,8 @@ class Trail:
                     raise NoNote("a line too many")
                 VerifierKey(text[9][9:])
                 self.closed = True
-            if self.records - self.epoch_first >= EPOCH_RECORDS_MAX:
-                raise NoNote("an epoch that is too long")
-        except NoNote as e:
-            bad("edited", f"seal of epoch {self.epoch}: {e}")
+        except (NoNote, NotSigned) as e:
+            bad("edited" if isinstance(e, NoNote) else "not signed", f"seal of epoch {self.epoch}: {e}")
         self.epoch, self.epoch_key, self.epoch_first, self.epoch_start = self.epoch + 1, after, self.records + 1, end
 
     # --- tiles: derived, and compared with what the records give
@@ -453,12 +419,12 @@ class Trail:
             raise Tampered("edited", path, 0, 0, f"{path} is not what the records give")
 
 
-def given_key(text):
+def given_key(text, kind=NOTE_KEY):
     if text and os.path.exists(text):
         with open(text, encoding="utf-8") as f:
             text = f.read().rstrip("\n")
     try:
-        return VerifierKey(text) if text else None
+        return VerifierKey(text, kind) if text else None
     except NoNote as e:
         raise NotChecked(f"{text}: {e}") from None
 
@@ -467,6 +433,8 @@ def main():
     parser = argparse.ArgumentParser(prog="verify_independent.py")
     parser.add_argument("--log-key")
     parser.add_argument("--anchor")
+    parser.add_argument("--known", action="append", default=[], help="a checkpoint that was kept elsewhere")
+    parser.add_argument("--witness", action="append", default=[], help="whose cosignature counts as that")
     parser.add_argument("--tiles", action="store_true", help="also the tiles and entry bundles")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("directory")
@@ -477,7 +445,7 @@ def main():
         trail = Trail(a.directory, given_key(a.log_key), given_key(a.anchor))
         if a.tiles:
             trail.leaves, trail.headers = [], []
-        trail.verify()
+        trail.verify(a.known, [given_key(w, COSIGNER_KEY) for w in a.witness])
         if a.tiles:
             trail.tiles()
         said["verdict"] = "verified"
@@ -489,7 +457,8 @@ def main():
         said.update(verdict="not-checked", text=str(e))
     if trail:
         said.update(verified_to=trail.records, signed_to=min(trail.signed_to, trail.records), sealed_to=trail.sealed_to,
-                    unfinished_bytes=trail.unfinished, shut_down=trail.run == "ended")
+                    known_elsewhere_to=trail.known_to, dropped_payloads=sum(trail.dropped.values()),
+                    unfinished_bytes=trail.unfinished, shut_down=trail.course.run == "ended")
     if a.json:
         print(json.dumps(said, indent=2))
     else:

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Makes a trail with one large sealed session, by the recorder's own code, for what has to read it
- * in bounded memory. Usage: bench_session STATE MEGABYTES RECIPIENT; STATE must not exist. Prints
- * the session's id. Every line of its output is numbered; the last says "the very last line". */
+ * in bounded memory. Usage: bench_session STATE MEGABYTES RECIPIENT [SEGMENT]; STATE must not
+ * exist. Prints the session's id. Every line of its output is numbered; the last says "the very
+ * last line". With SEGMENT segments have so many bytes, and before that session the recorder died
+ * in the middle of two others. */
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -79,11 +81,50 @@ static void output(struct trail *t, struct session_keys *keys, const uint8_t *id
     sealed(t, keys, RECORD_OUTPUT, id, "\r\nthe very last line\r\n", 22);
 }
 
-int main(int argc, char **argv)
+static struct session_keys *session(struct trail *t, const struct reviewers *reviewers,
+                                    const uint8_t *id, uint64_t bytes, bool end)
 {
     static const char resize[] = "{\"columns\":80,\"rows\":24,\"term\":\"xterm\"}";
     static const char shell[] = "{\"event\":\"start\",\"kind\":\"shell\",\"pty\":true}";
     static const char ended[] = "{\"event\":\"exit\",\"status\":0}";
+    struct session_keys *keys;
+    struct err e = ERR_INIT;
+
+    clear(t, RECORD_SESSION_START, id,
+          "{\"operator\":\"alice\",\"account\":\"root\",\"target\":\"hv1\",\"source\":\"192.0.2."
+          "1\"}");
+    keys = session_keys_new(t, reviewers, id, &e);
+    must(keys ? 0 : ERR_CRYPTO, &e, "keys");
+    clear(t, RECORD_DECISION, id, "{\"allowed\":true,\"what\":\"shell\",\"pty\":true}");
+    sealed(t, keys, RECORD_RESIZE, id, resize, strlen(resize));
+    sealed(t, keys, RECORD_EXEC, id, shell, strlen(shell));
+    sealed(t, keys, RECORD_INPUT, id, "ls\r", 3);
+    output(t, keys, id, bytes);
+    if (end) {
+        sealed(t, keys, RECORD_EXEC, id, ended, strlen(ended));
+        clear(t, RECORD_SESSION_END, id, "{\"reason\":\"client-closed\"}");
+    }
+    return keys;
+}
+
+/* Two sessions, of which one is under way when the recorder dies. */
+static void died(const struct trail_options *o, const struct reviewers *reviewers)
+{
+    uint8_t id[RECORD_SESSION_ID];
+    struct trail_report report;
+    struct err e = ERR_INIT;
+    struct trail *t;
+
+    must(trail_open(&t, o, &report, &e), &e, "open");
+    for (uint8_t n = 1; n <= 2; n++) {
+        memset(id, n, sizeof id);
+        session_keys_free(session(t, reviewers, id, 0, n == 1));
+    }
+    trail_close(t);
+}
+
+int main(int argc, char **argv)
+{
     struct reviewers reviewers = {.count = 0};
     uint8_t id[RECORD_SESSION_ID];
     struct trail_created created;
@@ -94,8 +135,8 @@ int main(int argc, char **argv)
     char path[512], hex[2 * RECORD_SESSION_ID + 1];
     struct trail *t;
 
-    if (argc != 4) {
-        fputs("usage: bench_session STATE MEGABYTES RECIPIENT\n", stderr);
+    if (argc != 4 && argc != 5) {
+        fputs("usage: bench_session STATE MEGABYTES RECIPIENT [SEGMENT]\n", stderr);
         return 2;
     }
     if (mkdir(argv[1], 0700) != 0)
@@ -105,20 +146,13 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s/trail", argv[1]);
     o.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     o.log_key = log_key(argv[1]);
+    if (argc == 5) {
+        o.segment_max = strtoull(argv[4], NULL, 10);
+        died(&o, &reviewers);
+    }
     must(trail_open(&t, &o, &report, &e), &e, "open");
     memset(id, 0xab, sizeof id);
-    clear(t, RECORD_SESSION_START, id,
-          "{\"operator\":\"alice\",\"account\":\"root\",\"target\":\"hv1\",\"source\":\"192.0.2."
-          "1\"}");
-    keys = session_keys_new(t, &reviewers, id, &e);
-    must(keys ? 0 : ERR_CRYPTO, &e, "keys");
-    clear(t, RECORD_DECISION, id, "{\"allowed\":true,\"what\":\"shell\",\"pty\":true}");
-    sealed(t, keys, RECORD_RESIZE, id, resize, strlen(resize));
-    sealed(t, keys, RECORD_EXEC, id, shell, strlen(shell));
-    sealed(t, keys, RECORD_INPUT, id, "ls\r", 3);
-    output(t, keys, id, strtoull(argv[2], NULL, 10) * 1000000);
-    sealed(t, keys, RECORD_EXEC, id, ended, strlen(ended));
-    clear(t, RECORD_SESSION_END, id, "{\"reason\":\"client-closed\"}");
+    keys = session(t, &reviewers, id, strtoull(argv[2], NULL, 10) * 1000000, true);
     session_keys_free(keys);
     must(trail_append_shutdown(t, "shutdown", &e), &e, "shutdown");
     must(trail_want_checkpoint(t, &e), &e, "checkpoint");

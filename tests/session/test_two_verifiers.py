@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`sallyport audit verify` and tests/verify_independent.py, which was written from docs/FORMAT.md alone, say the same
-about good, cut, flipped and reordered logs."""
+about good, cut, flipped, reordered and re-linked logs of the recorder, and about logs that it would never write
+(forged_logs.py)."""
 import importlib.util
 import json
 import os
@@ -9,6 +10,8 @@ import subprocess
 import tempfile
 import unittest
 
+import forge
+import forged_logs
 import harness
 import lablib
 
@@ -24,60 +27,94 @@ def independent():
     return module
 
 
-class TwoVerifiers(unittest.TestCase):
+class Verifiers(unittest.TestCase):
+    """Two of them over the log in `trail`, with the keys `log_key` and `anchor`."""
     @classmethod
     def setUpClass(cls):
         cls.other = independent()
         cls.build = lablib.find_build()
         cls.dir = tempfile.mkdtemp(prefix="sallyport-verifiers-", dir=os.environ.get("SALLYPORT_TEST_DIR"))
         cls.addClassCleanup(shutil.rmtree, cls.dir)
-        identity = os.path.join(cls.dir, "identity")
+
+    @classmethod
+    def recorded(cls, *words):
+        """A log by the recorder's own code."""
+        identity, cls.state = os.path.join(cls.dir, "identity"), os.path.join(cls.dir, "state")
         subprocess.run(["age-keygen", "-o", identity], check=True, stderr=subprocess.DEVNULL)
         recipient = subprocess.run(["age-keygen", "-y", identity], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        cls.state = os.path.join(cls.dir, "state")
-        subprocess.run([os.path.join(cls.build, "bench_session"), cls.state, "0", recipient], check=True,
+        subprocess.run([os.path.join(cls.build, "bench_session"), cls.state, "0", recipient, *words], check=True,
                        stdout=subprocess.DEVNULL)
         cls.trail = os.path.join(cls.state, "trail")
+        cls.log_key, cls.anchor = (os.path.join(cls.state, "public", name) for name in ("log.pub", "anchor.pub"))
+
+    def tool(self, *words):
+        done = subprocess.run([os.path.join(self.build, "sallyport"), "audit", "verify", "--trail", self.trail, "--log-key",
+                               self.log_key, "--anchor", self.anchor, "--json", *words],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        self.assertNotIn("Sanitizer", done.stderr)
+        return done.returncode, json.loads(done.stdout) if done.stdout else {"text": done.stderr}
+
+    def second(self, *words):
+        o, given = self.other, {"--known": [], "--witness": []}
+        for name, value in zip(words[::2], words[1::2]):
+            given[name].append(value)
+        t = None
+        try:
+            t = o.Trail(self.trail, o.given_key(self.log_key), o.given_key(self.anchor))
+            t.verify(given["--known"], [o.given_key(w, o.COSIGNER_KEY) for w in given["--witness"]])
+            status, said = 0, {}
+        except o.Tampered as e:
+            status, said = 1, {"fault": e.kind, "file": e.file, "offset": e.offset, "record": e.record, "text": str(e)}
+        except (o.NotChecked, OSError) as e:
+            return 2, {"text": str(e)}
+        return status, {**said, "verified_to": t.records, "signed_to": min(t.signed_to, t.records), "sealed_to": t.sealed_to,
+                        "known_elsewhere_to": t.known_to, "unfinished_bytes": t.unfinished,
+                        "dropped_payloads": sum(t.dropped.values()), "shut_down": t.course.run == "ended"}
+
+    def agree(self, what, expected=None, words=()):
+        """Both say the same about the log as it is now. -> `verified`, `not checked`, or the fault's kind"""
+        one, other = self.tool(*words), self.second(*words)
+        both = f"{what}: {one[1]} and {other[1]}"
+        self.assertEqual(one[0], other[0], both)
+        if expected is not None:
+            self.assertEqual(one[0], expected, both)
+        names = (("file", "record", "offset", "fault"), ("verified_to", "signed_to", "sealed_to", "known_elsewhere_to",
+                                                         "unfinished_bytes", "dropped_payloads", "shut_down"))
+        for name in names[0] if one[0] == 1 else names[1] if one[0] == 0 else ():
+            self.assertEqual(one[1][name], other[1][name], f"{name}; {both}")
+        return ("verified", one[1].get("fault"), "not checked")[one[0]]
+
+
+class Forged(Verifiers):
+    """Links, roots and signatures are right where nothing else is said."""
+    def test_all(self):
+        self.trail = os.path.join(self.dir, "trail")
+        for name, make in forged_logs.SCENARIOS.items():
+            with self.subTest(name):
+                made = make()
+                made = made if isinstance(made, tuple) else (made,)
+                log, pruned, change, words = made + ((), lambda directory: None, ())[len(made) - 1:]
+                if "checkpoint" not in log.notes:
+                    log.checkpoint()
+                self.log_key, self.anchor = log.log.text, log.anchor.text
+                log.write(self.trail, pruned)
+                change(self.trail)
+                said = self.agree(name, words=words)
+                self.assertEqual(said, forged_logs.EXPECTED.get(name, said))
+
+
+class TwoVerifiers(Verifiers):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.recorded()
         cls.segment = os.path.join(cls.trail, "0" * 16 + ".spa")
         with open(cls.segment, "rb") as f:
-            cls.good = f.read().rstrip(b"\0")
-
-    def tool(self):
-        done = subprocess.run([os.path.join(self.build, "sallyport"), "audit", "verify", "--state", self.state, "--json"],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-        return done.returncode, json.loads(done.stdout)
-
-    def second(self):
-        public = os.path.join(self.state, "public")
-        t = self.other.Trail(self.trail, self.other.given_key(f"{public}/log.pub"), self.other.given_key(f"{public}/anchor.pub"))
-        try:
-            t.verify()
-            return 0, {"verified_to": t.records, "signed_to": t.signed_to}
-        except self.other.Tampered as e:
-            return 1, {"fault": e.kind, "file": e.file, "offset": e.offset, "record": e.record, "text": str(e)}
-        except self.other.NotChecked as e:
-            return 2, {"text": str(e)}
-
-    def agree(self, what, expected=None):
-        one, other = self.tool(), self.second()
-        self.assertEqual(one[0], other[0], f"{what}: {one[1]} and {other[1]}")
-        if expected is not None:
-            self.assertEqual(one[0], expected, f"{what}: {one[1]}")
-        names = ("verified_to", "signed_to") if one[0] == 0 else ("file", "record", "offset", "fault") if one[0] == 1 else ()
-        for name in names:
-            self.assertEqual(one[1][name], other[1][name], f"{what}: {name}; {one[1]} and {other[1]}")
+            cls.good = f.read()
 
     def put(self, data, path=None):
         with open(path or self.segment, "wb") as f:
             f.write(data)
-
-    def records(self):
-        out, at = [], 0
-        while at < len(self.good):
-            end = at + 176 + int.from_bytes(self.good[at + 60:at + 64], "big")
-            out.append(self.good[at:end])
-            at = end
-        return out
 
     def tearDown(self):
         self.put(self.good)
@@ -101,14 +138,14 @@ class TwoVerifiers(unittest.TestCase):
                 self.agree(f"byte {at} flipped", 1)
 
     def test_each_field_of_a_header(self):
-        start = len(b"".join(self.records()[:5]))
+        start = len(b"".join(forge.split(self.good)[:5]))
         for at in list(range(start, start + 80, 3)) + [start + 80, start + 112, start + 144]:
             with self.subTest(at - start):
                 self.put(self.good[:at] + bytes([self.good[at] ^ 1]) + self.good[at + 1:])
                 self.agree(f"header byte {at - start} flipped", 1)
 
     def test_reordered_missing_twice(self):
-        records = self.records()
+        records = forge.split(self.good)
         for i in range(1, len(records) - 1):
             for what, changed in (("swapped", records[:i] + [records[i + 1], records[i]] + records[i + 2:]),
                                   ("missing", records[:i] + records[i + 1:]),
