@@ -44,6 +44,8 @@ struct bundle_result {
     unsigned witnesses;             /* signatures under the checkpoint that are not the log's */
     uint8_t session[RECORD_SESSION_ID];
     bool ended;                   /* it has its end record */
+    bool judged;                  /* and the verdict behind it, the last record of each */
+    bool disputed;                /* by any verdict in it */
     char file[BUNDLE_PROOF_NAME]; /* what is wrong: where */
     uint64_t offset, record;
 };

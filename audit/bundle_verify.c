@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "audit/bundle_parts.h"
+#include "audit/verdict.h"
 
 struct check {
     int dir;
@@ -23,6 +24,7 @@ struct check {
     struct record last;
     uint8_t last_header[RECORD_HEADER_SIZE];
     uint8_t previous[RECORD_HASH_SIZE]; /* leaf of the session's record before */
+    uint64_t other;                     /* index of the gateway's record before */
 };
 
 static void in_file(struct check *c, const char *name)
@@ -31,17 +33,33 @@ static void in_file(struct check *c, const char *name)
     c->result->offset = c->result->record = 0;
 }
 
-/* A small file. What is missing was taken away. */
+/* Not blocking: in a bundle from an enemy, a file may be a pipe, or a device without an end. What
+ * is missing was taken away. */
+static int open_file(struct check *c, const char *name, int *fd, struct err *e)
+{
+    struct stat st;
+
+    *fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (*fd < 0)
+        return errno == ENOENT || errno == ELOOP ? err_set(e, ERR_TAMPERED, "%s is missing", name)
+                                                 : err_errno(e, "cannot read %s", name);
+    if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+        return 0;
+    close(*fd);
+    *fd = -1;
+    return err_set(e, ERR_TAMPERED, "%s is not a file", name);
+}
+
+/* A small file. */
 static int read_small(struct check *c, const char *name, size_t max, struct buf *out, struct err *e)
 {
-    int fd, r = 0;
+    int fd, r;
 
     in_file(c, name);
     buf_init(out, max + 1);
-    fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return errno == ENOENT || errno == ELOOP ? err_set(e, ERR_TAMPERED, "%s is missing", name)
-                                                 : err_errno(e, "cannot read %s", name);
+    r = open_file(c, name, &fd, e);
+    if (r < 0)
+        return r;
     while (r == 0) {
         char block[16384];
         ssize_t n = read(fd, block, sizeof block);
@@ -63,15 +81,13 @@ static int read_small(struct check *c, const char *name, size_t max, struct buf 
 
 static int sum_of(struct check *c, const char *name, char hex[DIGEST_HEX], struct err *e)
 {
-    int fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r = 0;
     EVP_MD_CTX *sum = EVP_MD_CTX_new();
     uint8_t hash[RECORD_HASH_SIZE], block[65536];
     ssize_t n = 0;
+    int fd, r;
 
     in_file(c, name);
-    if (fd < 0)
-        r = errno == ENOENT || errno == ELOOP ? err_set(e, ERR_TAMPERED, "%s is missing", name)
-                                              : err_errno(e, "cannot read %s", name);
+    r = open_file(c, name, &fd, e);
     if (r == 0 && (!sum || EVP_DigestInit_ex(sum, EVP_sha256(), NULL) != 1))
         r = err_set(e, ERR_CRYPTO, "cannot hash %s", name);
     while (r == 0 && (n = read(fd, block, sizeof block)) > 0)
@@ -94,11 +110,14 @@ static int check_sum_line(struct check *c, char *line, unsigned *required, struc
     static const char *const must[] = {BUNDLE_RECORDS, BUNDLE_GATEWAY,  BUNDLE_SUMMARY,
                                        BUNDLE_README,  CHECKPOINT_FILE, ANCHOR_FILE,
                                        "log.vkey",     "log.pem"};
+    /* What a bundle's names are made of; they are told to a terminal. */
+    static const char name_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                       "0123456789._-/";
     char hex[DIGEST_HEX], *name = line + 66;
     int r;
 
     if (strlen(line) < 67 || line[64] != ' ' || line[65] != ' ' || name[0] == '/' ||
-        strstr(name, "..") || strlen(name) >= BUNDLE_PROOF_NAME)
+        strstr(name, "..") || strlen(name) >= BUNDLE_PROOF_NAME || name[strspn(name, name_letters)])
         return err_set(e, ERR_TAMPERED, BUNDLE_SUMS " has a line that is none");
     r = sum_of(c, name, hex, e);
     if (r == 0 && strncmp(line, hex, 64) != 0)
@@ -244,15 +263,12 @@ static int check_records(struct check *c, const char *name, record_fn *each, str
 {
     uint8_t header[RECORD_HEADER_SIZE], hash[RECORD_HASH_SIZE];
     uint8_t *payload = malloc(RECORD_PAYLOAD_MAX);
-    int fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r = 0;
     struct record record;
+    int fd = -1, r;
     ssize_t n;
 
     in_file(c, name);
-    if (!payload)
-        r = err_set(e, ERR_MEMORY, "no memory for a record");
-    else if (fd < 0)
-        r = err_set(e, ERR_TAMPERED, "%s is missing", name);
+    r = payload ? open_file(c, name, &fd, e) : err_set(e, ERR_MEMORY, "no memory for a record");
     while (r == 0 && (n = read_all(fd, header, sizeof header)) != 0) {
         if (n < 0)
             r = err_errno(e, "cannot read %s", name);
@@ -296,6 +312,10 @@ static int session_record(struct check *c, const struct record *r, const uint8_t
                        r->index);
     digest_leaf(c->digest, header, c->previous);
     bundle_summary_note(&c->summary, r, payload);
+    if (r->type == RECORD_VERDICT) {
+        c->result->judged = c->result->ended;
+        c->result->disputed = c->result->disputed || verdict_is_disputed(payload, r->payload_len);
+    }
     c->result->ended = c->result->ended || r->type == RECORD_SESSION_END;
     c->last = *r;
     memcpy(c->last_header, header, sizeof c->last_header);
@@ -318,6 +338,8 @@ static int check_proof(struct check *c, const struct record *r, const uint8_t *h
     if (code == 0)
         code =
             as_tampered(tlog_proof_parse(&p, (const char *)buf_head(&text), buf_len(&text), e), e);
+    if (code == 0 && !p.has_header)
+        code = err_set(e, ERR_TAMPERED, "the proof does not carry the record's header");
     if (code == 0 && p.index != r->index)
         code = err_set(e, ERR_TAMPERED, "the proof is about another record");
     if (code == 0 &&
@@ -336,7 +358,16 @@ static int check_proof(struct check *c, const struct record *r, const uint8_t *h
 static int gateway_record(struct check *c, const struct record *r, const uint8_t *header,
                           const uint8_t *payload, struct err *e)
 {
+    static const uint8_t gateway[RECORD_SESSION_ID];
+
     (void)payload;
+    if (memcmp(r->session, gateway, sizeof gateway) != 0)
+        return err_set(e, ERR_TAMPERED, "record %" PRIu64 " is not one of the gateway's own",
+                       r->index);
+    if (c->result->others > 0 && r->index <= c->other)
+        return err_set(e, ERR_TAMPERED, "record %" PRIu64 " does not stand in the log's order",
+                       r->index);
+    c->other = r->index;
     c->result->others++;
     return check_proof(c, r, header, e);
 }

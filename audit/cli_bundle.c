@@ -21,11 +21,11 @@ static void print_json(const struct bundle_result *v, int status, const struct e
     if (v->log.name[0])
         vkey_text(&v->log, key);
     hex_encode(id, v->session, RECORD_SESSION_ID);
-    j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:b, s:s}", "verdict", verdicts[status],
-                  "session", id, "records", (json_int_t)v->records, "last_record",
+    j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:b, s:b, s:b, s:s}", "verdict",
+                  verdicts[status], "session", id, "records", (json_int_t)v->records, "last_record",
                   (json_int_t)v->last, "gateway_records", (json_int_t)v->others, "signed_to",
                   (json_int_t)v->size, "cosignatures", (int)v->witnesses, "ended", v->ended,
-                  "log_key", key);
+                  "judged", v->judged, "disputed", v->disputed, "log_key", key);
     if (status != 0)
         json_object_set_new(j, "text", json_string(e->text));
     if (status == 1) {
@@ -57,6 +57,10 @@ static void print_text(const struct audit_source *s, const struct bundle_result 
     vkey_text(&v->log, key);
     printf("verified: session %s, %" PRIu64 " records%s, in a log signed to %" PRIu64 "\n", id,
            v->records, v->ended ? "" : " (it had not ended)", v->size);
+    if (v->disputed)
+        puts("  DISPUTED: the recorded input is not what the operator's side attested");
+    if (v->ended && !v->judged)
+        puts("  the verdict about its input, which is each session's last record, is not in it");
     printf("  %" PRIu64 " records of the gateway beside it\n  log key  %s%s\n", v->others, key,
            s->has_log ? ""
                       : "\n           taken from the bundle itself: give --log-key to know whose "

@@ -123,6 +123,8 @@ int tlog_proof_check(const struct tlog_proof *p, const uint8_t header[RECORD_HEA
         r = record_decode(header, &record, e);
     if (r < 0)
         return r;
+    if (p->has_header && memcmp(p->header, header, sizeof p->header) != 0)
+        return err_set(e, ERR_TAMPERED, "the proof carries another header than the record's");
     if (record.index != p->index)
         return err_set(e, ERR_TAMPERED,
                        "the proof is about record %" PRIu64 ", and the header is that of %" PRIu64,

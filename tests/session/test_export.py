@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import time
 import unittest
 
 import harness
@@ -234,6 +235,89 @@ class Bundle(ExportTest):
                 if name != "session.txt":  # for reading only, and there the tool alone makes it anew
                     self.assertNotEqual(self.by_readme(path).returncode, 0)
             path = self.bundle("--force")
+
+    def test_files_of_an_enemy(self):
+        path = self.bundle()
+        sums = os.path.join(path, "SHA256SUMS")
+        with open(sums, encoding="utf-8") as f:
+            good = f.read()
+        with open(sums, "w", encoding="utf-8") as f:
+            f.write("0" * 64 + "  \x1b]0;title\x07\n" + good)
+        done = self.by_tool(path)
+        self.assertEqual(done.returncode, 1)
+        self.assertNotIn("\x1b", done.stdout + done.stderr)
+        with open(sums, "w", encoding="utf-8") as f:
+            f.write(good)
+        for name in ("session.txt", "checkpoint", "records.spa"):
+            os.rename(os.path.join(path, name), os.path.join(path, "kept"))
+            os.mkfifo(os.path.join(path, name))  # nobody writes there
+            self.assertEqual(self.by_tool(path).returncode, 1)
+            os.replace(os.path.join(path, "kept"), os.path.join(path, name))
+        self.assertEqual(self.by_tool(path).returncode, 0)
+
+    def test_a_proof_with_another_header(self):
+        path = self.bundle()
+        for name in sorted(os.listdir(os.path.join(path, "proofs"))):
+            def other(b):
+                at = b.index(b"extra ") + 6
+                return b[:at + 20] + (b"B" if b[at + 20:at + 21] == b"A" else b"A") + b[at + 21:]
+            self.forge(path, os.path.join("proofs", name), other)
+            self.assertEqual(self.by_tool(path).returncode, 1)
+            path = self.bundle("--force")
+
+    def test_records_of_others_are_not_the_gateways(self):
+        path = self.bundle()
+        with open(os.path.join(path, "records.spa"), "rb") as f:
+            records = f.read()
+        last = at = 0
+        while at < len(records):
+            last, at = at, at + 176 + int.from_bytes(records[at + 60:at + 64], "big")
+        self.forge(path, "gateway.spa", lambda b: records[last:])  # a record that has its proof
+        self.assertEqual(self.by_tool(path).returncode, 1)
+
+    def test_the_verdict_is_missed(self):
+        path = self.bundle()
+        said = json.loads(self.by_tool(path, "--json").stdout)
+        self.assertTrue(said["ended"] and said["judged"])
+        self.assertFalse(said["disputed"])
+        with open(os.path.join(path, "records.spa"), "rb") as f:
+            records = f.read()
+        at, ends = 0, []
+        while at < len(records):
+            ends.append(at)
+            at += 176 + int.from_bytes(records[at + 60:at + 64], "big")
+        index = int.from_bytes(records[ends[-2] + 8:ends[-2] + 16], "big")
+        self.assertEqual(records[ends[-1] + 4], 30)  # the verdict; before it the end
+        proof = self.admin("audit", "prove", str(index)).stdout
+        checkpoint = proof.split("\n\n", 1)[1]
+        # Everything of the checkpoint that this proof has, and no record of the gateway.
+        for name in os.listdir(os.path.join(path, "proofs")):
+            os.remove(os.path.join(path, "proofs", name))
+        name = f"proofs/{index:016x}.tlog-proof"
+        for file, text in ((name, proof.encode()), ("checkpoint", checkpoint.encode()), ("gateway.spa", b""),
+                           ("records.spa", records[:ends[-1]])):
+            with open(os.path.join(path, file), "wb") as f:
+                f.write(text)
+        with open(os.path.join(path, "SHA256SUMS"), encoding="utf-8") as f:
+            names = [line.split("  ")[1] for line in f.read().splitlines() if "proofs/" not in line]
+        with open(os.path.join(path, "SHA256SUMS"), "w", encoding="utf-8") as f:
+            f.write(subprocess.run(["sha256sum", *names, name], cwd=path, stdout=subprocess.PIPE, text=True,
+                                   check=True).stdout)
+        self.forge(path, "session.txt", lambda b: self.without_verdict(b.decode(), records, ends).encode())
+        done = self.by_tool(path)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("the verdict about its input", done.stdout)
+
+    @staticmethod
+    def without_verdict(text, records, ends):
+        """session.txt of all records but the last."""
+        at = ends[-2]
+        ns = int.from_bytes(records[at + 16:at + 24], "big")
+        day = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10**9))
+        text = re.sub(r"verdict +\w+\n", "", text)
+        text = re.sub(r"(ended +).*", rf"\g<1>{day}.{ns % 10**9:09d}Z", text)
+        text = re.sub(r"(records +)\d+", rf"\g<1>{len(ends) - 1}", text)
+        return re.sub(r"to \d+,", f"to {int.from_bytes(records[at + 8:at + 16], 'big')},", text)
 
     def test_a_record_left_out(self):
         path = self.bundle()
