@@ -322,6 +322,9 @@ void records_count(struct supervisor *s, const struct address *address, const ch
 /* Writes the minute's counts when it is over, or now. */
 void records_flush(struct supervisor *s, uint64_t now_ms, bool now);
 
+/* supervisor_links.c: the log's name is that of its key: a gateway may have had other logs. */
+MUST_CHECK int read_origin(const struct supervisor *s, char *out, size_t cap, struct err *e);
+
 /* supervisor_courier.c */
 bool courier_wanted(const struct supervisor *s);
 MUST_CHECK int start_courier(struct program *p, struct err *e);

@@ -132,8 +132,8 @@ int start_courier(struct program *p, struct err *e)
     }
     if (rc < 0)
         return rc;
-    snprintf(start.origin, sizeof start.origin, "%.230s/sallyport/0", c->gateway);
-    return courier_start_send(p->link, &start, NULL, e);
+    rc = read_origin(p->s, start.origin, sizeof start.origin, e);
+    return rc < 0 ? rc : courier_start_send(p->link, &start, NULL, e);
 }
 
 /* A fresh auditd learns what there is. */

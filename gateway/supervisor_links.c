@@ -58,8 +58,7 @@ static void put_amount(const struct config_amount *a, uint8_t *percent, uint64_t
     *value = a->value;
 }
 
-/* The log's name is that of its key: a gateway may have had other logs before this one. */
-static int read_origin(const struct supervisor *s, char *out, size_t cap, struct err *e)
+int read_origin(const struct supervisor *s, char *out, size_t cap, struct err *e)
 {
     char path[CONFIG_PATH_MAX + 64], line[512] = "", want[300];
     size_t len;

@@ -3,6 +3,7 @@
 happens when nobody takes them."""
 import base64
 import ctypes
+import hashlib
 import json
 import os
 import re
@@ -370,6 +371,35 @@ class Elsewhere(harness.SessionTest):
         self.assertEqual(self.records("alarm", alarm="other-history"), [])
         self.record("alarm", alarm="witness-refuses")
         self.assertEqual([r for r in self.records("alarm") if r.json.get("program") == "sallyport-courier"], [])
+
+    def test_after_a_new_log_the_witness_is_asked_about_that(self):
+        asked = []
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            while True:
+                try:
+                    s, _ = listener.accept()
+                    asked.append(s.recv(65536).split(b"\r\n")[0])
+                    s.sendall(b"HTTP/1.1 409 Conflict\r\nContent-Length: 8\r\nConnection: close\r\n\r\n9999999\n"
+                              if asked[-1].startswith(b"POST") else b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+                    s.close()
+                except OSError:
+                    return
+        threading.Thread(target=serve, daemon=True).start()
+        self.witness("n1")
+        self.configure(f"witnesses: [{self.entry('n1', listener.getsockname()[1])}]\n")
+        self.lab.stop()
+        self.admin("audit", "new-log", "--reason", "for the test")
+        asked.clear()
+        self.lab.start()
+        with open(self.lab.path("state", "public", "log.pub"), encoding="ascii") as f:
+            origin = f.read().split("+")[0]
+        self.assertTrue(origin.endswith("/sallyport/1"), origin)
+        path = hashlib.sha256(origin.encode()).hexdigest().encode()
+        harness.wait_until("the question", lambda: [a for a in asked if a.startswith(b"GET /")], 40)
+        self.assertIn(path, [a for a in asked if a.startswith(b"GET /")][0])
 
     def serve(self, listener, answer):
         held = []
