@@ -44,13 +44,14 @@ static void forge(struct chain *c, struct buf *out, uint8_t type, const void *pa
 {
     struct record r = {.type = type, .payload_len = (uint32_t)len, .real_ns = 7, .boot_ns = 7};
     uint8_t header[RECORD_HEADER_SIZE];
+    struct session_state *state;
     struct err e = ERR_INIT;
 
     memcpy(r.session, gateway, sizeof gateway);
-    cr_assert_eq(chain_place(c, &r, &e), 0);
+    cr_assert_eq(chain_place(c, &r, payload, &state, &e), 0);
     digest_bytes(c->digest, payload, len, r.payload_hash);
     record_encode(header, &r);
-    cr_assert_eq(chain_advance(c, &r, header, payload, &e), 0);
+    chain_link(c, state, header);
     if (seal)
         chain_take_seal(c, seal);
     cr_assert_eq(buf_put(out, header, sizeof header), 0);
