@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "audit/session_list.h"
+#include "base/log.h"
 #include "tests/unit/audit_lab.h"
 
 #define SEGMENT_0 "0000000000000000.spa"
@@ -310,6 +311,8 @@ static void damage_and_recover(bool flip)
     size_t safe;
 
     lab_without_preallocation = true;
+    setenv("SALLYPORT_LOG", "error", 1); /* each recovery has its warnings */
+    log_init("unit_audit");
     make_killed(&lab, 0);
     b = lab_read(&lab, SEGMENT_0);
     checkpoint = lab_read(&lab, "checkpoint");
