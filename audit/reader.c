@@ -24,6 +24,8 @@
 /* The longest session that is followed. */
 #define LIFE_MS (24ull * 3600 * 1000)
 #define LOOK_MS 100
+/* Requests wait while more than this is queued. */
+#define ASK_BELOW 4096u
 #define OUT_MAX (8 + READER_FRAME_MAX + 4096)
 
 struct reader {
@@ -195,8 +197,9 @@ static int turn(struct reader *d, struct err *e)
     if (r < 0)
         return r;
     wait_ms = buf_len(&d->out) > 0 || d->ended ? 10000 : LOOK_MS;
-    if (buf_len(&d->out) > 0)
-        p[0].events |= POLLOUT;
+    /* Whoever asks and does not read must not keep this loop turning. */
+    p[0].events = (short)((buf_len(&d->out) < ASK_BELOW ? POLLIN : 0) |
+                          (buf_len(&d->out) > 0 ? POLLOUT : 0));
     if (poll(p, 2, wait_ms) < 0 && errno != EINTR)
         return err_errno(e, "poll");
     if (p[1].revents)
@@ -204,7 +207,7 @@ static int turn(struct reader *d, struct err *e)
     if (buf_len(&d->out) > 0 && p[0].revents & (POLLOUT | POLLERR | POLLHUP))
         r = send_some(d);
     /* A seek may come while the reviewer does not read: what is queued is finished first. */
-    if (r == 0 && p[0].revents & (POLLIN | POLLHUP) && buf_len(&d->out) < 4096)
+    if (r == 0 && p[0].revents & (POLLIN | POLLHUP) && buf_len(&d->out) < ASK_BELOW)
         r = take_request(d, e);
     return r;
 }

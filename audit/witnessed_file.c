@@ -16,7 +16,7 @@
 
 static int replace(int dir, const struct buf *text, struct err *e)
 {
-    int r = 0, fd = openat(dir, NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r = 0, fd = openat(dir, NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 
     if (fd < 0)
         return err_errno(e, "cannot make " NEW);

@@ -423,6 +423,8 @@ class Elsewhere(harness.SessionTest):
         entry = self.witness("w1")[0]
         self.configure(f"witnesses: [{entry}]\n")
         harness.wait_until("a cosignature", self.witnessed, 30)
+        # for the readers' group, as the checkpoint is
+        self.assertEqual(os.stat(self.lab.path("state", "trail", "checkpoint.witnessed")).st_mode & 0o777, 0o640)
         child = self.live()
         size = int(self.witnessed().splitlines()[1])
         pid = self.gateway_processes()["sallyport-courier"][0]

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "audit/play_index.h"
 #include "audit/play_terminal.h"
 #include "audit/reader.h"
+#include "audit/reader_stream.h"
 #include "audit/session_list.h"
 #include "audit/time_text.h"
 #include "tests/unit/audit_lab.h"
@@ -320,6 +322,27 @@ Test(source, a_reader_says_the_same)
     record_source_free(s);
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     cr_expect_eq(status, 0);
+}
+
+/* A reviewer's command that asks and asks, and reads nothing, costs no time. */
+Test(source, a_reader_waits_for_who_does_not_read)
+{
+    const struct source_selection selection = of_session("0303");
+    uint8_t request[READER_REQUEST_SIZE] = {READER_ASK_NOTE};
+    struct rusage used;
+    uint64_t us;
+    int fd, status;
+    pid_t pid = serve(&selection, &fd);
+
+    for (unsigned i = 0; i < 4096; i++)
+        if (send(fd, request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            usleep(1000);
+    sleep(2);
+    close(fd);
+    cr_assert_eq(wait4(pid, &status, 0, &used), pid);
+    us = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000u +
+         (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+    cr_expect_lt(us, 1000000, "%d us", (int)us);
 }
 
 Test(source, a_reader_s_errors_and_broken_requests)
