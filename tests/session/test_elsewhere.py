@@ -132,7 +132,7 @@ class Elsewhere(harness.SessionTest):
         part = {k: v for k, v in re.findall(r'(\w+)="([^"]*)"', line)}
         text = f"{part['origin']}\n{part['size']}\n{part['root']}\n"
         with open(self.lab.path("state", "public", "log.pub"), encoding="ascii") as f:
-            key = base64.b64decode(f.read().strip().rsplit("+", 1)[0 + 1])[1:]
+            key = base64.b64decode(f.read().strip().split("+", 2)[2])[1:]
         with open(os.path.join(self.dir, "pub.der"), "wb") as f:
             f.write(bytes.fromhex("302a300506032b6570032100") + key)
         with open(os.path.join(self.dir, "text"), "w", encoding="ascii") as f:
