@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "audit/auditd_state.h"
+#include "audit/prune.h"
 #include "audit/trail_end.h"
 #include "base/json_out.h"
 #include "base/log.h"
@@ -171,6 +172,8 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
     if (session != p->session && sessions_count(sessions) > SESSIONS_HIGH)
         sessions_forget(sessions, SESSIONS_KEPT);
     r = auditd_append(p, &m, session, e);
+    if (r == 0 && m.type == RECORD_HOLD && a->prune)
+        prune_disturb(a->prune);
     if (r == 0)
         r = auditd_dispute(p, e);
     if (r < 0)

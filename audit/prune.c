@@ -132,6 +132,9 @@ static int record(struct prune *p, struct err *e)
         return 0;
     if (p->resumed)
         return err_set(e, ERR_DENIED, "the order had not begun");
+    if (p->disturbed)
+        return err_set(e, ERR_DENIED,
+                       "a session was held meanwhile: see whether the order still stands");
     if (records == 0)
         return err_set(e, ERR_DENIED, "there is nothing that this order destroys");
     if (segments > PRUNE_SEGMENTS_MAX)
@@ -223,6 +226,11 @@ int prune_step(struct prune *p, struct err *e)
     if (r == ERR_DENIED && p->resumed && prune_remove_mark(p, e) < 0)
         r = e->code;
     return r < 0 ? r : 1;
+}
+
+void prune_disturb(struct prune *p)
+{
+    p->disturbed = true;
 }
 
 const char *prune_summary(const struct prune *p)

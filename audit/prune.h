@@ -25,6 +25,8 @@ void prune_free(struct prune *p); /* NULL-safe */
  * out, and nothing was; ERR_TRAIL: the trail failed; others: a segment could not be written anew,
  * the next start goes on. */
 MUST_CHECK int prune_step(struct prune *p, struct err *e);
+/* A session was held: an order that has destroyed nothing yet is not carried out. */
+void prune_disturb(struct prune *p);
 /* Once done: what was done, in words. */
 const char *prune_summary(const struct prune *p);
 

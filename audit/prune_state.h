@@ -32,6 +32,7 @@ struct prune {
     int dir;
     enum prune_phase phase;
     bool resumed, recorded;
+    bool disturbed; /* a session was held since it came */
     struct prune_order order;
     char text[PRUNE_ORDER_MAX];
     size_t text_len;

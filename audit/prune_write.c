@@ -16,9 +16,9 @@ static int sync_dir(const struct prune *p, struct err *e)
     return fsync(p->dir) < 0 ? err_errno(e, "cannot synchronise the trail's directory") : 0;
 }
 
-static FILE *make(const struct prune *p, const char *name, struct err *e)
+static FILE *make(const struct prune *p, const char *name, mode_t mode, struct err *e)
 {
-    int fd = openat(p->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(p->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 
     if (!f) {
@@ -47,7 +47,7 @@ static int finish(const struct prune *p, FILE *f, const char *name, const char *
 
 int prune_write_mark(struct prune *p, struct err *e)
 {
-    FILE *f = make(p, PRUNE_MARK_NEW, e);
+    FILE *f = make(p, PRUNE_MARK_NEW, 0600, e);
 
     if (!f)
         return e->code;
@@ -93,7 +93,7 @@ static int begin(struct prune *p, struct err *e)
 
     if (r < 0)
         return r;
-    p->out = make(p, SEGMENT_NEW, e);
+    p->out = make(p, SEGMENT_NEW, 0640, e); /* the readers' group reads it as before */
     if (!p->out)
         return e->code;
     (void)fwrite(SEGMENT_PRUNED_MAGIC, 1, SEGMENT_PRUNED_MAGIC_SIZE, p->out);

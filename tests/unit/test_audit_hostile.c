@@ -3,12 +3,14 @@
  * What somebody with the disk and no key can put before a verifier. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "audit/digest.h"
+#include "audit/prune.h"
 #include "audit/segment_state.h"
 #include "audit/segments.h"
 #include "audit/trail_read.h"
@@ -197,4 +199,73 @@ Test(hostile, an_origin_that_is_too_long_is_refused)
         buf_clear(&note);
         origin[len] = 'o';
     }
+}
+
+static void clear_record(struct trail *t, uint8_t type, uint8_t session, const char *text)
+{
+    uint8_t id[RECORD_SESSION_ID];
+    struct err e = ERR_INIT;
+
+    memset(id, session, sizeof id);
+    cr_assert_eq(trail_append(t, type, id, 0, text, strlen(text), &e), 0, "%s", e.text);
+}
+
+/* Carries out the order to destroy session 1's keys; a session is held while it is looked at. */
+static int destroy(struct audit_lab *lab, struct trail *t, bool hold, struct err *e)
+{
+    static char names[PRUNE_SIGNERS][SSHSIG_NAME_MAX + 1] = {"anna", "bert"};
+    struct prune_order o = {.act = PRUNE_SESSION, .reason = "for the test"};
+    struct checkpoint c;
+    struct prune *p;
+    struct buf text;
+    int r;
+
+    cr_assert_eq(trail_want_checkpoint(t, e), 0);
+    cr_assert_eq(trail_sync_now(t, e), 0);
+    cr_assert_eq(checkpoint_read(&c, lab->dir, &lab->log, e), 0);
+    strcpy(o.origin, c.origin);
+    memset(o.session, 1, sizeof o.session);
+    o.size = c.size;
+    memcpy(o.root, c.root, sizeof o.root);
+    snprintf(o.reason, sizeof o.reason, "%s", hold ? "one" : "two");
+    buf_init(&text, PRUNE_ORDER_MAX);
+    cr_assert_eq(prune_order_write(&o, &text, e), 0);
+    cr_assert_eq(prune_new(&p, t, lab->dir, buf_head(&text), buf_len(&text), names, e), 0, "%s",
+                 e->text);
+    buf_clear(&text);
+    if (hold) {
+        clear_record(t, RECORD_HOLD, 0, "{\"event\":\"hold\"}");
+        prune_disturb(p);
+    }
+    while ((r = prune_step(p, e)) == 1)
+        ;
+    prune_free(p);
+    return r;
+}
+
+/* Whoever is told that a session is held must not find it destroyed by an order before. */
+Test(hostile, a_hold_stops_an_order_under_way)
+{
+    struct audit_lab lab;
+    struct verify_result v;
+    struct err e = ERR_INIT;
+    struct stat st;
+    struct trail *t;
+
+    lab_make(&lab);
+    umask(0027);
+    t = lab_trail(&lab, 0);
+    clear_record(t, RECORD_KEY, 1, "{\"event\":\"session-keys\"}");
+    lab_session(t, 1, 3, true);
+    clear_record(t, RECORD_VERDICT, 1, "{\"verdict\":\"agreed\"}");
+    cr_expect_eq(destroy(&lab, t, true, &e), ERR_DENIED);
+    cr_expect_eq(fstatat(lab.dir, "0000000000000000.spa", &st, 0), 0);
+    cr_expect_neq(fstatat(lab.dir, "prune.pending", &st, 0), 0);
+    cr_expect_eq(destroy(&lab, t, false, &e), 0, "%s", e.text);
+    cr_assert_eq(fstatat(lab.dir, "0000000000000000.spp", &st, 0), 0);
+    cr_expect_eq(st.st_mode & 0777, 0640, "for the readers' group");
+    lab_shut_down(t);
+    cr_expect_eq(lab_verify(&lab, &v, &e), 0, "%s", e.text);
+    cr_expect_eq(v.dropped, 1);
+    lab_remove(&lab);
 }
