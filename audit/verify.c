@@ -135,18 +135,22 @@ static void note_session(struct verifier *w, const struct record *r)
     s->ended |= r->type == RECORD_SESSION_END;
 }
 
-/* The first record of a walk that does not begin with the log: takes what it says. */
-static int begin_at(struct verifier *w, const struct trail_view *view, struct err *e)
+/* The first record of a walk, of the segment from `first` on; one that does not begin with the log
+ * takes what it says. */
+static int begin_at(struct verifier *w, const struct trail_view *view, uint64_t first,
+                    struct err *e)
 {
     struct verify_result *v = w->v;
     uint8_t hash[RECORD_HASH_SIZE];
     int r;
 
     w->begun = true;
-    w->believed = view->r.index == 0;
+    w->believed = first == 0;
     if (w->believed)
         return check_roots(w, e);
     v->fault = FAULT_EDITED;
+    if (view->r.index != first)
+        return err_set(e, ERR_TAMPERED, "record %" PRIu64 " begins this segment", view->r.index);
     if (!view->payload)
         return err_set(e, ERR_TAMPERED, "a segment's first record has no payload");
     digest_bytes(w->chain.digest, view->payload, view->r.payload_len, hash);
@@ -259,7 +263,7 @@ static int walk(struct verifier *w, struct trail_reader *reader, struct err *e)
         if (r == 1 && view.dropped)
             view.payload = NULL;
         if (r == 1 && !w->begun)
-            r = begin_at(w, &view, e);
+            r = begin_at(w, &view, trail_reader_index(reader) - 1, e);
         else if (r <= 0)
             return r;
         if (r >= 0)
