@@ -166,6 +166,87 @@ class TwoVerifiers(Verifiers):
                     self.assertEqual((one[0], other[0]), (1, 1), f"{name} {at}: {one[1]} and {other[1]}")
             self.put(good, path)
 
+    def test_relinked(self):
+        """Whoever may write the files can make every index and link anew, but no signature."""
+        records = forge.split(self.good)
+        seals = [i for i, r in enumerate(records) if r[4] == forge.SEAL]
+        for what, changed in [(f"without record {i}", records[:i] + records[i + 1:]) for i in range(1, len(records))] + \
+                [(f"{i} and the next swapped", records[:i] + [records[i + 1], records[i]] + records[i + 2:])
+                 for i in range(1, len(records) - 1)] + [("without seals", [r for i, r in enumerate(records) if i not in seals])]:
+            with self.subTest(what):
+                self.put(b"".join(forge.relink(changed)))
+                self.agree(what, 1)
+
+    def test_a_checkpoint_of_less(self):
+        """Cut in the middle of a seal; and with the old checkpoint, or that of another log."""
+        path = os.path.join(self.trail, "checkpoint")
+        with open(path, "rb") as f:
+            good = f.read()
+        self.addCleanup(self.put, good, path)
+        seal = len(self.good) - len(forge.split(self.good)[-1])
+        for at in (seal, seal + 90, seal + 176, seal + 300, len(self.good) - 1):
+            self.put(self.good[:at])
+            self.assertEqual(self.agree(f"cut in the seal at {at}", 1), "cut")
+        log = forged_logs.ordinary()
+        self.put(log.checkpoint(), path)
+        self.put(self.good)
+        self.assertEqual(self.agree("another log's checkpoint", 1), "not signed")
+
+
+class Rotated(Verifiers):
+    """Several segments, a recorder that died, and tiles."""
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.recorded("3000")
+        cls.names = sorted(n for n in os.listdir(cls.trail) if n.endswith(".spa"))
+        cls.good = {n: open(os.path.join(cls.trail, n), "rb").read() for n in cls.names}
+
+    def tearDown(self):
+        for name, data in self.good.items():
+            forge.Log.put(self.trail, name, data)
+
+    def test_good(self):
+        self.assertGreater(len(self.names), 4)
+        self.assertEqual(self.agree("good", 0), "verified")
+
+    def test_each_segment(self):
+        for name in self.names:
+            path, data = os.path.join(self.trail, name), self.good[name]
+            for what, change in (("gone", None), ("cut", data[:-7]), ("one record less", data[:-len(forge.split(data)[-1])]),
+                                 ("empty", b""), ("more", data + b"SPA1"), ("twice", data + data),
+                                 ("first record gone", data[len(forge.split(data)[0]):])):
+                with self.subTest(f"{name} {what}"):
+                    forge.Log.put(self.trail, name, data)
+                    os.unlink(path)
+                    if change is not None:
+                        forge.Log.put(self.trail, name, change)
+                    self.agree(f"{name} {what}", None if what == "more" else 1)
+                    forge.Log.put(self.trail, name, data)
+
+    def test_put_in_one_anothers_place(self):
+        for one, other in zip(self.names, self.names[1:]):
+            with self.subTest(one):
+                forge.Log.put(self.trail, one, self.good[other])
+                forge.Log.put(self.trail, other, self.good[one])
+                self.agree(f"{one} and {other} swapped", 1)
+                forge.Log.put(self.trail, one, self.good[one])
+                forge.Log.put(self.trail, other, self.good[other])
+
+    def test_tiles(self):
+        """Derived: they are not verified with the log, and the second verifier tells what is not right in them."""
+        words = [os.path.join(TOP, "tests", "verify_independent.py"), "--tiles", self.trail]
+        self.assertEqual(subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode, 0)
+        size = sum(len(forge.split(d)) for d in self.good.values())
+        for kind in ("0", "entries"):
+            path = os.path.join(self.trail, "tile", kind, "000.p", str(size))
+            with open(path, "rb") as f:
+                data = f.read()
+            for changed in (data[:-1], data + b"x", data[:40] + bytes([data[40] ^ 1]) + data[41:]):
+                forge.Log.put(os.path.dirname(path), str(size), changed)
+                self.assertEqual(subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode, 1)
+            forge.Log.put(os.path.dirname(path), str(size), data)
+
 
 if __name__ == "__main__":
     unittest.main()
