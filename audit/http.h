@@ -12,9 +12,8 @@
 
 #include "base/err.h"
 
-#define HTTP_HEAD_MAX                                                                              \
-    8192u /* first line and headers; Go's and nginx's have a few hundred bytes                     \
-           */
+/* First line and headers; Go's and nginx's have a few hundred bytes. */
+#define HTTP_HEAD_MAX    8192u
 #define HTTP_HEADERS_MAX 64u
 #define HTTP_PATH_MAX    255u
 #define HTTP_TYPE_MAX    63u

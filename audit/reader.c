@@ -26,7 +26,7 @@
 #define LOOK_MS 100
 /* Requests wait while more than this is queued. */
 #define ASK_BELOW 4096u
-#define OUT_MAX (8 + READER_FRAME_MAX + 4096)
+#define OUT_MAX   (8 + READER_FRAME_MAX + 4096)
 
 struct reader {
     int dir, stream, link_fd;
@@ -198,8 +198,8 @@ static int turn(struct reader *d, struct err *e)
         return r;
     wait_ms = buf_len(&d->out) > 0 || d->ended ? 10000 : LOOK_MS;
     /* Whoever asks and does not read must not keep this loop turning. */
-    p[0].events = (short)((buf_len(&d->out) < ASK_BELOW ? POLLIN : 0) |
-                          (buf_len(&d->out) > 0 ? POLLOUT : 0));
+    p[0].events =
+        (short)((buf_len(&d->out) < ASK_BELOW ? POLLIN : 0) | (buf_len(&d->out) > 0 ? POLLOUT : 0));
     if (poll(p, 2, wait_ms) < 0 && errno != EINTR)
         return err_errno(e, "poll");
     if (p[1].revents)
