@@ -287,6 +287,13 @@ int audit_source_records(struct audit_source *s, const struct source_selection *
     return r < 0 ? r : record_source_stream(out, fd, e);
 }
 
+int audit_gateway_records(void *arg, struct record_source **out, struct err *e)
+{
+    static const struct source_selection selection = {.what = SOURCE_GATEWAY};
+
+    return audit_source_records(arg, &selection, "orders", out, e);
+}
+
 int audit_selection(struct source_selection *out, const char *word, struct err *e)
 {
     int r;

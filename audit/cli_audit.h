@@ -79,6 +79,8 @@ MUST_CHECK int audit_source_open_any(struct audit_source *s, struct err *e);
 MUST_CHECK int audit_source_records(struct audit_source *s,
                                     const struct source_selection *selection, const char *use,
                                     struct record_source **out, struct err *e);
+/* The gateway's own records, for struct pruned_by. arg: the struct audit_source. */
+MUST_CHECK int audit_gateway_records(void *arg, struct record_source **out, struct err *e);
 /* A selection from a SESSION word: the beginning of an id, `last`, or `gateway`. */
 MUST_CHECK int audit_selection(struct source_selection *out, const char *word, struct err *e);
 void audit_source_close(struct audit_source *s);

@@ -23,7 +23,9 @@ static const char help[] =
     "identity is\n"
     "needed. The mark says whether the operator's side attests the recorded input: `=` agreed, "
     "`!` disputed,\n"
-    "`?` not attested, `*` the session runs.\n\n" AUDIT_SOURCE_HELP AUDIT_READ_HELP
+    "`?` not attested, `*` the session runs. `pruned`: recordings of it were "
+    "destroyed, `audit\n"
+    "show` says by whose order.\n\n" AUDIT_SOURCE_HELP AUDIT_READ_HELP
     "  --operator NAME, --target NAME\n"
     "  --since TIME, --until TIME   by the session's start: 2026-03-02, \"2026-03-02 14:05\", "
     "14:05, yesterday,\n"
@@ -72,6 +74,8 @@ static void outcome(const struct session_entry *s, char out[100])
     }
     if (s->verdict == VERDICT_DISPUTED)
         n += (size_t)snprintf(out, 100, "DISPUTED, ");
+    if (s->pruned)
+        n += (size_t)snprintf(out + n, 100 - n, "pruned, ");
     if (s->denied)
         n += (size_t)snprintf(out + n, 100 - n, "%u refused, ", s->denied);
     snprintf(out + n, 100 - n, "%s", !s->ended ? "running" : plain ? "closed" : s->reason);
@@ -161,7 +165,7 @@ static void print_json(const struct session_entry *s)
     }
     j = json_pack(
         "{s:s, s:s, s:o, s:b, s:b, s:b, s:f, s:s, s:s, s:s, s:s, s:o, s:b, s:I, s:I, s:I, "
-        "s:I, s:I, s:I}",
+        "s:I, s:I, s:I, s:I}",
         "session", id, "start", clock_iso(start, s->start_ns), "end",
         s->ended ? json_string(clock_iso(end, s->end_ns)) : json_null(), "started", s->started,
         "ended", s->ended, "sealed", s->sealed, "seconds",
@@ -169,7 +173,8 @@ static void print_json(const struct session_entry *s)
         s->operator_name, "source", s->source, "target", s->target, "account", s->account, "class",
         kinds, "pty", s->pty, "allowed", (json_int_t)s->allowed, "denied", (json_int_t)s->denied,
         "bytes_in", (json_int_t)s->bytes_in, "bytes_out", (json_int_t)s->bytes_out, "first_record",
-        (json_int_t)s->first, "records", (json_int_t)s->records);
+        (json_int_t)s->first, "records", (json_int_t)s->records, "pruned",
+        (json_int_t)s->pruned);
     json_object_set_new(j, "verdict",
                         s->verdict ? json_string(session_verdict_text(s->verdict)) : json_null());
     json_object_set_new(j, "reason", s->reason[0] ? json_string(s->reason) : json_null());

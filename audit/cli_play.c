@@ -9,6 +9,7 @@
 
 #include "audit/cli_audit.h"
 #include "audit/play.h"
+#include "audit/pruned_by.h"
 #include "audit/time_text.h"
 #include "gateway/cli.h"
 
@@ -135,6 +136,9 @@ int audit_play(int argc, char **argv)
     if (!u)
         return cli_fail("%s", e.text);
     audit_source_init(&s);
+    play.pruned_by = pruned_by_new(audit_gateway_records, &s);
+    if (!play.pruned_by)
+        r = err_set(&e, ERR_MEMORY, "no memory to play");
     while (r == 0 && (c = audit_next_option(&o, &s, argc, argv)) != -1)
         r = take_option(&play, u, c, optarg, &e);
     if (r == 0 && o.status < 0 && optind + 1 != argc)
@@ -146,6 +150,7 @@ int audit_play(int argc, char **argv)
     else if (o.status < 0)
         o.status = r < 0 ? cli_fail("%s", e.text) : CLI_DONE;
     audit_source_close(&s);
+    pruned_by_free(play.pruned_by);
     unseal_free(u);
     return o.status;
 }

@@ -12,6 +12,7 @@
 #include "audit/cli_audit.h"
 #include "audit/data_key.h"
 #include "audit/digest.h"
+#include "audit/pruned_by.h"
 #include "audit/segments.h"
 #include "audit/time_text.h"
 #include "audit/unseal.h"
@@ -45,6 +46,9 @@ struct show {
     uint64_t from_ns, to_ns; /* since the start; to_ns 0: the end */
     uint64_t start_ns;       /* of the first record that was seen */
     bool identity_missed;    /* something was sealed, and there is no identity */
+    struct pruned_by *pruned_by;
+    char pruned[PRUNED_BY_TEXT];   /* the record's that is shown */
+    char key_gone[PRUNED_BY_TEXT]; /* "": the session's keys are there */
 };
 
 /* What of a record can be shown. */
@@ -73,12 +77,17 @@ static struct content open_record(struct show *show, const struct source_record 
     struct err e = ERR_INIT;
 
     if (!v->payload) {
-        c.why_not = v->pruned ? "destroyed" : "not sent";
+        c.why_not =
+            v->pruned ? pruned_by_words(show->pruned_by, v, show->pruned) : "not sent";
+        if (v->pruned && v->r.type == RECORD_KEY)
+            snprintf(show->key_gone, sizeof show->key_gone, "its key was %.480s", show->pruned);
         return c;
     }
     result = unseal_record(show->unseal, &v->r, v->header, v->payload, &c.plain, &e);
     if (result != UNSEAL_CLEAR && result != UNSEAL_OPENED)
         c.why_not = unseal_result_text(result);
+    if (result == UNSEAL_NO_KEY && show->key_gone[0])
+        c.why_not = show->key_gone;
     show->identity_missed = show->identity_missed || result == UNSEAL_NO_IDENTITY;
     c.hidden = !c.why_not && record_sealing(v->r.type) == SEALING_KEYSTROKES &&
                v->r.type == RECORD_INPUT && !show->keystrokes;
@@ -264,9 +273,11 @@ static int show_records(struct show *show, struct record_source *source, struct 
             show->start_ns = v.r.real_ns;
         if (v.payload && unseal_note(show->unseal, &v.r, v.payload, &bad) < 0)
             fprintf(stderr, "sallyport: record %" PRIu64 ": %s\n", v.r.index, bad.text);
-        if (!wanted(show, &v))
+        if (!wanted(show, &v) && !(v.pruned && v.r.type == RECORD_KEY))
             continue;
         c = open_record(show, &v);
+        if (!wanted(show, &v))
+            continue;
         if (show->json)
             print_json(&v, &c);
         else
@@ -350,6 +361,9 @@ int audit_show(int argc, char **argv)
     if (!show.unseal)
         return cli_fail("%s", e.text);
     audit_source_init(&s);
+    show.pruned_by = pruned_by_new(audit_gateway_records, &s);
+    if (!show.pruned_by)
+        r = err_set(&e, ERR_MEMORY, "no memory to show records");
     while (r == 0 && (c = audit_next_option(&o, &s, argc, argv)) != -1)
         r = take_option(&show, c, optarg, &e);
     follow = show.selection.follow;
@@ -365,6 +379,7 @@ int audit_show(int argc, char **argv)
         o.status = r < 0 ? cli_fail("%s", e.text) : CLI_DONE;
     }
     audit_source_close(&s);
+    pruned_by_free(show.pruned_by);
     unseal_free(show.unseal);
     return o.status;
 }

@@ -119,6 +119,8 @@ int epoch_keys_save(struct epoch_keys *k, int dir, struct err *e)
 {
     int r;
 
+    if (k->fd >= 0)
+        close(k->fd);
     k->fd = openat(dir, EPOCH_KEYS_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (k->fd < 0 && errno == EEXIST)
         return err_set(e, ERR_INPUT, EPOCH_KEYS_FILE " is there already");

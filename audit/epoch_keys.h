@@ -18,7 +18,8 @@ struct epoch_keys;
 
 /* The keys of epochs 0 and 1, in memory alone. */
 MUST_CHECK int epoch_keys_new(struct epoch_keys **out, struct err *e);
-/* Makes the file (0600) and its first content durable. ERR_INPUT: it is there already. */
+/* Makes the file (0600) and its content durable; that file is the keys' from now on. ERR_INPUT: it
+ * is there already. */
 MUST_CHECK int epoch_keys_save(struct epoch_keys *k, int dir, struct err *e);
 /* Reads the file; slots may be unreadable. ERR_TAMPERED: it is not there, or not such a file. */
 MUST_CHECK int epoch_keys_open(struct epoch_keys **out, int dir, struct err *e);

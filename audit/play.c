@@ -41,6 +41,8 @@ struct play {
     uint64_t until_ns; /* what is before is drawn without waiting */
     bool paused, step, ended, status_shown;
     uint64_t destroyed;
+    char pruned[PRUNED_BY_TEXT];   /* by whom the first of those was; "": none */
+    char key_gone[PRUNED_BY_TEXT]; /* the session's keys; "": they are there */
     struct {
         uint32_t id;
         bool terminal;
@@ -113,6 +115,8 @@ static int look_ahead(struct play *p, bool index, struct err *e)
     r = record_source_seek(p->source, 0, e);
     while (r >= 0 && !play_terminal_interrupted() &&
            (r = record_source_next(p->source, &v, wait_ms, e)) == SOURCE_RECORD) {
+        if (v.pruned && v.r.type == RECORD_KEY && !p->key_gone[0] && p->o.pruned_by)
+            pruned_by_words(p->o.pruned_by, &v, p->key_gone);
         if (!index) {
             note_channel(p, &v.r);
             continue;
@@ -178,8 +182,12 @@ static int show_status(struct play *p, struct err *e)
     return flush_out(p, e);
 }
 
-static int sealed(enum unseal_result result, const struct source_record *v, struct err *e)
+static int sealed(const struct play *p, enum unseal_result result, const struct source_record *v,
+                  struct err *e)
 {
+    if (result == UNSEAL_NO_KEY && p->key_gone[0])
+        return err_set(e, ERR_DENIED, "this recording cannot be opened any more: its key was %s",
+                       p->key_gone);
     if (result == UNSEAL_NO_IDENTITY)
         return err_set(e, ERR_DENIED,
                        "this recording is sealed for its reviewers: name your age identity with "
@@ -196,11 +204,12 @@ static int open_record(struct play *p, const struct source_record *v, struct byt
     enum unseal_result result;
 
     if (!v->payload) {
-        p->destroyed++;
+        if (!p->destroyed++ && v->pruned && p->o.pruned_by)
+            pruned_by_words(p->o.pruned_by, v, p->pruned);
         return 0;
     }
     result = unseal_record(p->unseal, &v->r, v->header, v->payload, plain, e);
-    return result == UNSEAL_CLEAR || result == UNSEAL_OPENED ? 1 : sealed(result, v, e);
+    return result == UNSEAL_CLEAR || result == UNSEAL_OPENED ? 1 : sealed(p, result, v, e);
 }
 
 static int put_output(struct play *p, const struct source_record *v, struct err *e)
@@ -487,7 +496,8 @@ int play_run(struct record_source *source, struct unseal *u, const struct play_o
         fprintf(stderr, "(%" PRIu64 " control sequences that do not draw were left out)\n",
                 p.filter.left_out);
     if (p.destroyed)
-        fprintf(stderr, "(%" PRIu64 " records of this recording were destroyed)\n", p.destroyed);
+        fprintf(stderr, "(%" PRIu64 " records of this recording were %s)\n", p.destroyed,
+                p.pruned[0] ? p.pruned : "destroyed");
     buf_clear(&p.out);
     play_index_clear(&p.index);
     return r;

@@ -6,6 +6,7 @@
 #ifndef SALLYPORT_AUDIT_PLAY_H
 #define SALLYPORT_AUDIT_PLAY_H
 
+#include "audit/pruned_by.h"
 #include "audit/record_source.h"
 #include "audit/unseal.h"
 
@@ -16,6 +17,7 @@ struct play_options {
     uint64_t idle_ns;   /* pauses are so long at most */
     uint64_t from_ns;   /* since the session's start */
     uint64_t at_record; /* begin with this record; 0: none */
+    struct pruned_by *pruned_by; /* NULL: what is destroyed is said without by whom */
 };
 
 /* Plays to the end, or to `q` or a signal. ERR_DENIED: it is sealed, and not for the identities

@@ -221,6 +221,7 @@ static void note(struct session_entry *s, const struct source_record *v)
 
     s->records++;
     s->end_ns = v->r.real_ns;
+    s->pruned += v->pruned;
     s->sealed = s->sealed || v->r.flags & RECORD_FLAG_SEALED;
     if (!s->ended)
         count_bytes(s, &v->r);

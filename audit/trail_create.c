@@ -118,42 +118,48 @@ int trail_give_away(int dir, uid_t uid, gid_t gid, struct err *e)
 }
 
 struct trail_birth {
-    EVP_PKEY *log, *anchor;
+    EVP_PKEY *log;
     struct epoch_keys *epochs;
     struct anchor a;
     struct vkey anchor_vkey;
+    struct buf note; /* the anchor's */
 };
 
 void trail_birth_free(struct trail_birth *b)
 {
     if (!b)
         return;
-    EVP_PKEY_free(b->anchor);
     EVP_PKEY_free(b->log);
     epoch_keys_free(b->epochs);
+    buf_clear(&b->note);
     free(b);
 }
 
 static int make_keys(struct trail_birth *b, const char *origin, struct err *e)
 {
     char name[NOTE_NAME_MAX + 16];
+    EVP_PKEY *anchor = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     struct vkey log, epoch;
-    int r;
+    int r = 0;
 
     b->log = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    b->anchor = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    if (!b->log || !b->anchor)
-        return err_set(e, ERR_CRYPTO, "cannot make the log's keys");
-    r = vkey_from_private(&log, origin, b->log, e);
+    if (!b->log || !anchor)
+        r = err_set(e, ERR_CRYPTO, "cannot make the log's keys");
+    if (r == 0)
+        r = vkey_from_private(&log, origin, b->log, e);
     if (r == 0)
         r = epoch_keys_new(&b->epochs, e);
     if (r == 0)
         r = epoch_keys_public(b->epochs, origin, 0, &epoch, e);
-    if (r < 0)
-        return r;
     snprintf(name, sizeof name, "%s" ANCHOR_NAME_SUFFIX, origin);
-    r = vkey_from_private(&b->anchor_vkey, name, b->anchor, e);
-    return r < 0 ? r : anchor_make(&b->a, &log, &epoch, e);
+    if (r == 0)
+        r = vkey_from_private(&b->anchor_vkey, name, anchor, e);
+    if (r == 0)
+        r = anchor_make(&b->a, &log, &epoch, e);
+    if (r == 0)
+        r = anchor_sign(&b->note, &b->a, anchor, e);
+    EVP_PKEY_free(anchor);
+    return r;
 }
 
 int trail_birth_new(struct trail_birth **out, const char *origin, struct err *e)
@@ -164,6 +170,7 @@ int trail_birth_new(struct trail_birth **out, const char *origin, struct err *e)
     *out = NULL;
     if (!b)
         return err_set(e, ERR_MEMORY, "no memory for a log's keys");
+    buf_init(&b->note, NOTE_MAX);
     r = strlen(origin) <= ORIGIN_MAX
             ? make_keys(b, origin, e)
             : err_set(e, ERR_INPUT, "the gateway's name is over %zu characters",
@@ -185,26 +192,21 @@ static int write_all(struct trail_birth *b, int state, int trail,
                      const struct trail_previous *previous, const struct trail_created *made,
                      struct err *e)
 {
-    struct buf note;
     int r;
 
-    buf_init(&note, NOTE_MAX);
     r = write_private(state, "keys/log.key", b->log, e);
     if (r == 0)
         r = epoch_keys_save(b->epochs, trail, e);
     if (r == 0)
-        r = anchor_sign(&note, &b->a, b->anchor, e);
+        r = write_file(trail, ANCHOR_FILE, buf_head(&b->note), buf_len(&b->note), 0640, e);
     if (r == 0)
-        r = write_file(trail, ANCHOR_FILE, buf_head(&note), buf_len(&note), 0640, e);
-    if (r == 0)
-        r = write_file(state, "public/anchor.note", buf_head(&note), buf_len(&note), 0644, e);
+        r = write_file(state, "public/anchor.note", buf_head(&b->note), buf_len(&b->note), 0644, e);
     if (r == 0)
         r = write_vkey(state, "public/log.pub", made->log, e);
     if (r == 0)
         r = write_vkey(state, "public/anchor.pub", made->anchor, e);
     if (r == 0)
         r = trail_begin(trail, &b->a, b->log, previous, e);
-    buf_clear(&note);
     return r;
 }
 

@@ -30,11 +30,19 @@ struct trail_created {
 MUST_CHECK int trail_create(const char *state, const char *gateway, uid_t uid, gid_t gid,
                             struct trail_created *out, struct err *e);
 
-/* The same in two steps, for a log that follows another: the old one's last seal names the new
- * anchor before the new one's first record cites the old one. */
+/* The same in steps, for a log that follows another: the new one's keys are durable before the old
+ * one's last seal names their anchor, and that is before the new one's first record cites the old
+ * one. The anchor's private half is gone when trail_birth_new returns. */
 struct trail_birth;
 MUST_CHECK int trail_birth_new(struct trail_birth **out, const char *origin, struct err *e);
 const struct vkey *trail_birth_anchor(const struct trail_birth *b);
+/* The directory DIR/NAME (0700) with what a birth is, durably and whole, or not at all. */
+MUST_CHECK int trail_birth_save(struct trail_birth *b, int dir, const char *name, struct err *e);
+/* ERR_INPUT: what is there is not a birth of this origin. */
+MUST_CHECK int trail_birth_load(struct trail_birth **out, int dir, const char *name,
+                                const char *origin, struct err *e);
+/* Overwrites the first epoch's key in it, when the log has begun. 0 also when it is not there. */
+MUST_CHECK int trail_birth_wipe(int dir, const char *name, struct err *e);
 /* Writes all files, as trail_create. previous: NULL for a gateway's first log. */
 MUST_CHECK int trail_birth_write(struct trail_birth *b, const char *state, uid_t uid, gid_t gid,
                                  const struct trail_previous *previous, struct trail_created *out,
