@@ -171,7 +171,8 @@ int trail_reader_jump(struct trail_reader *t, uint64_t segment_first, uint64_t o
         return err_set(e, ERR_NOT_FOUND, "a segment went away");
     if (r < 0)
         return r;
-    t->offset = t->view_offset = offset;
+    /* In a pruned segment a byte stands before the header. */
+    t->offset = t->view_offset = offset - t->pruned;
     t->next = index;
     return 0;
 }

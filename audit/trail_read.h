@@ -47,7 +47,7 @@ uint64_t trail_reader_index(const struct trail_reader *t);
  * The header is always read. NULL: all are read. */
 typedef bool (*trail_reader_wants)(const void *arg, const struct record *r);
 void trail_reader_choose(struct trail_reader *t, trail_reader_wants wants, const void *arg);
-/* The next record is the one with this index, whose place is known from an earlier pass.
+/* The next record is the one with this index, whose header's offset an earlier pass gave.
  * ERR_NOT_FOUND: the segment is not there. */
 MUST_CHECK int trail_reader_jump(struct trail_reader *t, uint64_t segment_first, uint64_t offset,
                                  uint64_t index, struct err *e);
