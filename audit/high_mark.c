@@ -14,7 +14,9 @@ int trail_refuse_shorter(uint64_t size, uint64_t known, const char *where, struc
     return err_set(e, ERR_TAMPERED,
                    "the log has %" PRIu64 " records, but a checkpoint of %" PRIu64
                    " is known (%s): the log was cut, or an older copy of it was put back; look at "
-                   "it, then `sallyport audit new-log --reason TEXT` begins another",
+                   "it, then `sallyport audit new-log --reason TEXT` begins another. If another "
+                   "copy ran meanwhile, and this is the one to go on with: sallyport(1), RESTORED "
+                   "COPIES",
                    size, known, where);
 }
 

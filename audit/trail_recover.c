@@ -39,26 +39,36 @@ static int start_at_segment(struct trail *t, const struct trail_view *v, struct 
     return segment_state_read(&t->chain, &v->r, v->payload, e);
 }
 
-static int check_one_root(struct trail *t, const struct checkpoint *c, struct err *e)
+/* where: NULL for the log's own; else the file that it was kept in besides. */
+static int check_one_root(struct trail *t, const struct checkpoint *c, const char *where,
+                          struct err *e)
 {
     uint8_t root[RECORD_HASH_SIZE];
 
     if (t->chain.next != c->size)
         return 0;
     merkle_root(&t->chain.merkle, t->chain.digest, root);
-    if (memcmp(root, c->root, sizeof root) != 0)
+    if (memcmp(root, c->root, sizeof root) == 0)
+        return 0;
+    if (!where)
         return err_set(e, ERR_TAMPERED,
                        "the records do not give the root of the checkpoint of %" PRIu64, c->size);
-    return 0;
+    return err_set(e, ERR_TAMPERED,
+                   "the records do not give the root of the checkpoint of %" PRIu64
+                   " in %s: another copy of this log ran, and went on otherwise; look at it, then "
+                   "`sallyport audit new-log --reason TEXT` begins another. If this is the one to "
+                   "go on with: sallyport(1), RESTORED COPIES",
+                   c->size, where);
 }
 
 static int check_root(struct trail *t, const struct checkpoint *c, struct err *e)
 {
-    int r = check_one_root(t, c, e);
+    static const char *const where[] = {HIGH_MARK_FILE, CHECKPOINT_WITNESSED_FILE};
+    int r = check_one_root(t, c, NULL, e);
 
     for (size_t i = 0; r == 0 && i < sizeof t->known / sizeof *t->known; i++)
         if (t->known[i].size)
-            r = check_one_root(t, &t->known[i], e);
+            r = check_one_root(t, &t->known[i], where[i], e);
     return r;
 }
 
