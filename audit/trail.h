@@ -28,6 +28,7 @@ struct trail_options {
     EVP_PKEY *log_key;    /* stays the caller's */
     uint64_t segment_max; /* bytes; 0: TRAIL_SEGMENT_MAX */
     int high_mark;        /* audit/high_mark.h; stays the caller's. 0: none */
+    uint64_t epoch_max;   /* records of an epoch, for tests; 0: EPOCH_RECORDS_MAX */
 };
 
 /* What opening found; for the log and the recovery record. */

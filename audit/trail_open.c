@@ -34,6 +34,7 @@ static struct trail *trail_new(int dir, const char *origin, EVP_PKEY *log_key, u
     t->clock_ns = (int64_t)(clock_real_ns() - clock_boot_ns());
     t->log_key = log_key;
     t->segment_max = segment_max ? segment_max : TRAIL_SEGMENT_MAX;
+    t->epoch_max = EPOCH_RECORDS_MAX;
     INVARIANT(strlen(origin) <= NOTE_NAME_MAX);
     strcpy(t->origin, origin);
     buf_init(&t->checkpoint_note, NOTE_MAX);
@@ -289,6 +290,8 @@ int trail_open(struct trail **out, const struct trail_options *o, struct trail_r
     if (r == ERR_NOT_FOUND)
         r = err_set(e, ERR_TAMPERED, "the checkpoint is not there");
     t->high_mark = o->high_mark;
+    if (o->epoch_max)
+        t->epoch_max = o->epoch_max;
     if (r == 0)
         r = read_known(t, &log, e);
     if (r == 0)

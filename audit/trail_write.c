@@ -189,7 +189,7 @@ static int append(struct trail *t, const struct part *p, struct err *e)
 
     INVARIANT(stored_len(p) <= RECORD_PAYLOAD_MAX && p->type != RECORD_SEGMENT &&
               p->type != RECORD_SEAL && !t->chain.closed);
-    if (t->chain.next - t->chain.epoch.first >= EPOCH_RECORDS_MAX - EPOCH_MARGIN)
+    if (t->chain.next - t->chain.epoch.first >= t->epoch_max - EPOCH_MARGIN)
         r = trail_seal(t, NULL, e);
     if (r == 0)
         r = make_room(t, stored_len(p), e);
