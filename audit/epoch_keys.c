@@ -134,6 +134,19 @@ int epoch_keys_save(struct epoch_keys *k, int dir, struct err *e)
     return r;
 }
 
+int epoch_keys_wipe(int dir, struct err *e)
+{
+    static const uint8_t zeroes[2 * EPOCH_SLOT_SIZE];
+    int fd = openat(dir, EPOCH_KEYS_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_errno(e, "cannot open " EPOCH_KEYS_FILE);
+    if (pwrite(fd, zeroes, sizeof zeroes, 0) != (ssize_t)sizeof zeroes || fdatasync(fd) < 0)
+        r = err_errno(e, "cannot overwrite " EPOCH_KEYS_FILE);
+    close(fd);
+    return r;
+}
+
 /* A slot that is not whole was being overwritten: it holds no key. */
 static int read_slot(struct epoch_keys *k, unsigned slot, struct err *e)
 {

@@ -23,6 +23,8 @@ MUST_CHECK int epoch_keys_new(struct epoch_keys **out, struct err *e);
 MUST_CHECK int epoch_keys_save(struct epoch_keys *k, int dir, struct err *e);
 /* Reads the file; slots may be unreadable. ERR_TAMPERED: it is not there, or not such a file. */
 MUST_CHECK int epoch_keys_open(struct epoch_keys **out, int dir, struct err *e);
+/* Overwrites the file with zeroes, durably. 0 also when it is not there. */
+MUST_CHECK int epoch_keys_wipe(int dir, struct err *e);
 /* Wipes; NULL-safe. */
 void epoch_keys_free(struct epoch_keys *k);
 

@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Closing, making, putting in place. Runs as root in `sallyport audit new-log`. All of the new log
- * is made in STATE/new-log first; the file `ready` in it says that only renames are left, and each
- * of those is done when its source is still there: so an interrupted call is finished by the
- * next. */
+ * is made in STATE/new-log first. Its keys come first: `birth` is there, whole and durable, before
+ * the old log's last seal names their anchor, so that an interrupted call's seal names a log that
+ * the next call can make. The file `ready` says that only renames are left, and each of those is
+ * done when its source is still there. Between the two everything is made again from `birth`. */
 #include "audit/new_log.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/epoch_keys.h"
 #include "audit/high_mark.h"
 #include "audit/verify.h"
-#include "base/secret.h"
 
 #define MAKING "new-log"
 #define READY  MAKING "/ready"
-/* An Ed25519 key in PEM has 119 bytes. */
-#define LOG_KEY_MAX 4096u
+#define BIRTH  "birth"
 #define PATH_TEXT   128
 
 static bool there(int state, const char *path)
@@ -80,10 +79,10 @@ static int install(int state, unsigned number, struct err *e)
 {
     static const char *const public[] = {"log.pub", "anchor.pub", "anchor.note"};
     char made[PATH_TEXT], now[PATH_TEXT], aside[PATH_TEXT];
-    int r = 0;
+    int r = trail_birth_wipe(state, MAKING "/" BIRTH, e);
 
     snprintf(aside, sizeof aside, "trail.%u", number);
-    if (there(state, MAKING "/trail")) {
+    if (r == 0 && there(state, MAKING "/trail")) {
         r = move(state, "trail", aside, e);
         if (r == 0)
             r = move(state, MAKING "/trail", "trail", e);
@@ -150,36 +149,11 @@ static int old_origin(int state, int trail, const char *gateway, struct new_log 
     return 0;
 }
 
-static EVP_PKEY *read_log_key(int state, struct err *e)
-{
-    int fd = openat(state, "keys/log.key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct secret *pem = NULL;
-    EVP_PKEY *key = NULL;
-    BIO *bio = NULL;
-
-    if (fd < 0) {
-        err_errno(e, "cannot open keys/log.key");
-        return NULL;
-    }
-    pem = secret_read(fd, LOG_KEY_MAX, e);
-    close(fd);
-    if (!pem)
-        return NULL;
-    bio = BIO_new_mem_buf(secret_view(pem), (int)secret_len(pem));
-    if (bio)
-        key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-    if (!key)
-        err_set(e, ERR_INPUT, "keys/log.key is not a private key in PEM");
-    BIO_free(bio);
-    secret_free(pem);
-    return key;
-}
-
 /* Ends the old log with the seal that names the new one's anchor. */
 static int close_old(int state, int trail, const struct vkey *next, struct trail_previous *p,
                      struct err *e)
 {
-    EVP_PKEY *key = read_log_key(state, e);
+    EVP_PKEY *key = trail_key_read(state, "keys/log.key", e);
     struct trail_options o = {.dir = trail, .origin = p->origin, .log_key = key};
     struct trail_report report;
     struct trail *t = NULL;
@@ -199,13 +173,15 @@ static int close_old(int state, int trail, const struct vkey *next, struct trail
     return r;
 }
 
-/* What can be read of a log that cannot be closed. */
-static void cite_old(int trail, struct new_log *out)
+/* What can be read of a log that cannot be closed. One that an interrupted call closed is told by
+ * the anchor in its last seal. */
+static void cite_old(int trail, const struct vkey *next, struct new_log *out)
 {
     struct verify_options o = {.dir = trail};
     struct trail_previous *p = &out->previous;
     struct verify_result v;
     struct err e = ERR_INIT;
+    char named[VKEY_MAX];
     int r = trail_verify(&o, &v, &e);
 
     p->linked = (r == 0 || r == ERR_TAMPERED) && v.reached > 0;
@@ -215,18 +191,31 @@ static void cite_old(int trail, struct new_log *out)
         memcpy(p->root, v.root, sizeof p->root);
         memcpy(p->head, v.head, sizeof p->head);
     }
+    if (r < 0 || !v.closed)
+        return;
+    if (memcmp(v.next_log.key, next->key, sizeof next->key) == 0 &&
+        strcmp(v.next_log.name, next->name) == 0) {
+        p->closed = syncfs(trail) == 0;
+        return;
+    }
+    vkey_text(&v.next_log, named);
+    snprintf(out->trouble, sizeof out->trouble,
+             "it is closed already, and its last seal names another log's anchor, %s", named);
 }
 
 static int write_ready(int state, unsigned number, struct err *e)
 {
     char text[16];
     int len = snprintf(text, sizeof text, "%u\n", number), r = 0;
-    int fd = openat(state, READY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = openat(state, READY ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
     if (fd < 0 || write(fd, text, (size_t)len) != len || fsync(fd) < 0)
         r = err_errno(e, "cannot write " READY);
     if (fd >= 0)
         close(fd);
+    /* By its name alone it says something: never without its content. */
+    if (r == 0 && renameat(state, READY ".new", state, READY) < 0)
+        r = err_errno(e, "cannot write " READY);
     return r < 0 ? r : sync_dir(state, MAKING, e);
 }
 
@@ -243,6 +232,58 @@ static int read_ready(int state, unsigned *number, struct err *e)
     return 0;
 }
 
+/* The new log's keys: those that an interrupted call made, or new ones. */
+static int prepare(int state, const char *origin, struct trail_birth **b, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    int making, r;
+
+    if (trail_birth_load(b, state, MAKING "/" BIRTH, origin, &ignored) == 0) {
+        r = remove_all(state, MAKING "/trail", e);
+        if (r == 0)
+            r = remove_all(state, MAKING "/keys", e);
+        return r == 0 ? remove_all(state, MAKING "/public", e) : r;
+    }
+    r = trail_birth_wipe(state, MAKING "/" BIRTH, e);
+    if (r == 0)
+        r = remove_all(state, MAKING, e);
+    if (r == 0 && mkdirat(state, MAKING, 0700) < 0)
+        r = err_errno(e, "cannot make " MAKING);
+    if (r == 0)
+        r = sync_dir(state, ".", e);
+    if (r == 0)
+        r = trail_birth_new(b, origin, e);
+    if (r < 0)
+        return r;
+    making = openat(state, MAKING, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    r = making < 0 ? err_errno(e, "cannot open " MAKING) : trail_birth_save(*b, making, BIRTH, e);
+    if (making >= 0)
+        close(making);
+    return r;
+}
+
+/* Closes the old log, or finds out what the new one can say of it. ERR_BUSY. */
+static int end_old(int state, int trail, const struct vkey *next, struct new_log *out,
+                   struct err *e)
+{
+    struct err trouble = ERR_INIT;
+    int r = close_old(state, trail, next, &out->previous, &trouble);
+
+    if (r == ERR_BUSY)
+        return err_set(e, ERR_BUSY, "the gateway runs; stop it first");
+    if (r == 0)
+        return 0;
+    snprintf(out->trouble, sizeof out->trouble, "%s", trouble.text);
+    cite_old(trail, next, out);
+    if (out->previous.closed) {
+        out->trouble[0] = '\0';
+        /* The seal may have been the interrupted call's last act: its key goes now. */
+        return epoch_keys_wipe(trail, e);
+    }
+    out->previous.trouble = out->trouble;
+    return 0;
+}
+
 /* Everything up to the renames. */
 static int make(int state, const char *path, int trail, const char *gateway, struct new_log *out,
                 struct err *e)
@@ -250,7 +291,6 @@ static int make(int state, const char *path, int trail, const char *gateway, str
     char origin[NOTE_NAME_MAX + 1], aside[PATH_TEXT], making[4096];
     struct trail_birth *b = NULL;
     struct stat st;
-    struct err trouble = ERR_INIT;
     int r = old_origin(state, trail, gateway, out, e);
 
     if (r < 0)
@@ -261,30 +301,20 @@ static int make(int state, const char *path, int trail, const char *gateway, str
     if (fstat(trail, &st) < 0)
         return err_errno(e, "cannot look at trail/");
     snprintf(origin, sizeof origin, "%.200s/sallyport/%u", gateway, out->number + 1);
-    r = remove_all(state, MAKING, e);
-    if (r == 0)
-        r = trail_birth_new(&b, origin, e);
-    if (r < 0)
-        goto out;
-    r = close_old(state, trail, trail_birth_anchor(b), &out->previous, &trouble);
-    if (r == ERR_BUSY) {
-        r = err_set(e, ERR_BUSY, "the gateway runs; stop it first");
-        goto out;
-    }
-    if (r < 0) {
-        snprintf(out->trouble, sizeof out->trouble, "%s", trouble.text);
-        out->previous.trouble = out->trouble;
-        cite_old(trail, out);
-    }
-    r = trail_give_away(trail, st.st_uid, st.st_gid, e);
-    if (r == 0 && mkdirat(state, MAKING, 0700) < 0)
-        r = err_errno(e, "cannot make " MAKING);
     snprintf(making, sizeof making, "%s/" MAKING, path);
+    r = prepare(state, origin, &b, e);
+    if (r == 0)
+        r = end_old(state, trail, trail_birth_anchor(b), out, e);
+    if (r == 0)
+        r = trail_give_away(trail, st.st_uid, st.st_gid, e);
     if (r == 0)
         r = trail_birth_write(b, making, st.st_uid, st.st_gid, &out->previous, &out->created, e);
     if (r == 0)
         r = write_ready(state, out->number, e);
-out:
+    /* Nothing was begun: no keys are left behind. */
+    if (r == ERR_BUSY && trail_birth_wipe(state, MAKING "/" BIRTH, NULL) == 0 &&
+        remove_all(state, MAKING, NULL) < 0)
+        r = err_set(e, ERR_BUSY, "the gateway runs; stop it first, and remove %s", making);
     trail_birth_free(b);
     return r;
 }

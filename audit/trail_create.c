@@ -19,6 +19,10 @@
 
 #include "audit/epoch_keys.h"
 #include "audit/trail.h"
+#include "base/secret.h"
+
+/* An Ed25519 key in PEM has 119 bytes. */
+#define LOG_KEY_MAX 4096u
 
 static int make_dir(int dir, const char *name, mode_t mode, struct err *e)
 {
@@ -185,6 +189,119 @@ int trail_birth_new(struct trail_birth **out, const char *origin, struct err *e)
 const struct vkey *trail_birth_anchor(const struct trail_birth *b)
 {
     return &b->anchor_vkey;
+}
+
+EVP_PKEY *trail_key_read(int dir, const char *path, struct err *e)
+{
+    int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct secret *pem = NULL;
+    EVP_PKEY *key = NULL;
+    BIO *bio = NULL;
+
+    if (fd < 0) {
+        err_errno(e, "cannot open %s", path);
+        return NULL;
+    }
+    pem = secret_read(fd, LOG_KEY_MAX, e);
+    close(fd);
+    if (!pem)
+        return NULL;
+    bio = BIO_new_mem_buf(secret_view(pem), (int)secret_len(pem));
+    if (bio)
+        key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    if (!key)
+        err_set(e, ERR_INPUT, "%s is not a private key in PEM", path);
+    BIO_free(bio);
+    secret_free(pem);
+    return key;
+}
+
+int trail_birth_save(struct trail_birth *b, int dir, const char *name, struct err *e)
+{
+    char making[64], text[VKEY_MAX];
+    int r, fd;
+
+    snprintf(making, sizeof making, "%.50s.new", name);
+    r = make_dir(dir, making, 0700, e);
+    fd = r < 0 ? r : openat(dir, making, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (r == 0 && fd < 0)
+        r = err_errno(e, "cannot open %s", making);
+    vkey_text(&b->anchor_vkey, text);
+    if (r == 0)
+        r = write_private(fd, "log.key", b->log, e);
+    if (r == 0)
+        r = epoch_keys_save(b->epochs, fd, e);
+    if (r == 0)
+        r = write_vkey(fd, "anchor.pub", text, e);
+    if (r == 0)
+        r = write_file(fd, ANCHOR_FILE, buf_head(&b->note), buf_len(&b->note), 0600, e);
+    if (r == 0 && (fsync(fd) < 0 || renameat(dir, making, dir, name) < 0 || fsync(dir) < 0))
+        r = err_errno(e, "cannot finish %s", name);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* That the private keys are those that the anchor certifies. */
+static int check_birth(const struct trail_birth *b, const char *origin, struct err *e)
+{
+    struct vkey log, epoch;
+    int r = vkey_from_private(&log, origin, b->log, e);
+
+    if (r == 0)
+        r = epoch_keys_public(b->epochs, origin, 0, &epoch, e);
+    if (r == 0 && (strcmp(b->a.log.name, origin) != 0 ||
+                   memcmp(b->a.log.key, log.key, sizeof log.key) != 0 ||
+                   memcmp(b->a.epoch.key, epoch.key, sizeof epoch.key) != 0))
+        r = err_set(e, ERR_INPUT, "these keys are not those of %s", origin);
+    return r;
+}
+
+int trail_birth_load(struct trail_birth **out, int dir, const char *name, const char *origin,
+                     struct err *e)
+{
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+    struct trail_birth *b = NULL;
+
+    *out = NULL;
+    if (fd < 0)
+        return err_errno(e, "cannot open %s", name);
+    b = calloc(1, sizeof *b);
+    if (!b) {
+        r = err_set(e, ERR_MEMORY, "no memory for a log's keys");
+        goto out;
+    }
+    buf_init(&b->note, NOTE_MAX);
+    b->log = trail_key_read(fd, "log.key", e);
+    r = b->log ? vkey_read(&b->anchor_vkey, fd, "anchor.pub", e) : ERR_INPUT;
+    if (r == 0)
+        r = note_file_read(fd, ANCHOR_FILE, &b->note, e);
+    if (r == 0)
+        r = anchor_open(&b->a, (const char *)buf_head(&b->note), buf_len(&b->note),
+                        &b->anchor_vkey, e);
+    if (r == 0)
+        r = epoch_keys_open(&b->epochs, fd, e);
+    if (r == 0)
+        r = check_birth(b, origin, e);
+    if (r == 0) {
+        *out = b;
+        b = NULL;
+    }
+out:
+    trail_birth_free(b);
+    close(fd);
+    return r;
+}
+
+int trail_birth_wipe(int dir, const char *name, struct err *e)
+{
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_errno(e, "cannot open %s", name);
+    r = epoch_keys_wipe(fd, e);
+    close(fd);
+    return r;
 }
 
 /* Files with secrets and the trail itself; the caller wrote nothing yet. */

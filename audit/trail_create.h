@@ -49,6 +49,9 @@ MUST_CHECK int trail_birth_write(struct trail_birth *b, const char *state, uid_t
                                  struct err *e);
 void trail_birth_free(struct trail_birth *b);
 
+/* A private key in PEM. NULL: e says why. EVP_PKEY_free. */
+EVP_PKEY *trail_key_read(int dir, const char *path, struct err *e);
+
 /* Gives a directory and all that is below it to uid and gid; follows no symbolic link. */
 MUST_CHECK int trail_give_away(int dir, uid_t uid, gid_t gid, struct err *e);
 
