@@ -70,6 +70,15 @@ class Retention(harness.SessionTest):
     def shown(self, session):
         return self.admin("audit", "show", session, "-i", self.lab.path("state", "keys", "reviewer.identity")).stdout
 
+    def played(self, session):
+        return self.admin("audit", "play", session, "-i", self.lab.path("state", "keys", "reviewer.identity"), check=False)
+
+    def by_order(self):
+        """What is said of the newest order."""
+        record = self.records("prune")[-1]
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.real_ns // 10**9))
+        return f"pruned on {when} by order {record.json['order'][:16]} (signed by ann, bob)"
+
     def tomorrow(self):
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
 
@@ -108,6 +117,11 @@ class Retention(harness.SessionTest):
         self.assertEqual(len(glob.glob(self.lab.path("state", "trail", "*.spp"))), 1)
         self.assertIn("destroyed by pruning", self.verified())
         self.assertNotIn("first one's words", self.shown(one))
+        self.assertIn("[" + self.by_order(), self.shown(one))
+        self.assertIn("[its key was " + self.by_order(), self.shown(one))
+        played = self.played(one)
+        self.assertEqual(played.returncode, 1)
+        self.assertIn("its key was " + self.by_order(), played.stderr)
         self.assertIn("second one's words", self.shown(other))
         self.refused(order, "ann", "bob", says="carried out already")
         self.assertEqual(self.session(b"and it goes on\n") is not None, True)
@@ -121,7 +135,12 @@ class Retention(harness.SessionTest):
         self.verified()
         self.assertIn("words that are held", self.shown(held))
         self.assertNotIn("words that are not", self.shown(other))
-        self.assertIn("[destroyed]", self.shown(other))
+        self.assertIn(self.by_order(), self.shown(other))
+        self.assertNotIn("pruned on", self.shown(held))
+        self.assertIn("records of this recording were " + self.by_order(), self.played(other).stderr)
+        listed = {line.split()[0]: line for line in self.admin("audit", "list").stdout.splitlines()}
+        self.assertIn("pruned", listed[other[:12]])
+        self.assertNotIn("pruned", listed[held[:12]])
         self.carry_out(self.order("--session", held, verb="release"), "ann", "bob", verb="release")
         self.carry_out(self.order("--before", self.tomorrow()), "ann", "bob")
         self.assertNotIn("words that are held", self.shown(held))
@@ -146,7 +165,7 @@ class Retention(harness.SessionTest):
                                    lambda: not os.path.exists(self.lab.path("state", "trail", "prune.pending")), 20)
                 self.verified()
                 if self.records("prune"):
-                    self.assertIn("[destroyed]", self.shown(session))
+                    self.assertIn(self.by_order(), self.shown(session))
                 names = [os.path.basename(p)[:16] for p in glob.glob(self.lab.path("state", "trail", "*.sp[ap]"))]
                 self.assertEqual(len(names), len(set(names)), "a segment is there twice")
                 self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))

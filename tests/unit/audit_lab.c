@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "audit/trail_end.h"
@@ -25,6 +26,85 @@ int fallocate(int fd, int mode, off_t offset, off_t len)
         return -1;
     }
     return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+}
+
+struct lab_fault lab_fault;
+
+/* Whether this call is the one that is not made; does not return where that is the end. */
+static bool fails(int fd)
+{
+    char link[64], path[256];
+    const char *name;
+    struct stat st;
+    ssize_t n;
+
+    if (!lab_fault.at || (fd >= 0 && (fstat(fd, &st) < 0 || S_ISFIFO(st.st_mode) ||
+                                      !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))))
+        return false;
+    if (lab_fault.file) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        n = fd < 0 ? -1 : readlink(link, path, sizeof path - 1);
+        path[n < 0 ? 0 : n] = '\0';
+        name = strrchr(path, '/');
+        if (!name || strcmp(name + 1, lab_fault.file) != 0)
+            return false;
+    }
+    if (__atomic_add_fetch(&lab_fault.seen, 1, __ATOMIC_SEQ_CST) != lab_fault.at)
+        return false;
+    if (!lab_fault.error)
+        _exit(LAB_KILLED);
+    errno = lab_fault.error;
+    return true;
+}
+
+ssize_t write(int fd, const void *p, size_t len)
+{
+    return fails(fd) ? -1 : syscall(SYS_write, fd, p, len);
+}
+
+ssize_t pwrite(int fd, const void *p, size_t len, off_t offset)
+{
+    return fails(fd) ? -1 : syscall(SYS_pwrite64, fd, p, len, offset);
+}
+
+int fsync(int fd)
+{
+    return fails(fd) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return fails(fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return fails(-1) ? -1 : (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 0);
+}
+
+int unlinkat(int dir, const char *name, int flags)
+{
+    return fails(-1) ? -1 : (int)syscall(SYS_unlinkat, dir, name, flags);
+}
+
+int mkdirat(int dir, const char *name, mode_t mode)
+{
+    return fails(-1) ? -1 : (int)syscall(SYS_mkdirat, dir, name, mode);
+}
+
+int lab_child(const struct lab_fault *fault, int (*act)(void *arg), void *arg)
+{
+    pid_t pid = fork();
+    int status;
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        lab_fault = *fault;
+        _exit(act(arg));
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status), "the child ended with status %x", (unsigned)status);
+    return WEXITSTATUS(status);
 }
 
 void lab_make(struct audit_lab *lab)

@@ -56,4 +56,17 @@ void lab_remove_torn(struct audit_lab *lab);
  * thousand times: zeroes for each segment's reserve would be most of what they do. */
 extern bool lab_without_preallocation;
 
+/* From when `at` is set: the call with this number, of those that change files (write, pwrite,
+ * fsync, fdatasync, renameat, unlinkat, mkdirat), is not made. It fails with `error`; 0: the process
+ * ends there, with LAB_KILLED. For a child, which sets it after it forked. */
+#define LAB_KILLED 9
+struct lab_fault {
+    unsigned at, seen; /* at 0: none */
+    int error;
+    const char *file; /* NULL, or only calls on files with this name count */
+};
+extern struct lab_fault lab_fault;
+/* Runs act(arg) in a child with this fault. Its result, or LAB_KILLED. */
+int lab_child(const struct lab_fault *fault, int (*act)(void *arg), void *arg);
+
 #endif

@@ -87,6 +87,59 @@ Test(high_mark, an_older_copy_is_refused)
     lab_remove(&lab);
 }
 
+/* A copy ran, and the newer trail was put back in its place: the mark names the fork. Without the
+ * mark the trail goes on. */
+Test(high_mark, the_newer_trail_after_a_copy_ran)
+{
+    static const char *const files[] = {SEGMENT_0, EPOCH_KEYS_FILE, "checkpoint"};
+
+    for (int longer = 0; longer < 2; longer++) {
+        struct blob old[3], new[3];
+        struct audit_lab lab;
+        struct verify_result v;
+        struct err e = ERR_INIT;
+        struct trail *t;
+        int mark, r;
+
+        lab_make(&lab);
+        mark = mark_file(&lab);
+        for (size_t i = 0; i < 3; i++)
+            old[i] = lab_read(&lab, files[i]);
+        t = open_marked(&lab, mark, &r, &e);
+        lab_session(t, 1, 3, true);
+        lab_shut_down(t);
+        for (size_t i = 0; i < 3; i++) {
+            new[i] = lab_read(&lab, files[i]);
+            lab_write(&lab, files[i], old[i].p, old[i].len);
+        }
+        /* Who runs a copy takes the mark away, too. */
+        cr_assert_eq(ftruncate(mark, 0), 0);
+        t = open_marked(&lab, mark, &r, &e);
+        cr_assert_eq(r, 0, "%s", e.text);
+        lab_session(t, 2, longer ? 9 : 3, true);
+        lab_shut_down(t);
+        for (size_t i = 0; i < 3; i++)
+            lab_write(&lab, files[i], new[i].p, new[i].len);
+        t = open_marked(&lab, mark, &r, &e);
+        cr_expect_eq(r, ERR_TAMPERED, "%d", longer);
+        cr_expect(strstr(e.text, "RESTORED COPIES") && strstr(e.text, HIGH_MARK_FILE) &&
+                      strstr(e.text, "new-log"),
+                  "%s", e.text);
+        trail_close(t);
+        cr_expect_eq(lab_verify(&lab, &v, &e), 0, "%s", e.text);
+        cr_assert_eq(ftruncate(mark, 0), 0);
+        t = open_marked(&lab, mark, &r, &e);
+        cr_expect_eq(r, 0, "%s", e.text);
+        lab_shut_down(t);
+        for (size_t i = 0; i < 3; i++) {
+            free(old[i].p);
+            free(new[i].p);
+        }
+        close(mark);
+        lab_remove(&lab);
+    }
+}
+
 Test(verify_known, checkpoints_from_elsewhere)
 {
     struct audit_lab lab;
@@ -291,4 +344,99 @@ Test(new_log, an_old_log_that_cannot_be_closed)
         free(n);
         lab_remove(&lab);
     }
+}
+
+struct new_log_call {
+    struct audit_lab *lab;
+    struct new_log n;
+};
+
+static int call_new_log(void *arg)
+{
+    struct new_log_call *c = arg;
+    struct err e = ERR_INIT;
+
+    return new_log_begin(c->lab->state, "gw.test", "interrupted", &c->n, &e) == 0 ? 0 : 1;
+}
+
+/* Killed before each of its calls that change a file: the next call of new-log ends it, the old
+ * log's last seal names the anchor that the new one has, and both verify. */
+Test(new_log, an_interrupted_call_is_ended_by_the_next)
+{
+    struct new_log_call *c = malloc(sizeof *c);
+    unsigned at, resumed = 0, begun = 0;
+    int status = LAB_KILLED;
+
+    cr_assert(c);
+    for (at = 1; status == LAB_KILLED; at++) {
+        struct lab_fault fault = {.at = at};
+        struct audit_lab lab;
+        struct verify_result v;
+        struct err e = ERR_INIT;
+        struct trail *t;
+        char key[VKEY_MAX], path[128];
+        int r;
+
+        cr_assert_lt(at, 500);
+        lab_make(&lab);
+        t = lab_trail(&lab, 0);
+        lab_session(t, 1, 2, at & 1);
+        trail_close(t);
+        memset(c, 0, sizeof *c);
+        c->lab = &lab;
+        status = lab_child(&fault, call_new_log, c);
+        cr_assert(status == 0 || status == LAB_KILLED, "call %u: %d", at, status);
+        if (status == LAB_KILLED) {
+            r = new_log_begin(lab.state, "gw.test", "once more", &c->n, &e);
+            /* Killed behind the last rename: what is there is whole, and this is one more. */
+            cr_assert_eq(r, 0, "call %u: %s", at, e.text);
+            resumed += c->n.resumed;
+            begun += !c->n.resumed;
+            cr_expect(c->n.resumed || c->n.previous.closed, "call %u: %s", at, c->n.trouble);
+        }
+        cr_expect_eq(verify_at(lab.state, "trail.0", lab.created.anchor, &v, &e), 0, "call %u: %s",
+                     at, e.text);
+        cr_expect(v.closed, "call %u", at);
+        cr_expect_eq(v.sealed, v.records, "call %u", at);
+        vkey_text(&v.next_log, key);
+        if (c->n.number == 0 && status == LAB_KILLED)
+            cr_expect_str_eq(key, c->n.created.anchor, "call %u", at);
+        cr_expect_eq(verify_at(lab.state, c->n.number ? "trail.1" : "trail", key, &v, &e), 0,
+                     "call %u: %s", at, e.text);
+        cr_expect_str_eq(v.log.name, "gw.test/sallyport/1");
+        snprintf(path, sizeof path, "%s/new-log", lab.state);
+        cr_expect_neq(access(path, F_OK), 0, "call %u", at);
+        close(lab.dir);
+        snprintf(path, sizeof path, "%s/trail", lab.state);
+        lab.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        lab_remove(&lab);
+    }
+    cr_expect_gt(resumed, 5);
+    cr_expect_gt(begun, 10);
+    free(c);
+}
+
+/* A last seal that names somebody else's anchor is said, not passed over. */
+Test(new_log, a_log_that_is_closed_for_another)
+{
+    struct new_log *n = malloc(sizeof *n);
+    struct trail_previous p = {.reason = "x"};
+    struct audit_lab lab, other;
+    struct err e = ERR_INIT;
+    struct trail *t;
+
+    lab_make(&lab);
+    lab_make(&other);
+    t = lab_trail(&lab, 0);
+    cr_assert_eq(trail_close_log(t, &other.anchor, &p, &e), 0, "%s", e.text);
+    trail_close(t);
+    cr_assert_eq(new_log_begin(lab.state, "gw.test", "why", n, &e), 0, "%s", e.text);
+    cr_expect_not(n->previous.closed);
+    cr_expect(n->previous.linked);
+    cr_expect(strstr(n->trouble, "another log's anchor") && strstr(n->trouble, other.created.anchor),
+              "%s", n->trouble);
+    reopen(&lab);
+    free(n);
+    lab_remove(&other);
+    lab_remove(&lab);
 }
