@@ -77,8 +77,7 @@ static struct content open_record(struct show *show, const struct source_record 
     struct err e = ERR_INIT;
 
     if (!v->payload) {
-        c.why_not =
-            v->pruned ? pruned_by_words(show->pruned_by, v, show->pruned) : "not sent";
+        c.why_not = v->pruned ? pruned_by_words(show->pruned_by, v, show->pruned) : "not sent";
         if (v->pruned && v->r.type == RECORD_KEY)
             snprintf(show->key_gone, sizeof show->key_gone, "its key was %.480s", show->pruned);
         return c;

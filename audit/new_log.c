@@ -21,10 +21,10 @@
 #include "audit/high_mark.h"
 #include "audit/verify.h"
 
-#define MAKING "new-log"
-#define READY  MAKING "/ready"
-#define BIRTH  "birth"
-#define PATH_TEXT   128
+#define MAKING    "new-log"
+#define READY     MAKING "/ready"
+#define BIRTH     "birth"
+#define PATH_TEXT 128
 
 static bool there(int state, const char *path)
 {

@@ -14,9 +14,9 @@ struct play_options {
     bool one_channel, raw, keystrokes, follow, at_once; /* at_once: --speed max */
     uint32_t channel;
     double speed;
-    uint64_t idle_ns;   /* pauses are so long at most */
-    uint64_t from_ns;   /* since the session's start */
-    uint64_t at_record; /* begin with this record; 0: none */
+    uint64_t idle_ns;            /* pauses are so long at most */
+    uint64_t from_ns;            /* since the session's start */
+    uint64_t at_record;          /* begin with this record; 0: none */
     struct pruned_by *pruned_by; /* NULL: what is destroyed is said without by whom */
 };
 

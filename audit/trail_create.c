@@ -250,9 +250,9 @@ static int check_birth(const struct trail_birth *b, const char *origin, struct e
 
     if (r == 0)
         r = epoch_keys_public(b->epochs, origin, 0, &epoch, e);
-    if (r == 0 && (strcmp(b->a.log.name, origin) != 0 ||
-                   memcmp(b->a.log.key, log.key, sizeof log.key) != 0 ||
-                   memcmp(b->a.epoch.key, epoch.key, sizeof epoch.key) != 0))
+    if (r == 0 &&
+        (strcmp(b->a.log.name, origin) != 0 || memcmp(b->a.log.key, log.key, sizeof log.key) != 0 ||
+         memcmp(b->a.epoch.key, epoch.key, sizeof epoch.key) != 0))
         r = err_set(e, ERR_INPUT, "these keys are not those of %s", origin);
     return r;
 }
@@ -277,8 +277,8 @@ int trail_birth_load(struct trail_birth **out, int dir, const char *name, const 
     if (r == 0)
         r = note_file_read(fd, ANCHOR_FILE, &b->note, e);
     if (r == 0)
-        r = anchor_open(&b->a, (const char *)buf_head(&b->note), buf_len(&b->note),
-                        &b->anchor_vkey, e);
+        r = anchor_open(&b->a, (const char *)buf_head(&b->note), buf_len(&b->note), &b->anchor_vkey,
+                        e);
     if (r == 0)
         r = epoch_keys_open(&b->epochs, fd, e);
     if (r == 0)

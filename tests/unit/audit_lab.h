@@ -57,8 +57,8 @@ void lab_remove_torn(struct audit_lab *lab);
 extern bool lab_without_preallocation;
 
 /* From when `at` is set: the call with this number, of those that change files (write, pwrite,
- * fsync, fdatasync, renameat, unlinkat, mkdirat), is not made. It fails with `error`; 0: the process
- * ends there, with LAB_KILLED. For a child, which sets it after it forked. */
+ * fsync, fdatasync, renameat, unlinkat, mkdirat), is not made. It fails with `error`; 0: the
+ * process ends there, with LAB_KILLED. For a child, which sets it after it forked. */
 #define LAB_KILLED 9
 struct lab_fault {
     unsigned at, seen; /* at 0: none */

@@ -433,7 +433,8 @@ Test(new_log, a_log_that_is_closed_for_another)
     cr_assert_eq(new_log_begin(lab.state, "gw.test", "why", n, &e), 0, "%s", e.text);
     cr_expect_not(n->previous.closed);
     cr_expect(n->previous.linked);
-    cr_expect(strstr(n->trouble, "another log's anchor") && strstr(n->trouble, other.created.anchor),
+    cr_expect(strstr(n->trouble, "another log's anchor") &&
+                  strstr(n->trouble, other.created.anchor),
               "%s", n->trouble);
     reopen(&lab);
     free(n);

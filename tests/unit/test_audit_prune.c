@@ -51,8 +51,7 @@ Test(prune_order, there_is_one_text_for_each)
         {"sallyport-retention-v1\ngw/sallyport/0\nprune-before 1\nsize 1\nroot " ROOT "ff\nreason "
          "a\n",
          -1},
-        {"sallyport-retention-v1\ngw/sallyport/0\nprune-before 1\nsize 1\nroot " ROOT
-         "\nreason \n",
+        {"sallyport-retention-v1\ngw/sallyport/0\nprune-before 1\nsize 1\nroot " ROOT "\nreason \n",
          -1},
         {"sallyport-retention-v1\ngw/sallyport/0\nprune-before 1\nsize 1\nroot " ROOT
          "\nreason \x1b[2J\n",
@@ -120,8 +119,8 @@ static void sealed_session(struct trail *t, uint8_t n, unsigned count)
     put(t, RECORD_SESSION_START, id, "{\"operator\":\"alice\",\"target\":\"hv1\"}");
     put(t, RECORD_KEY, id, "{\"event\":\"session-keys\",\"keys\":[]}");
     for (unsigned i = 0; i < count; i++)
-        cr_assert_eq(
-            trail_append_sealed(t, k, 1, RECORD_OUTPUT, id, 1, words, sizeof words, &e), 0);
+        cr_assert_eq(trail_append_sealed(t, k, 1, RECORD_OUTPUT, id, 1, words, sizeof words, &e),
+                     0);
     put(t, RECORD_SESSION_END, id, "{\"reason\":\"client-closed\"}");
     put(t, RECORD_VERDICT, id, "{\"verdict\":\"unattested\",\"channels\":[]}");
     data_key_free(k);
@@ -223,8 +222,8 @@ static unsigned segments_twice(const struct audit_lab *lab)
 
         segment_name(list.first[i], whole);
         segment_pruned_name(list.first[i], pruned);
-        twice += faccessat(lab->dir, whole, F_OK, 0) == 0 &&
-                 faccessat(lab->dir, pruned, F_OK, 0) == 0;
+        twice +=
+            faccessat(lab->dir, whole, F_OK, 0) == 0 && faccessat(lab->dir, pruned, F_OK, 0) == 0;
     }
     segments_clear(&list);
     return twice;

@@ -609,8 +609,11 @@ Test(epoch_keys, a_disk_that_fails_under_them)
             lab_make(&lab);
             status = lab_child(&fault, seal_twice, &s);
             /* Two seals are two times pwrite and fdatasync. */
-            cr_expect_eq(status, at > 4 ? 0 : errors[i] ? 1 : LAB_KILLED, "%d at %u: %d", errors[i],
-                         at, status);
+            cr_expect_eq(status,
+                         at > 4      ? 0
+                         : errors[i] ? 1
+                                     : LAB_KILLED,
+                         "%d at %u: %d", errors[i], at, status);
             t = lab_trail(&lab, 0);
             lab_session(t, 2, 1, true);
             seal_now(t);
