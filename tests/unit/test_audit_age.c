@@ -164,6 +164,7 @@ Test(age, every_byte_flipped)
         cr_expect_lt(age_decrypt(&out, identity, buf_head(&file), i, &e), 0, "cut at %zu", i);
         cr_expect_eq(buf_len(&out), 0);
     }
+    buf_clear(&out);
     buf_clear(&file);
 }
 
