@@ -259,8 +259,7 @@ static void free_events(struct auditd *a)
 static int open_trail(struct auditd *a, const struct auditd_options *o, const char *origin,
                       EVP_PKEY *key, struct err *e)
 {
-    struct trail_options options = {o->dir, origin, key, o->segment_max, a->high_mark,
-                                    0};
+    struct trail_options options = {o->dir, origin, key, o->segment_max, a->high_mark, 0};
     struct trail_report report;
     int r = trail_open(&a->trail, &options, &report, e);
 

@@ -30,7 +30,7 @@ struct trail {
     struct checkpoint known[2]; /* the high mark, the witnessed one; size 0: not there */
     int64_t clock_ns;           /* real minus boot time, when it was looked at last */
     uint64_t segment_max;
-    uint64_t epoch_max; /* records of an epoch at most */
+    uint64_t epoch_max;     /* records of an epoch at most */
     uint64_t segment_bytes; /* in the file */
     struct trail_batch batch;
     uint64_t accepted, durable;
