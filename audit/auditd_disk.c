@@ -6,7 +6,8 @@
  * -> exhausted (a session's record would eat into the reserve): every session gets its end record
  * from the reserve and is told to stop; nothing of that record was acknowledged, so nothing of it
  * reaches a hypervisor. The gateway's own records (refused logins) go on from the second part of
- * the reserve, and wait when that is used up. Once a second the disk is looked at; when there is
+ * the reserve, and wait when that is used up. Break-glass sessions go on from a reserve of their
+ * own (auditd_glass.c). Once a second the disk is looked at; when there is
  * room again above the hard mark it all goes on by itself. */
 #include "audit/auditd_disk.h"
 
@@ -46,18 +47,19 @@ void disk_configure(struct disk_watch *d, const struct auditd_start *m)
     d->hard = (struct disk_amount){m->hard_percent, m->hard};
     d->share = (struct disk_amount){m->share_percent, m->share};
     d->slow_ms = m->slow_ms;
+    d->glass = (struct glass){.reserve = {m->glass_percent, m->glass}, .fd = -1};
 }
 
-static uint64_t mark_bytes(const struct disk_amount *mark, uint64_t total)
+uint64_t disk_bytes(const struct disk_watch *d, const struct disk_amount *mark)
 {
-    return mark->percent ? total / 100 * mark->value : mark->value;
+    return mark->percent ? d->free.total / 100 * mark->value : mark->value;
 }
 
 static bool below(const struct disk_watch *d, const struct disk_amount *mark, bool leaving)
 {
-    uint64_t bytes = mark_bytes(mark, d->free.total);
+    uint64_t bytes = disk_bytes(d, mark);
 
-    return d->free.available < bytes + (leaving ? bytes / HYSTERESIS : 0);
+    return d->free.available < bytes + (leaving ? bytes / HYSTERESIS + glass_margin(d) : 0);
 }
 
 static enum disk_level level_now(struct auditd *a)
@@ -110,12 +112,16 @@ void disk_alarm(struct auditd *a, const uint8_t *session, const char *alarm, con
     buf_clear(&payload);
 }
 
-static void tell_supervisor(struct auditd *a)
+void disk_tell_supervisor(struct auditd *a)
 {
     const struct disk_watch *d = &a->disk;
-    const struct auditd_disk disk = {
-        .level = (uint8_t)d->level, .available = d->free.available, .total = d->free.total};
-    struct auditd_admission gate = {.reason = ADMISSION_DISK, .open = d->level < DISK_HARD};
+    const struct auditd_disk disk = {.level = (uint8_t)d->level,
+                                     .available = d->free.available,
+                                     .total = d->free.total,
+                                     .glass = (uint8_t)d->glass.state,
+                                     .glass_bytes = disk_bytes(d, &d->glass.reserve)};
+    struct auditd_admission gate = {
+        .reason = ADMISSION_DISK, .open = d->level < DISK_HARD, .glass = glass_opens(a)};
     struct err e = ERR_INIT;
 
     if (!gate.open)
@@ -139,7 +145,7 @@ static void change_level(struct auditd *a, enum disk_level level)
     snprintf(text, sizeof text, "the trail's disk is %s; %" PRIu64 " of %" PRIu64 " MiB are free",
              levels[level].words, d->free.available / MIB, d->free.total / MIB);
     disk_alarm(a, gateway, worse ? levels[level].alarm : levels[DISK_NORMAL].alarm, text);
-    tell_supervisor(a);
+    disk_tell_supervisor(a);
 }
 
 void disk_end_session(struct producer *p, const char *reason, const char *text)
@@ -163,7 +169,7 @@ static void exhaust(struct auditd *a)
     change_level(a, DISK_EXHAUSTED);
     TAILQ_FOREACH(p, &a->producers, all)
     {
-        if (p->kind == PRODUCER_BACKEND && !p->stopped)
+        if (p->kind == PRODUCER_BACKEND && !p->stopped && !p->break_glass)
             disk_end_session(p, "trail-full", FULL_TEXT);
     }
 }
@@ -177,10 +183,14 @@ bool disk_admits(struct producer *p)
     if (p->pause != PAUSE_NOT)
         return false;
     if (p->kind == PRODUCER_BACKEND) {
-        if (a->disk.level == DISK_EXHAUSTED)
+        if (a->disk.level == DISK_EXHAUSTED && !p->break_glass) {
             producer_stop(p, FULL_TEXT); /* it came after the others were ended */
-        else if (!trail_has_room(a->trail, SPACE_SESSION, RECORD_PAYLOAD_MAX))
-            exhaust(a);
+        } else if (!trail_has_room(a->trail, SPACE_SESSION, RECORD_PAYLOAD_MAX)) {
+            if (a->disk.level != DISK_EXHAUSTED)
+                exhaust(a);
+            if (p->break_glass && !a->failing)
+                (void)glass_admits(p);
+        }
         return true;
     }
     if (trail_has_room(a->trail, SPACE_GATEWAY, RECORD_PAYLOAD_MAX))
@@ -241,6 +251,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     level = level_now(a);
     if (level != a->disk.level)
         change_level(a, level);
+    glass_look(a);
     look_for_slowness(a, now_ms);
     shares_tick(&a->disk, now_ms);
     for (p = TAILQ_FIRST(&a->producers); p && !a->failing; p = next) {
@@ -260,6 +271,7 @@ int disk_start(struct auditd *a, struct err *e)
     a->disk.half_ms = clock_mono_ms();
     if (space_look(a->trail_dir, &a->disk.free, e) < 0)
         return ERR_SYSTEM;
+    glass_start(a);
     a->disk.look = event_new(a->base, -1, EV_PERSIST, on_look, a);
     if (!a->disk.look || event_add(a->disk.look, &every) < 0)
         return err_set(e, ERR_MEMORY, "no memory for events");
@@ -276,7 +288,7 @@ void disk_begin(struct auditd *a)
     if (level != DISK_NORMAL)
         change_level(a, level);
     else
-        tell_supervisor(a);
+        disk_tell_supervisor(a);
 }
 
 void disk_stop(struct auditd *a)
@@ -284,4 +296,5 @@ void disk_stop(struct auditd *a)
     if (a->disk.look)
         event_free(a->disk.look);
     shares_clear(&a->disk);
+    glass_stop(&a->disk.glass);
 }

@@ -31,7 +31,16 @@ struct operator_use {
     unsigned holders;     /* sessions that live */
 };
 
+/* The reserve for break-glass sessions (auditd_glass.c). */
+struct glass {
+    struct disk_amount reserve; /* 0: none */
+    enum glass_state state;
+    int fd;        /* READY: its file */
+    bool was_used; /* since it was made last */
+};
+
 struct disk_watch {
+    struct glass glass;
     struct disk_amount soft, hard, share;
     uint64_t slow_ms;
     struct event *look; /* every second */
@@ -61,6 +70,23 @@ void disk_synced(struct auditd *a);
 void disk_alarm(struct auditd *a, const uint8_t *session, const char *alarm, const char *text);
 /* The session's end record, and the word to its process; what it still sends is dropped. */
 void disk_end_session(struct producer *p, const char *reason, const char *text);
+
+/* How much this mark is. */
+uint64_t disk_bytes(const struct disk_watch *d, const struct disk_amount *mark);
+void disk_tell_supervisor(struct auditd *a);
+
+/* auditd_glass.c */
+void glass_start(struct auditd *a);
+void glass_stop(struct glass *g);
+/* Once a second: makes it again when there is room. */
+void glass_look(struct auditd *a);
+/* A break-glass session found no room: true when the reserve gave it some. If not, the session was
+ * ended, and all others of its kind. */
+bool glass_admits(struct producer *p);
+/* Such sessions may start. */
+bool glass_opens(const struct auditd *a);
+/* To leave exhaustion so much more must be free: what the segment before gave back is no room. */
+uint64_t glass_margin(const struct disk_watch *d);
 
 /* auditd_shares.c */
 MUST_CHECK int shares_hold(struct producer *p, const struct auditd_producer *m, struct err *e);

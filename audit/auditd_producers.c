@@ -345,6 +345,7 @@ int producer_add(struct auditd *a, int fd, const struct auditd_producer *m, stru
     p->auditd = a;
     p->kind = (enum trail_producer)m->kind;
     p->conn = m->conn;
+    p->break_glass = m->kind == PRODUCER_BACKEND && m->break_glass;
     TAILQ_INSERT_TAIL(&a->producers, p, all);
     a->producer_count++;
     if (!kind_is_known(m->kind) || (m->kind == PRODUCER_BACKEND) != has_session)

@@ -38,6 +38,7 @@ struct producer {
     struct session_state *state; /* held; NULL for the gateway's own session */
     bool started, ended;         /* a backend's session record was taken */
     bool is_active;
+    bool break_glass; /* let in on a full disk: its records may use the reserve for that */
     bool stopped; /* it was told; what it still sends is not taken */
     enum pause pause;
     uint64_t paused_ms;

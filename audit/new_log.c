@@ -83,6 +83,8 @@ static int install(int state, unsigned number, struct err *e)
 
     snprintf(aside, sizeof aside, "trail.%u", number);
     if (r == 0 && there(state, MAKING "/trail")) {
+        /* No part of the old log, and large; the new recorder makes its own. */
+        (void)unlinkat(state, "trail/" SPACE_GLASS_FILE, 0);
         r = move(state, "trail", aside, e);
         if (r == 0)
             r = move(state, MAKING "/trail", "trail", e);

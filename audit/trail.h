@@ -96,6 +96,10 @@ MUST_CHECK int trail_flush(struct trail *t, struct err *e);
  * for others; allocates further when there is room on the disk. */
 bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len);
 
+/* Goes on in this file, whose blocks are allocated: it becomes the next segment, now. Owns fd; name
+ * stays. ERR_TRAIL. */
+MUST_CHECK int trail_go_on_in(struct trail *t, int fd, const char *name, struct err *e);
+
 uint64_t trail_size(const struct trail *t);         /* records appended */
 uint64_t trail_accepted(const struct trail *t);     /* records that write(2) took */
 uint64_t trail_durable(const struct trail *t);      /* records that fdatasync(2) covered */

@@ -84,7 +84,7 @@ void space_clear(struct trail_space *s)
         return;
     close(s->next_fd);
     s->next_fd = -1;
-    (void)unlinkat(s->dir, SPACE_NEXT_FILE, 0);
+    (void)unlinkat(s->dir, s->next_name, 0);
 }
 
 void space_begin(struct trail_space *s, int fd, uint64_t bytes, uint64_t segment_max)
@@ -149,6 +149,7 @@ bool space_prepare(struct trail_space *s)
         return available(s) > RESERVE + SPACE_STEP_MIN;
     s->next_fd = openat(s->dir, SPACE_NEXT_FILE,
                         O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+    s->next_name = SPACE_NEXT_FILE;
     if (s->next_fd < 0) {
         log_warn("no-next-segment", "errno=%d", errno);
         s->retry_ms = clock_mono_ms() + RETRY_MS;
@@ -163,6 +164,13 @@ bool space_prepare(struct trail_space *s)
     return false;
 }
 
+void space_take(struct trail_space *s, int fd, const char *name)
+{
+    space_clear(s);
+    s->next_fd = fd;
+    s->next_name = name;
+}
+
 int space_open(struct trail_space *s, const char *name, struct err *e)
 {
     int fd = s->next_fd;
@@ -173,7 +181,7 @@ int space_open(struct trail_space *s, const char *name, struct err *e)
                     0640);
         return fd < 0 ? err_errno(e, "cannot make segment %s", name) : fd;
     }
-    if (renameat2(s->dir, SPACE_NEXT_FILE, s->dir, name, RENAME_NOREPLACE) == 0)
+    if (renameat2(s->dir, s->next_name, s->dir, name, RENAME_NOREPLACE) == 0)
         return fd;
     err_errno(e, "cannot make segment %s", name);
     close(fd);

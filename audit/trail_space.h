@@ -28,6 +28,8 @@
 
 /* The next segment, made and allocated before the one in use is left. */
 #define SPACE_NEXT_FILE "segment.next"
+/* The reserve for break-glass sessions (auditd_glass.c). */
+#define SPACE_GLASS_FILE "glass.reserve"
 
 /* Who wants to write, and so how much of the reserve stays behind it: all of it, or what ends
  * need. End records themselves ask nobody. */
@@ -35,11 +37,12 @@ enum space_use { SPACE_SESSION, SPACE_GATEWAY };
 
 struct trail_space {
     int dir;
-    int fd;             /* the segment; the trail's */
-    int next_fd;        /* SPACE_NEXT_FILE, allocated; -1: none */
-    uint64_t allocated; /* bytes of the segment that surely have blocks */
-    bool no_fallocate;  /* the file system cannot */
-    bool unsure;        /* it failed for another reason than a full disk: what is free counts */
+    int fd;                /* the segment; the trail's */
+    int next_fd;           /* allocated; -1: none */
+    const char *next_name; /* its file's */
+    uint64_t allocated;    /* bytes of the segment that surely have blocks */
+    bool no_fallocate;     /* the file system cannot */
+    bool unsure;           /* it failed for another reason than a full disk: what is free counts */
     bool said;
     uint64_t retry_ms; /* after a refusal the file system is not asked again before */
 };
@@ -62,6 +65,8 @@ uint64_t space_room(const struct trail_space *s, enum space_use use, uint64_t by
 /* Makes and allocates the next segment's file. False: there is no room for it, the segment in use
  * goes on. */
 bool space_prepare(struct trail_space *s);
+/* This file is the next segment's, in the place of one that was prepared. Owns fd; name stays. */
+void space_take(struct trail_space *s, int fd, const char *name);
 /* The file that space_prepare made, under this name, or a new one. A descriptor to append with. */
 MUST_CHECK int space_open(struct trail_space *s, const char *name, struct err *e);
 /* Blocks behind the end of a segment that is left go back to the file system. */

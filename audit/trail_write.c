@@ -166,6 +166,18 @@ int trail_rotate(struct trail *t, struct err *e)
                                     : err_set(e, ERR_BUSY, "there is no room for another segment");
 }
 
+int trail_go_on_in(struct trail *t, int fd, const char *name, struct err *e)
+{
+    int r = trail_failed(t, e);
+
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    space_take(&t->space, fd, name);
+    return rotate(t, e);
+}
+
 /* Makes room for a record: a new segment, an empty batch. */
 static int make_room(struct trail *t, size_t stored, struct err *e)
 {

@@ -149,6 +149,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
 
     strcpy(a->gateway, m->gateway);
     strcpy(a->gateway_from, m->gateway_from);
+    strcpy(a->break_glass, m->break_glass);
     a->login_ms = m->login_ms;
     a->enrol_s = m->enrol_s;
     a->world.lockout = (struct lockout_rule){m->totp_failures, m->lock_s};

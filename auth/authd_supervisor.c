@@ -110,9 +110,11 @@ static int on_admission(struct authd *a, const struct frame *f, struct err *e)
 {
     struct authd_admission m;
     int rc = authd_admission_decode(f, &m, e);
-    if (rc == 0)
-        strcpy(a->no_sessions, m.open ? "" : *m.text ? m.text : "No session can start now.");
-    return rc;
+    if (rc < 0)
+        return rc;
+    strcpy(a->no_sessions, m.open ? "" : *m.text ? m.text : "No session can start now.");
+    a->world.break_glass = !m.open && m.glass ? a->break_glass : NULL;
+    return 0;
 }
 
 static int on_pruned(struct authd *a, const struct frame *f, struct err *e)

@@ -185,6 +185,8 @@ int decision_record(const struct decision *d, const struct login *l, const uint8
     json_begin(&j, out);
     json_str(&j, "event", "decision");
     json_bool(&j, "allowed", d->allowed);
+    if (d->break_glass)
+        json_bool(&j, "break_glass", true);
     if (!d->allowed) {
         json_str(&j, "reason", d->token);
         json_bytes(&j, "text", d->text, strlen(d->text));

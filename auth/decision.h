@@ -16,11 +16,12 @@
 
 struct decision {
     bool allowed;
-    bool gateway;    /* allowed: the gateway's own commands, no target */
-    bool alarm;      /* refused, and somebody should look at it */
-    uint8_t status;  /* refused: the exit status (enum gateway_exit) */
-    char token[32];  /* refused: for the record */
-    char text[1001]; /* refused: for the operator */
+    bool gateway;     /* allowed: the gateway's own commands, no target */
+    bool break_glass; /* allowed although no session starts: an alarm */
+    bool alarm;       /* refused, and somebody should look at it */
+    uint8_t status;   /* refused: the exit status (enum gateway_exit) */
+    char token[32];   /* refused: for the record */
+    char text[1001];  /* refused: for the operator */
 
     struct policy_decision policy; /* path and abilities; path may be empty */
     uint8_t policy_hash[32];

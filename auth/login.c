@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/break_glass.h"
 #include "auth/second_factor.h"
 #include "auth/vault.h"
 #include "base/clock.h"
@@ -136,6 +137,10 @@ static bool remembered(struct login *l, const struct login_world *w, uint64_t no
         snprintf(why, 501, "Your remembered login is too old for this target.");
         return false;
     }
+    if (break_glass_named(w, l)) {
+        r->reason = "break-glass";
+        return false; /* BREAK_GLASS_PROMPT says it */
+    }
     l->remembered_issued_s = row.issued_s;
     return true;
 }
@@ -187,6 +192,8 @@ void login_claim(struct login *l, const struct login_world *w, const char *user,
     l->phase = LOGIN_WANTS_CODE;
     /* A certificate that did not count is worth a record of its own. */
     r->record = strcmp(r->reason, "unknown-key") != 0;
+    if (break_glass_named(w, l))
+        snprintf(why, sizeof why, "%s", BREAK_GLASS_PROMPT);
     reply(r, LOGIN_ASK_CODE, r->record ? r->reason : "code-wanted", "%s%s%s", why, *why ? "\n" : "",
           "Enter the current code of your authenticator, or your enrolment token.");
 }

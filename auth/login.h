@@ -33,6 +33,8 @@ struct login_world {
     struct store *store;
     const struct device_ca *ca;
     struct lockout_rule lockout;
+    const char
+        *break_glass; /* who may get in although no session starts; NULL: all may, or nobody */
 };
 
 enum login_phase { LOGIN_WANTS_KEY, LOGIN_WANTS_CODE, LOGIN_DONE, LOGIN_OVER };

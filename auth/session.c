@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "auth/agent_stream.h"
+#include "auth/break_glass.h"
 #include "auth/gateway_commands.h"
 #include "auth/policy_set.h"
 #include "base/clock.h"
@@ -58,6 +59,7 @@ static void start_backend(struct connection *c)
     strcpy(m.operator_name, c->login.operator_name);
     strcpy(m.target_name, s->decision.target);
     m.max_bytes = s->decision.policy.max_bytes;
+    m.break_glass = s->decision.break_glass;
     s->phase = SESSION_CONNECTING;
     watch_sent(a->supervisor, authd_start_backend_send(watch_link(a->supervisor), &m, NULL, &e),
                &e);
@@ -83,14 +85,30 @@ static void decision_recorded(void *arg, uint64_t conn, int rc)
 }
 
 /* The gateway's own commands are no recorded session: they go on. */
-static void heed_admission(const struct authd *a, struct decision *d)
+static void heed_admission(const struct authd *a, const struct login *l, struct decision *d)
 {
+    bool named = break_glass_named(&a->world, l);
+
     if (!*a->no_sessions || !d->allowed || d->gateway)
+        return;
+    d->break_glass = named && break_glass_holds(l);
+    if (d->break_glass)
         return;
     d->allowed = false;
     d->status = EXIT_TRY_AGAIN;
     strcpy(d->token, "no-new-sessions");
-    strcpy(d->text, a->no_sessions);
+    snprintf(d->text, sizeof d->text, "%s%s", a->no_sessions,
+             named ? " " BREAK_GLASS_WANTS_CODE : "");
+}
+
+static void alarm_break_glass(const struct connection *c)
+{
+    char text[1000];
+
+    snprintf(text, sizeof text, "%s begins a break-glass session on %s as %s. %s",
+             c->login.operator_name, c->session->decision.target, c->login.destination.account,
+             c->a->no_sessions);
+    authd_alarm(c->a, c->conn, c->login.operator_name, "break-glass", text);
 }
 
 int session_open(struct connection *c, const struct frame *f, struct err *e)
@@ -108,11 +126,13 @@ int session_open(struct connection *c, const struct frame *f, struct err *e)
     s->started_s = authd_now_s(c->a);
     s->generation = policy_set_generation(c->a->policies);
     decision_make(&c->a->world, &c->login, s->started_s, &s->decision);
-    heed_admission(c->a, &s->decision);
+    heed_admission(c->a, &c->login, &s->decision);
     if (RAND_bytes(s->id, sizeof s->id) != 1)
         return err_set(e, ERR_CRYPTO, "no random bytes");
     if (s->decision.alarm)
         authd_alarm(c->a, c->conn, c->login.operator_name, s->decision.token, s->decision.text);
+    if (s->decision.break_glass)
+        alarm_break_glass(c);
     buf_init(&payload, TRAIL_PAYLOAD_MAX);
     rc = decision_record(&s->decision, &c->login, s->id, &payload);
     if (rc == 0)
@@ -188,6 +208,7 @@ static int send_grant(struct connection *c, struct err *e)
     login_factors_text(&c->login, m->factors);
     snprintf(m->path, sizeof m->path, "%s", d->policy.path);
     memcpy(m->policy_hash, d->policy_hash, sizeof m->policy_hash);
+    m->break_glass = d->break_glass;
     m->host_keys = (struct bytes){buf_head(&d->host_keys), buf_len(&d->host_keys)};
     m->identity = (struct bytes){d->identity, sizeof d->identity};
     m->rules = (struct bytes){buf_head(&d->rules), buf_len(&d->rules)};
@@ -223,7 +244,7 @@ static int take_backend(struct connection *c, const int fds[2], struct err *e)
 void session_backend(struct connection *c, const int fds[3])
 {
     struct session *s = c->session;
-    struct login_granted m;
+    struct login_granted m = {0};
     struct err e = ERR_INIT;
 
     if (!s || s->phase != SESSION_CONNECTING || !c->frontend || s->ending) {
@@ -246,6 +267,8 @@ void session_backend(struct connection *c, const int fds[3])
     }
     s->phase = SESSION_LIVE;
     snprintf(m.target, sizeof m.target, "%s", s->decision.target);
+    if (s->decision.break_glass)
+        strcpy(m.notice, BREAK_GLASS_NOTICE);
     watch_sent(c->frontend, login_granted_send(watch_link(c->frontend), &m, &fds[2], &e), &e);
     close(fds[2]);
     connection_enter(c, login_STATE_SESSION);

@@ -72,6 +72,8 @@ static void record_start(struct backend *b)
     fingerprint(g->identity.p, g->identity.len, print);
     json_str(&r.json, "target_key", print);
     json_u64(&r.json, "connection", b->conn);
+    if (g->break_glass)
+        json_bool(&r.json, "break_glass", true);
     /* 1000 bytes of path, each six at most when escaped, fit a record ten times over. */
     int rc = record_end(b, &r, RECORD_SESSION_START, 0, WANT_DURABLE, &b->start_record);
     if (rc == 0)

@@ -101,6 +101,9 @@ static void print_health(const json_t *status, const json_t *supervisor)
         strcmp(json_string_value(json_object_get(disk, "level")), "normal") != 0)
         printf("  the trail's disk is %s: %lld of %lld MiB are free\n", cell(disk, "level", text),
                number(disk, "available") >> 20, number(disk, "total") >> 20);
+    if (json_object_get(disk, "break_glass"))
+        printf("  the break-glass reserve of %lld MiB is %s\n",
+               number(disk, "break_glass_reserve") >> 20, cell(disk, "break_glass", text));
     if (json_object_get(supervisor, "reviewers_warning"))
         printf("  %s\n", cell(supervisor, "reviewers_warning", text));
     if (number(status, "generation") == 0)

@@ -14,6 +14,9 @@
 #include "gateway/config.h"
 #include "gateway/config_table.h"
 
+/* A session's records are up to a MiB long. */
+#define GLASS_RESERVE_MIN (1024u * 1024u)
+
 const struct config_key config_keys[] = {
 #define CONFIG(section, key, type, field, default_yaml, min, max, unit, help)                      \
     {section, key, CONFIG_TYPE_##type, offsetof(struct config, field), default_yaml, min, max,     \
@@ -153,6 +156,21 @@ static int parse_user(const struct yaml_doc *doc, const struct yaml_node *n,
     return 0;
 }
 
+/* The form of its name; whether there is such an operator is the policy set's. */
+static int parse_operator(const struct yaml_doc *doc, const struct yaml_node *n,
+                          char out[OPERATOR_NAME_MAX + 1], struct err *e)
+{
+    const char *text = "";
+    int rc = yaml_text(doc, n, OPERATOR_NAME_MAX, "an operator's name", &text, e);
+
+    if (rc < 0)
+        return rc;
+    if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.-") != strlen(text))
+        return yaml_error(doc, n, e, "found \"%s\", expected an operator's name", text);
+    memcpy(out, text, strlen(text) + 1);
+    return 0;
+}
+
 /* "10%" or a size. min and max bound the percent. */
 static int parse_amount(const struct yaml_doc *doc, const struct yaml_node *n,
                         const struct config_key *k, struct config_amount *out, struct err *e)
@@ -196,6 +214,9 @@ static int parse_list(const struct yaml_doc *doc, const struct yaml_node *n,
             c = (struct config *)((char *)field - offsetof(struct config, witnesses));
             rc = parse_witness(doc, item, &c->witnesses.at[i], e);
             break;
+        case CONFIG_TYPE_NAMES:
+            rc = parse_operator(doc, item, ((struct config_names *)field)->at[i], e);
+            break;
         case CONFIG_TYPE_USERS:
             rc = parse_user(doc, item, &((struct config_people *)field)->at[i], e);
             break;
@@ -234,6 +255,7 @@ static int parse_key(const struct yaml_doc *doc, const struct yaml_node *n,
         if (n->kind == YAML_SCALAR && !n->text[0])
             return 0;
         return parse_endpoint(doc, n, field, e);
+    case CONFIG_TYPE_NAMES:
     case CONFIG_TYPE_WITNESSES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
@@ -275,6 +297,12 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
         at = yaml_get(yaml_root(doc), "disk");
         return yaml_error(doc, at ? at : yaml_root(doc), e,
                           "found a soft mark below the hard one, expected it above");
+    }
+    if (!c->glass_reserve.percent && c->glass_reserve.value < GLASS_RESERVE_MIN) {
+        at = yaml_get(yaml_root(doc), "break-glass");
+        return yaml_error(doc, at ? at : yaml_root(doc), e,
+                          "found a reserve of %llu bytes, expected 1MiB or more",
+                          (unsigned long long)c->glass_reserve.value);
     }
     if (c->syslog_address.port && (!c->syslog_name[0] || !c->syslog_ca[0])) {
         at = yaml_get(yaml_root(doc), "syslog");

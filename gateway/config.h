@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "policy/address.h"
+#include "policy/policy.h"
 
 #define CONFIG_FILE          "sallyport.yaml"
 #define CONFIG_LISTEN_MAX    16
@@ -22,6 +23,7 @@
 #define CONFIG_LISTENERS_MAX 64
 #define CONFIG_PATH_MAX      200 /* file names below it stay under PATH_MAX and readable */
 #define CONFIG_RUNTIME_MAX   90  /* sun_path is 108 bytes, "/control" comes after it */
+#define CONFIG_GLASS_MAX     16
 #define CONFIG_WITNESSES_MAX 8
 #define CONFIG_KEY_MAX       320 /* a verifier key: a name of 255 bytes, id, key */
 /* One syslog server and the witnesses; the numbers of courier.def. */
@@ -68,6 +70,12 @@ struct config_prefixes {
     struct prefix at[CONFIG_PREFIXES_MAX];
 };
 
+/* Operators. */
+struct config_names {
+    size_t count;
+    char at[CONFIG_GLASS_MAX][OPERATOR_NAME_MAX + 1];
+};
+
 /* "10%" or "20GiB" */
 struct config_amount {
     uint64_t value; /* percent or bytes */
@@ -93,6 +101,8 @@ struct config {
     uint64_t enrolment_ms;
     struct config_amount disk_soft, disk_hard, disk_share;
     uint64_t disk_slow_ms;
+    struct config_names glass_operators;
+    struct config_amount glass_reserve;
     struct {
         size_t count;
         struct config_witness at[CONFIG_WITNESSES_MAX];

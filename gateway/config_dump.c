@@ -78,6 +78,8 @@ static int put_list(struct buf *out, const struct config_key *k, const struct co
             break;
         if (k->type == CONFIG_TYPE_ENDPOINTS)
             rc = put_endpoint(out, &c->listen.at[i]);
+        else if (k->type == CONFIG_TYPE_NAMES)
+            rc = buf_printf(out, "%s", ((const struct config_names *)field)->at[i]);
         else if (k->type == CONFIG_TYPE_USERS)
             rc = buf_printf(out, "%s", people->at[i].name);
         else
@@ -110,6 +112,7 @@ static int put_value(struct buf *out, const struct config_key *k, const struct c
         return put_endpoint(out, field);
     case CONFIG_TYPE_WITNESSES:
         return put_witnesses(out, c);
+    case CONFIG_TYPE_NAMES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
     case CONFIG_TYPE_USERS:
@@ -174,6 +177,7 @@ static int put_bounds(struct buf *out, const struct config_key *k)
             rc = buf_printf(out, " to ");
         return rc < 0 ? rc : put_duration(out, k->max);
     case CONFIG_TYPE_WITNESSES:
+    case CONFIG_TYPE_NAMES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
     case CONFIG_TYPE_USERS:

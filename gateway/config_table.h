@@ -15,6 +15,7 @@ enum config_type {
     CONFIG_TYPE_DURATION,  /* uint64_t, milliseconds */
     CONFIG_TYPE_AMOUNT,    /* struct config_amount */
     CONFIG_TYPE_ENDPOINT,  /* struct config_endpoint; "": none */
+    CONFIG_TYPE_NAMES,     /* struct config_names */
     CONFIG_TYPE_WITNESSES, /* struct config.witnesses */
     CONFIG_TYPE_ENDPOINTS, /* struct config.listen */
     CONFIG_TYPE_PREFIXES,  /* struct config_prefixes */

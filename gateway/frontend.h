@@ -179,9 +179,10 @@ struct frontend {
     uint64_t packets_fetched; /* packets.in_packets when the queue was seen empty */
     bool queue_empty;         /* libssh has no message for us */
     struct link *login, *trail, *relay;
-    bool relay_gone; /* it cannot be sent to; its last words are read */
-    bool granted;    /* there was a backend: auditd compares */
-    bool ready;      /* the backend has its target */
+    bool relay_gone;  /* it cannot be sent to; its last words are read */
+    bool granted;     /* there was a backend: auditd compares */
+    char notice[501]; /* for the first channel's stderr */
+    bool ready;       /* the backend has its target */
     struct frontend_login log_in;
     ssh_message waiting[FRONTEND_WAITING_MAX];
     unsigned waiting_count;

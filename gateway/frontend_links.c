@@ -42,6 +42,7 @@ static int granted(struct frontend *f, struct frame *frame, struct err *e)
     link_enter(f->relay, relay_STATE_CONNECTING);
     link_enter(f->login, login_STATE_SESSION);
     f->granted = true;
+    memcpy(f->notice, m.notice, sizeof f->notice);
     f->phase = PHASE_SESSION;
     return 0;
 }

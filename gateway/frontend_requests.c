@@ -160,6 +160,9 @@ void requests_started(struct frontend *f, const struct relay_started *m)
     channel_answer_start(c, true);
     if (m->text[0] != '\0')
         refusal_notice(c, m->text);
+    if (f->notice[0] != '\0')
+        refusal_notice(c, f->notice);
+    f->notice[0] = '\0';
     c->stage = CHANNEL_RUNNING;
     f->again = true; /* its input waits in libssh */
 }

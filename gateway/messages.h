@@ -74,6 +74,16 @@ enum admission_reason {
 /* auditd.disk */
 enum disk_level { DISK_NORMAL, DISK_SOFT, DISK_HARD, DISK_EXHAUSTED };
 
+/* auditd.disk: the reserve for break-glass sessions */
+enum glass_state {
+    GLASS_OFF,    /* not configured */
+    GLASS_ABSENT, /* there was no room for it, or the file system cannot allocate ahead */
+    GLASS_READY,
+    GLASS_IN_USE, /* it is the segment that is written */
+    GLASS_SPENT,
+    GLASS_STATES
+};
+
 /* trail.record */
 enum trail_want { WANT_NOTHING = 0, WANT_ACCEPTED = 1, WANT_DURABLE = 2 };
 

@@ -128,6 +128,7 @@ struct connection {
     char operator_name[OPERATOR_NAME_MAX + 1];
     char target_name[TARGET_NAME_MAX + 1];
     uint64_t max_bytes; /* of the trail, that the session may fill; 0: no limit */
+    bool break_glass;   /* let in although no session starts */
     int target_fd;      /* CONNECTING and WAITING, else -1 */
     struct event *target_event;
 };
@@ -187,9 +188,12 @@ struct supervisor {
     struct records *records;
     char trail_failing[512];             /* what auditd said; empty: it writes */
     char closed[ADMISSION_REASONS][512]; /* why no session starts; empty: for that they may */
+    bool glass; /* break-glass sessions may start where the disk closed the gate */
     struct {
         uint8_t level; /* enum disk_level */
         uint64_t available, total;
+        uint8_t glass; /* enum glass_state */
+        uint64_t glass_bytes;
     } disk;
 
     enum { RUNNING, ENDING_SESSIONS, ENDING_PROGRAMS, ENDING_TRAIL } phase;
@@ -335,7 +339,8 @@ void courier_stats(const struct supervisor *s, struct json_out *j);
 
 /* supervisor_admission.c */
 /* text NULL: for this reason sessions may start. Tells authd when that changes. */
-void admission_set(struct supervisor *s, enum admission_reason reason, const char *text);
+void admission_set(struct supervisor *s, enum admission_reason reason, const char *text,
+                   bool glass);
 /* To a fresh authd. */
 void admission_give(struct supervisor *s);
 /* Why no session starts; NULL: they do. */

@@ -2,8 +2,9 @@
  *
  * The gate for new sessions. What closes it (a disk that is nearly full, checkpoints that nobody
  * else knows) is kept by reason, so that one that goes away does not open what another holds shut.
- * authd refuses with the first text, so the refusal is told to the operator and recorded. Run by
- * the supervisor. */
+ * Break-glass covers the disk alone: where another reason closes the gate as well, it opens
+ * nothing. authd refuses with the first text, so the refusal is told to the operator and recorded.
+ * Run by the supervisor. */
 #include <stdio.h>
 #include <string.h>
 
@@ -32,16 +33,20 @@ void admission_give(struct supervisor *s)
         return; /* a fresh one is told when it is introduced */
     memset(&m, 0, sizeof m);
     m.open = !text;
+    m.glass = s->glass && s->closed[ADMISSION_DISK][0] && !s->closed[ADMISSION_CHECKPOINTS][0];
     snprintf(m.text, sizeof m.text, "%.*s", (int)sizeof m.text - 1, text ? text : "");
     program_sent(authd, authd_admission_send(authd->link, &m, NULL, &e), &e);
 }
 
-void admission_set(struct supervisor *s, enum admission_reason reason, const char *text)
+void admission_set(struct supervisor *s, enum admission_reason reason, const char *text, bool glass)
 {
     char *kept = s->closed[reason];
 
-    if (strncmp(kept, text ? text : "", sizeof s->closed[reason] - 1) == 0)
+    if (reason != ADMISSION_DISK)
+        glass = s->glass;
+    if (strncmp(kept, text ? text : "", sizeof s->closed[reason] - 1) == 0 && glass == s->glass)
         return;
+    s->glass = glass;
     snprintf(kept, sizeof s->closed[reason], "%s", text ? text : "");
     if (text)
         log_warn("admission-closed", "reason=%s text=\"%s\"", names[reason], text);

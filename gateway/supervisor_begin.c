@@ -69,6 +69,7 @@ static int give_trail(struct program *auditd, enum trail_producer kind, const st
         memcpy(m.session, c->session, sizeof m.session);
         memcpy(m.operator_name, c->operator_name, sizeof m.operator_name);
         m.max_bytes = c->max_bytes;
+        m.break_glass = c->break_glass;
     }
     return program_sent(auditd, auditd_producer_send(auditd->link, &m, &fd, e), e);
 }
@@ -266,6 +267,7 @@ int on_start_backend(struct program *authd, struct frame *f, struct err *e)
     memcpy(c->operator_name, m.operator_name, sizeof c->operator_name);
     memcpy(c->target_name, m.target_name, sizeof c->target_name);
     c->max_bytes = m.max_bytes;
+    c->break_glass = m.break_glass;
     target = policy_target(authd->s, m.generation, m.target);
     c->backend.state = SIDE_CONNECTING;
     if (target)

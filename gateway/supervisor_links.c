@@ -112,6 +112,8 @@ static int start_auditd(struct program *p, struct err *e)
     put_amount(&c->disk_hard, &m.hard_percent, &m.hard);
     put_amount(&c->disk_share, &m.share_percent, &m.share);
     m.slow_ms = (uint32_t)c->disk_slow_ms;
+    m.glass_percent = c->glass_reserve.percent;
+    m.glass = c->glass_operators.count > 0 ? c->glass_reserve.value : 0;
     buf_init(&lines, REVIEWERS_TEXT_MAX);
     rc = reviewers_encode(&lines, &p->s->reviewers);
     m.reviewers = (struct bytes){buf_head(&lines), buf_len(&lines)};
@@ -151,6 +153,16 @@ static size_t put_people(uint8_t out[PEOPLE_MAX], const struct config *c)
     return w.len;
 }
 
+/* The operators of `break-glass`, one a line. */
+static void put_glass(char *out, size_t cap, const struct config *c)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < c->glass_operators.count; i++)
+        len += (size_t)snprintf(out + len, cap - len, "%s\n", c->glass_operators.at[i]);
+    INVARIANT(len < cap);
+}
+
 static int start_authd(struct program *p, struct err *e)
 {
     static const char *const files[] = {"store.key", "operator-ca.key", "operator-ca.pem"};
@@ -168,6 +180,7 @@ static int start_authd(struct program *p, struct err *e)
     fds[0] = p->s->control_fd;
     m.people.len = put_people(people, c);
     snprintf(m.gateway, sizeof m.gateway, "%s", c->gateway);
+    put_glass(m.break_glass, sizeof m.break_glass, c);
     snprintf(m.gateway_from, sizeof m.gateway_from, "%s", c->vault_from);
     rc = authd_start_send(p->link, &m, fds, e);
     for (size_t i = 1; i < 4; i++)
@@ -237,7 +250,7 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
         s->trail_failing[0] = 0;
         /* What closed the gate was the one before; this one says so again if it is so. */
         for (int i = 0; i < ADMISSION_REASONS; i++)
-            admission_set(s, (enum admission_reason)i, NULL);
+            admission_set(s, (enum admission_reason)i, NULL, false);
         program_running(p);
         reviewers_tell(s);
         records_attach(s);
@@ -257,7 +270,7 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
             return rc;
         if (m.reason >= ADMISSION_REASONS)
             return err_set(e, ERR_PROTOCOL, "admission: reason %u is not known", m.reason);
-        admission_set(s, (enum admission_reason)m.reason, m.open ? NULL : m.text);
+        admission_set(s, (enum admission_reason)m.reason, m.open ? NULL : m.text, m.glass);
         return 0;
     }
     case auditd_pruned_NUMBER:
@@ -270,6 +283,8 @@ static int on_auditd(struct program *p, struct frame *f, struct err *e)
         s->disk.level = m.level > DISK_EXHAUSTED ? DISK_EXHAUSTED : m.level;
         s->disk.available = m.available;
         s->disk.total = m.total;
+        s->disk.glass = m.glass < GLASS_STATES ? m.glass : GLASS_ABSENT;
+        s->disk.glass_bytes = m.glass_bytes;
         return 0;
     }
     case auditd_failing_NUMBER: {

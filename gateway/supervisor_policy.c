@@ -201,6 +201,10 @@ int policy_check(const struct supervisor *s, struct err *e)
         policy = policy_load(buf_head(&bundle), buf_len(&bundle), &warnings, e);
         rc = policy ? 0 : e->code;
     }
+    for (size_t i = 0; rc == 0 && i < s->config.glass_operators.count; i++)
+        if (!policy_operator_named(policy, s->config.glass_operators.at[i]))
+            fprintf(stderr, "%s: warning: break-glass names %s, who is no operator\n",
+                    s->config.file, s->config.glass_operators.at[i]);
     fprintf(stderr, "%.*s", (int)buf_len(&warnings),
             buf_len(&warnings) ? (const char *)buf_head(&warnings) : "");
     policy_free(policy);

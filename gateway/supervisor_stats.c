@@ -64,10 +64,19 @@ static void put_disk(struct json_out *j, const struct supervisor *s)
                                          [DISK_HARD] = "below-hard-mark",
                                          [DISK_EXHAUSTED] = "exhausted"};
 
+    static const char *const glass[GLASS_STATES] = {[GLASS_ABSENT] = "absent",
+                                                    [GLASS_READY] = "ready",
+                                                    [GLASS_IN_USE] = "in-use",
+                                                    [GLASS_SPENT] = "spent"};
+
     json_open_object(j, "trail_disk");
     json_str(j, "level", levels[s->disk.level]);
     json_u64(j, "available", s->disk.available);
     json_u64(j, "total", s->disk.total);
+    if (s->disk.glass != GLASS_OFF) {
+        json_str(j, "break_glass", glass[s->disk.glass]);
+        json_u64(j, "break_glass_reserve", s->disk.glass_bytes);
+    }
     json_close(j);
 }
 

@@ -180,7 +180,8 @@ void world_start(struct auth_world *w)
                             .totp_failures = 5,
                             .lock_s = 1800,
                             .enrol_s = 86400,
-                            .gateway_from = "192.0.2.1"};
+                            .gateway_from = "192.0.2.1",
+                            .break_glass = "nobody\nalice\n"};
     struct err e = ERR_INIT;
     struct frame f;
     uint8_t admin[12];

@@ -288,6 +288,66 @@ Test(authd, a_code_counts_once, .timeout = 60)
     finish(w, totp, &der);
 }
 
+static void admission(struct auth_world *w, struct authd_admission m)
+{
+    struct err e = ERR_INIT;
+
+    strcpy(m.text, "The disk is full.");
+    cr_assert_eq(authd_admission_send(w->supervisor, &m, NULL, &e), 0);
+    world_quiet(w, w->supervisor);
+}
+
+Test(authd, break_glass_wants_a_code_of_now, .timeout = 60)
+{
+    const struct authd_admission shut = {.open = 0}, glass = {.glass = 1}, open = {.open = 1};
+    struct auth_world *w = &world;
+    struct authd_start_backend m;
+    struct err e = ERR_INIT;
+    struct secret *totp;
+    struct bytes der;
+    struct running s;
+    struct frame f;
+    struct link *l;
+    char code[8], text[501];
+    prepare(w, &totp, &der);
+    /* Logged in before the gate closed: remembered, so he is told to come again. */
+    l = world_connect(w, 2, "hv1:22", &der);
+    cr_assert_eq(world_claim(w, l, "alice", text), LOGIN_SUCCESS);
+    admission(w, glass);
+    open_message(l);
+    expect_refused(w, l, "The disk is full. You may get in all the same: log in again", 75);
+    link_free(l);
+    /* Where no reserve is there, or something else closes the gate as well: nobody. */
+    admission(w, shut);
+    l = world_connect(w, 3, "hv1:22", &der);
+    cr_assert_eq(world_claim(w, l, "alice", text), LOGIN_SUCCESS);
+    open_message(l);
+    expect_refused(w, l, "The disk is full.", 75);
+    link_free(l);
+    admission(w, glass);
+    s.frontend = world_connect(w, 4, "hv1:22", &der);
+    cr_assert_eq(world_claim(w, s.frontend, "alice", text), LOGIN_ASK_CODE);
+    cr_expect(strstr(text, "A remembered login does not count"), "%s", text);
+    *w->clock_s += 30;
+    cr_assert_eq(world_code(w, s.frontend, world_totp(w, totp, 0, code), text), LOGIN_SUCCESS);
+    open_message(s.frontend);
+    world_expect(w, w->supervisor, &f, authd_start_backend);
+    cr_assert_eq(authd_start_backend_decode(&f, &m, &e), 0);
+    cr_expect_eq(m.break_glass, 1);
+    give_backend(w, &s, 4);
+    cr_expect_eq(s.grant.break_glass, 1);
+    cr_expect_str_eq(s.grant.factors, "key,totp");
+    cr_expect(strstr(w->log, "26 {\"event\":\"break-glass\""));
+    cr_expect(strstr(w->log, "\"break_glass\":true"));
+    end_running(&s);
+    /* The gate is open again. */
+    admission(w, open);
+    begin_session(w, &s, 5, &der);
+    cr_expect_eq(s.grant.break_glass, 0);
+    end_running(&s);
+    finish(w, totp, &der);
+}
+
 Test(authd, lock_ends_sessions_and_is_told, .timeout = 60)
 {
     struct auth_world *w = &world;

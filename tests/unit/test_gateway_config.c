@@ -62,6 +62,7 @@ Test(gateway_config, values)
               "lockout: {failures: 3, time: 1h}\n"
               "enrolment: {valid: 2d}\n"
               "disk: {soft: 20GiB, hard: 5%, share: 100%, slow: 3s}\n"
+              "break-glass: {operators: [alice, b.ob], reserve: 1GiB}\n"
               "users: {listener: 101, frontend: 102, backend: 103, authd: 104, auditd: 105, "
               "reader: 106}\n",
               &c, &e),
@@ -75,6 +76,9 @@ Test(gateway_config, values)
     cr_expect(c.disk_hard.percent && c.disk_hard.value == 5);
     cr_expect(c.disk_share.percent && c.disk_share.value == 100);
     cr_expect_eq(c.disk_slow_ms, 3000);
+    cr_expect_eq(c.glass_operators.count, 2);
+    cr_expect_str_eq(c.glass_operators.at[1], "b.ob");
+    cr_expect_eq(c.glass_reserve.value, 1u << 30);
     cr_assert_eq(config_users(&c, &e), 0, "%s", e.text);
     cr_expect_eq(c.users[CONFIG_USER_AUTHD].uid, 104);
     cr_expect_eq(c.users[CONFIG_USER_AUTHD].gid, 104);
@@ -110,6 +114,9 @@ Test(gateway_config, mistakes)
         {"gateway: x\ndisk: {hard: 5 %}\n", "s.yaml:2:14: ", "expected 0% to 99%"},
         {"gateway: x\ndisk: {share: 0%}\n", "s.yaml:2:15: ", "expected 1% to 100%"},
         {"gateway: x\ndisk: {soft: much}\n", "s.yaml:2:14: ", "expected a size"},
+        {"gateway: x\nbreak-glass: {reserve: 1023KiB}\n", "s.yaml:2:14: ", "expected 1MiB or more"},
+        {"gateway: x\nbreak-glass: {operators: [Bob]}\n", "s.yaml:2:27: ", "an operator's name"},
+        {"gateway: x\nbreak-glass: {operator: [bob]}\n", "s.yaml:2:15: ", "did you mean \"operators\""},
         {"gateway: x\ndisk: {soft: 5%, hard: 6%}\n", "s.yaml:2:7: ", "soft mark below the hard"},
         {"gateway: x\ngateway: y\n", "s.yaml:2:1: ", "gateway"},
     };
