@@ -129,15 +129,15 @@ static void print_json(const struct command *c, const struct verify_result *v, i
     if (v->log.name[0])
         vkey_text(&v->log, key);
     j = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:I}",
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:I}",
         "verdict", verdicts[status], "verified_from", (json_int_t)v->from, "verified_to",
         (json_int_t)v->records, "signed_to", (json_int_t)at_most(v->checkpoint, v->records),
         "sealed_to", (json_int_t)v->sealed, "known_elsewhere_to", (json_int_t)v->elsewhere,
-        "epochs", (json_int_t)v->epochs, "dropped_payloads", (json_int_t)v->dropped, "bytes",
-        (json_int_t)v->bytes, "segments", (json_int_t)v->segments, "sessions",
-        (json_int_t)v->sessions, "log_key", key, "log_key_given", c->source.has_log, "anchored",
-        c->source.has_anchor, "shut_down", v->shut_down, "unfinished_bytes",
-        (json_int_t)v->unfinished);
+        "epochs", (json_int_t)v->epochs, "dropped_payloads", (json_int_t)v->dropped,
+        "unaccounted_payloads", (json_int_t)v->unaccounted, "bytes", (json_int_t)v->bytes,
+        "segments", (json_int_t)v->segments, "sessions", (json_int_t)v->sessions, "log_key", key,
+        "log_key_given", c->source.has_log, "anchored", c->source.has_anchor, "shut_down",
+        v->shut_down, "unfinished_bytes", (json_int_t)v->unfinished);
     json_object_set_new(j, "disputed", disputed_json(v));
     if (c->witness_count)
         json_object_set_new(j, "cosigned_by", json_integer((json_int_t)c->cosigned));
@@ -202,6 +202,10 @@ static void print_trust(const struct command *c, const struct verify_result *v)
     if (v->dropped)
         printf("  %" PRIu64 " payloads were destroyed by pruning; their headers verify\n",
                v->dropped);
+    if (v->unaccounted)
+        printf("  NOT CHECKED: whether orders account for %" PRIu64
+               " of those; orders come behind what they destroyed, and --to ends before\n",
+               v->unaccounted);
     if (v->unfinished)
         printf("  %" PRIu64
                " bytes of an unfinished record follow: it is being written, or a crash tore it\n",

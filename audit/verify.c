@@ -369,6 +369,7 @@ int trail_verify(const struct verify_options *o, struct verify_result *v, struct
     /* The orders come behind what they destroyed: only who read to the end can tell. */
     if (r == 0 && !o->before)
         r = check_pruned(&w, e);
+    v->unaccounted = r == 0 ? verify_pruned_open(&w.pruned) : 0;
     verify_pruned_clear(&w.pruned);
     v->closed = w.chain.closed;
     v->next_log = w.chain.next_log;

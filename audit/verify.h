@@ -64,7 +64,8 @@ struct verify_result {
     uint64_t last_ns;    /* time of the last record */
     uint64_t disputed;   /* sessions whose input is disputed; the first of them: */
     uint8_t disputed_ids[VERIFY_DISPUTED_NAMED][RECORD_SESSION_ID];
-    uint64_t dropped; /* payloads that pruning destroyed: only their headers were verified */
+    uint64_t dropped;     /* payloads that pruning destroyed: only their headers were verified */
+    uint64_t unaccounted; /* of those, with `before`: by no order that was read */
     struct vkey log;
     struct verify_session session;
     bool shut_down; /* the log ends with a shutdown and its seal */

@@ -88,6 +88,16 @@ int verify_pruned_end(const struct verify_pruned *p, uint64_t *first, struct err
     return 0;
 }
 
+uint64_t verify_pruned_open(const struct verify_pruned *p)
+{
+    uint64_t open = 0;
+
+    for (size_t i = 0; i < p->count; i++)
+        if (p->segments[i].dropped > p->segments[i].allowed)
+            open += p->segments[i].dropped - p->segments[i].allowed;
+    return open;
+}
+
 void verify_pruned_clear(struct verify_pruned *p)
 {
     free(p->segments);

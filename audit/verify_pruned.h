@@ -26,6 +26,9 @@ MUST_CHECK int verify_pruned_take(struct verify_pruned *p, const struct trail_vi
 /* All records were taken. ERR_TAMPERED and *first: of this segment more are missing than were
  * pruned. */
 MUST_CHECK int verify_pruned_end(const struct verify_pruned *p, uint64_t *first, struct err *e);
+/* Payloads that are missing, and that no order taken so far accounts for. Orders come behind what
+ * they destroyed: where not all of the log was read this is no finding. */
+uint64_t verify_pruned_open(const struct verify_pruned *p);
 void verify_pruned_clear(struct verify_pruned *p);
 
 #endif

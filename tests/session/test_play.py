@@ -72,6 +72,35 @@ class Play(harness.SessionTest):
     def words(self, *words):
         return [os.path.join(self.lab.build, "sallyport"), "audit", "play", *words]
 
+    def age_asks(self, words, answers):
+        """age(1), or what runs it, in a terminal, where it is told its passphrase. Returns (status, what was shown)."""
+        terminal = Terminal(words, self.lab.operator_env("admin"))
+        try:
+            for question, answer in answers:
+                terminal.until(question)
+                time.sleep(0.3)  # it turns the echo off after it asked
+                terminal.type(answer + b"\r")
+            return terminal.end(30), terminal.seen
+        finally:
+            terminal.close()
+
+    def test_an_identity_with_a_passphrase(self):
+        self.assertEqual(self.ssh("alice", "hv1", "cat", stdin=b"only with the passphrase\n").returncode, 0)
+        session = self.finished_session()
+        protected, word = self.lab.path("protected.age"), b"correct horse battery"
+        status, said = self.age_asks(["age", "-p", "-o", protected, self.identity[1]],
+                                     ((rb"Enter passphrase[^\n]*: ", word), (rb"Confirm passphrase[^\n]*: ", word)))
+        self.assertEqual(status, 0, said)
+        words = self.words("--identity", protected, "--speed", "max", session)
+        status, said = self.age_asks(words, ((rb"passphrase[^\n]*: ", word),))
+        self.assertEqual(status, 0, said)
+        self.assertIn(b"only with the passphrase", said)
+        self.assertNotIn(word, said, "the passphrase is echoed")
+        status, said = self.age_asks(words, ((rb"passphrase[^\n]*: ", b"another"),))
+        self.assertEqual(status, 1, said)
+        self.assertNotIn(b"only with the passphrase", said)
+        self.assertIn(b"incorrect passphrase", said)
+
     def play(self, *words, check=True):
         return self.admin("audit", "play", *self.identity, *words, check=check)
 

@@ -385,6 +385,40 @@ Test(prune, whose_order_it_was)
     lab_remove(&lab);
 }
 
+/* The orders come behind: a part of the log is verified, and it is said what was not looked at. */
+Test(prune, a_part_before_the_orders)
+{
+    struct audit_lab lab;
+    struct carrying c = {.lab = &lab};
+    struct verify_options o;
+    struct verify_result v;
+    struct err e = ERR_INIT;
+    struct trail *t;
+    uint64_t size;
+
+    lab_make(&lab);
+    t = lab_trail(&lab, 0);
+    sealed_session(t, 1, 3);
+    cr_assert_eq(trail_seal(t, NULL, &e), 0);
+    signed_checkpoint(t);
+    size = trail_size(t);
+    write_order(&c, 0, "over");
+    cr_assert_eq(carry_out_with(t, &c, &e), 0, "%s", e.text);
+    lab_shut_down(t);
+    o = (struct verify_options){.dir = lab.dir, .before = size - 1};
+    cr_assert_eq(trail_verify(&o, &v, &e), 0, "%s", e.text);
+    cr_expect_eq(v.dropped, 4);
+    cr_expect_eq(v.unaccounted, 4);
+    cr_assert_eq(lab_verify(&lab, &v, &e), 0, "%s", e.text);
+    cr_expect_eq(v.dropped, 4);
+    cr_expect_eq(v.unaccounted, 0);
+    /* An order that was read counts. */
+    o.before = v.records;
+    cr_assert_eq(trail_verify(&o, &v, &e), 0, "%s", e.text);
+    cr_expect_eq(v.unaccounted, 0);
+    lab_remove(&lab);
+}
+
 /* --- pruned segments from an enemy */
 
 static int read_all(struct audit_lab *lab, uint64_t *records, enum fault *fault)
