@@ -39,7 +39,7 @@ struct producer {
     bool started, ended;         /* a backend's session record was taken */
     bool is_active;
     bool break_glass; /* let in on a full disk: its records may use the reserve for that */
-    bool stopped; /* it was told; what it still sends is not taken */
+    bool stopped;     /* it was told; what it still sends is not taken */
     enum pause pause;
     uint64_t paused_ms;
     uint64_t bytes, max_bytes;            /* of the trail; max 0: no limit */

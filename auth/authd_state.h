@@ -26,9 +26,9 @@ struct authd {
     struct event *ticker;
     bool ticking, sealed, stopping;
     char stop_reason[201];
-    char no_sessions[501]; /* why no new session starts; empty: they may */
+    char no_sessions[501];  /* why no new session starts; empty: they may */
     char break_glass[1101]; /* who may then all the same, see auth/break_glass.h */
-    int result;            /* of authd_run */
+    int result;             /* of authd_run */
     uint64_t (*real_ns)(void);
 
     struct watch *supervisor;

@@ -116,7 +116,8 @@ Test(gateway_config, mistakes)
         {"gateway: x\ndisk: {soft: much}\n", "s.yaml:2:14: ", "expected a size"},
         {"gateway: x\nbreak-glass: {reserve: 1023KiB}\n", "s.yaml:2:14: ", "expected 1MiB or more"},
         {"gateway: x\nbreak-glass: {operators: [Bob]}\n", "s.yaml:2:27: ", "an operator's name"},
-        {"gateway: x\nbreak-glass: {operator: [bob]}\n", "s.yaml:2:15: ", "did you mean \"operators\""},
+        {"gateway: x\nbreak-glass: {operator: [bob]}\n",
+         "s.yaml:2:15: ", "did you mean \"operators\""},
         {"gateway: x\ndisk: {soft: 5%, hard: 6%}\n", "s.yaml:2:7: ", "soft mark below the hard"},
         {"gateway: x\ngateway: y\n", "s.yaml:2:1: ", "gateway"},
     };
