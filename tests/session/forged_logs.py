@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logs for test_two_verifiers.py that the recorder would never write, though all their links and signatures are right:
 SCENARIOS are functions that give a log, or (log, indexes of records whose payloads are not kept, what is done to the
-directory then, more words for the verifiers). Both verifiers have to say the same about each; EXPECTED says what, for
+directory then, more words for the verifiers, with DIRECTORY for it). Both verifiers have to say the same about each; EXPECTED says what, for
 those where it matters most."""
 import base64
 import os
@@ -338,8 +338,7 @@ def known(size=None, change=lambda note: note, signer=None):
     def make():
         log = ordinary()
         note = log.checkpoint() if size is None else (signer or log.log).note(f"{log.origin}\n{size}\n{NOTHING}\n")
-        path = os.path.join(os.environ.get("SALLYPORT_TEST_DIR", "/tmp"), f"sallyport-known.{os.getpid()}")
-        return log, (), put(path, lambda _: change(note)), ["--known", path]
+        return log, (), put("kept", lambda _: change(note)), ["--known", "DIRECTORY/kept"]
     return make
 
 

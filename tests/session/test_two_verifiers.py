@@ -99,7 +99,7 @@ class Forged(Verifiers):
                 self.log_key, self.anchor = log.log.text, log.anchor.text
                 log.write(self.trail, pruned)
                 change(self.trail)
-                said = self.agree(name, words=words)
+                said = self.agree(name, words=[w.replace("DIRECTORY", self.trail) for w in words])
                 self.assertEqual(said, forged_logs.EXPECTED.get(name, said))
 
 
