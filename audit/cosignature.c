@@ -11,8 +11,7 @@
 #include "audit/digest.h"
 #include "base/wire.h"
 
-#define ALGORITHM_COSIGNATURE 4
-#define SIGNATURE_SIZE        64
+#define SIGNATURE_SIZE 64
 /* key id, timestamp, signature */
 #define BLOB_SIZE   (4 + 8 + SIGNATURE_SIZE)
 #define BLOB_BASE64 (4 * ((BLOB_SIZE + 2) / 3))
@@ -25,78 +24,22 @@ static const char prefix[] = "\xe2\x80\x94 "; /* em dash, blank */
 int witness_key_make(struct vkey *v, const char *name, const uint8_t key[NOTE_KEY_SIZE],
                      struct err *e)
 {
-    uint8_t input[NOTE_NAME_MAX + 2 + NOTE_KEY_SIZE], hash[RECORD_HASH_SIZE];
-    size_t len = strlen(name);
-    int r = note_check_name(name, e);
-
-    if (r < 0)
-        return r;
-    memcpy(v->name, name, len + 1);
-    memcpy(v->key, key, NOTE_KEY_SIZE);
-    memcpy(input, name, len);
-    input[len] = '\n';
-    input[len + 1] = ALGORITHM_COSIGNATURE;
-    memcpy(input + len + 2, key, NOTE_KEY_SIZE);
-    if (!EVP_Digest(input, len + 2 + NOTE_KEY_SIZE, hash, NULL, EVP_sha256(), NULL))
-        return err_set(e, ERR_CRYPTO, "cannot hash a key");
-    memcpy(v->id, hash, sizeof v->id);
-    return 0;
+    return typed_key_make(v, SIGNATURE_COSIGNATURE, name, key, e);
 }
 
 int witness_key_from_private(struct vkey *v, const char *name, EVP_PKEY *key, struct err *e)
 {
-    uint8_t raw[NOTE_KEY_SIZE];
-    size_t len = sizeof raw;
-
-    if (EVP_PKEY_get_id(key) != EVP_PKEY_ED25519 ||
-        EVP_PKEY_get_raw_public_key(key, raw, &len) != 1 || len != sizeof raw)
-        return err_set(e, ERR_CRYPTO, "the key of %s is not an Ed25519 key", name);
-    return witness_key_make(v, name, raw, e);
+    return typed_key_from_private(v, SIGNATURE_COSIGNATURE, name, key, e);
 }
 
 void witness_key_text(const struct vkey *v, char out[VKEY_MAX])
 {
-    uint8_t blob[1 + NOTE_KEY_SIZE];
-    size_t len = strlen(v->name);
-
-    memcpy(out, v->name, len);
-    out[len++] = '+';
-    hex_encode(out + len, v->id, sizeof v->id);
-    len += 2 * sizeof v->id;
-    out[len++] = '+';
-    blob[0] = ALGORITHM_COSIGNATURE;
-    memcpy(blob + 1, v->key, NOTE_KEY_SIZE);
-    base64_encode(out + len, blob, sizeof blob);
+    typed_key_text(v, SIGNATURE_COSIGNATURE, out);
 }
 
 int witness_key_parse(struct vkey *v, const char *text, struct err *e)
 {
-    char name[NOTE_NAME_MAX + 1], again[VKEY_MAX];
-    uint8_t blob[1 + NOTE_KEY_SIZE];
-    size_t len = strcspn(text, "\n"), name_len = strcspn(text, "+\n");
-    const char *encoded = text + name_len + 10; /* "+", 8 digits, "+" */
-    int r;
-
-    if ((text[len] == '\n' && text[len + 1]) || name_len > NOTE_NAME_MAX || len < name_len + 10)
-        return err_set(e, ERR_SYNTAX, "not a witness's verifier key (NAME+ID+KEY)");
-    memcpy(name, text, name_len);
-    name[name_len] = '\0';
-    if (base64_decode(encoded, len - name_len - 10, blob, sizeof blob) < 0)
-        return err_set(e, ERR_SYNTAX,
-                       "not an Ed25519 witness's key: its last part is not 33 bytes in base64");
-    if (blob[0] != ALGORITHM_COSIGNATURE)
-        return err_set(e, ERR_SYNTAX,
-                       "not a witness's key: found signature type %u, expected 4 (Ed25519 "
-                       "cosignatures)",
-                       blob[0]);
-    r = witness_key_make(v, name, blob + 1, e);
-    if (r < 0)
-        return r;
-    witness_key_text(v, again);
-    if (strlen(again) != len || memcmp(again, text, len) != 0)
-        return err_set(e, ERR_SYNTAX,
-                       "not a witness's key: its id does not belong to its name and key");
-    return 0;
+    return typed_key_parse(v, SIGNATURE_COSIGNATURE, text, e);
 }
 
 /* What is signed. ERR_FULL. */

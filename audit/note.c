@@ -8,8 +8,7 @@
 
 #include "audit/digest.h"
 
-#define ALGORITHM_ED25519 1
-#define SIGNATURE_SIZE    64
+#define SIGNATURE_SIZE 64
 /* key id and signature */
 #define BLOB_SIZE 68
 /* The longest thing that is base64 here is a record header of 176 bytes, in a proof. */
@@ -53,7 +52,8 @@ int note_check_name(const char *name, struct err *e)
     return 0;
 }
 
-int vkey_make(struct vkey *v, const char *name, const uint8_t key[NOTE_KEY_SIZE], struct err *e)
+int typed_key_make(struct vkey *v, enum signature_type type, const char *name,
+                   const uint8_t key[NOTE_KEY_SIZE], struct err *e)
 {
     uint8_t input[NOTE_NAME_MAX + 2 + NOTE_KEY_SIZE], hash[RECORD_HASH_SIZE];
     size_t len = strlen(name);
@@ -65,7 +65,7 @@ int vkey_make(struct vkey *v, const char *name, const uint8_t key[NOTE_KEY_SIZE]
     memcpy(v->key, key, NOTE_KEY_SIZE);
     memcpy(input, name, len);
     input[len] = '\n';
-    input[len + 1] = ALGORITHM_ED25519;
+    input[len + 1] = (uint8_t)type;
     memcpy(input + len + 2, key, NOTE_KEY_SIZE);
     if (!EVP_Digest(input, len + 2 + NOTE_KEY_SIZE, hash, NULL, EVP_sha256(), NULL))
         return err_set(e, ERR_CRYPTO, "cannot hash a key");
@@ -73,7 +73,8 @@ int vkey_make(struct vkey *v, const char *name, const uint8_t key[NOTE_KEY_SIZE]
     return 0;
 }
 
-int vkey_from_private(struct vkey *v, const char *name, EVP_PKEY *key, struct err *e)
+int typed_key_from_private(struct vkey *v, enum signature_type type, const char *name,
+                           EVP_PKEY *key, struct err *e)
 {
     uint8_t raw[NOTE_KEY_SIZE];
     size_t len = sizeof raw;
@@ -81,10 +82,10 @@ int vkey_from_private(struct vkey *v, const char *name, EVP_PKEY *key, struct er
     if (EVP_PKEY_get_id(key) != EVP_PKEY_ED25519 ||
         EVP_PKEY_get_raw_public_key(key, raw, &len) != 1 || len != sizeof raw)
         return err_set(e, ERR_CRYPTO, "the key of %s is not an Ed25519 key", name);
-    return vkey_make(v, name, raw, e);
+    return typed_key_make(v, type, name, raw, e);
 }
 
-void vkey_text(const struct vkey *v, char out[VKEY_MAX])
+void typed_key_text(const struct vkey *v, enum signature_type type, char out[VKEY_MAX])
 {
     uint8_t blob[1 + NOTE_KEY_SIZE];
     size_t len = strlen(v->name);
@@ -94,12 +95,12 @@ void vkey_text(const struct vkey *v, char out[VKEY_MAX])
     hex_encode(out + len, v->id, sizeof v->id);
     len += 2 * sizeof v->id;
     out[len++] = '+';
-    blob[0] = ALGORITHM_ED25519;
+    blob[0] = (uint8_t)type;
     memcpy(blob + 1, v->key, NOTE_KEY_SIZE);
     base64_encode(out + len, blob, sizeof blob);
 }
 
-int vkey_parse(struct vkey *v, const char *text, struct err *e)
+int typed_key_parse(struct vkey *v, enum signature_type type, const char *text, struct err *e)
 {
     char name[NOTE_NAME_MAX + 1], again[VKEY_MAX];
     uint8_t blob[1 + NOTE_KEY_SIZE];
@@ -114,16 +115,37 @@ int vkey_parse(struct vkey *v, const char *text, struct err *e)
     if (base64_decode(encoded, len - name_len - 10, blob, sizeof blob) < 0)
         return err_set(e, ERR_SYNTAX,
                        "not a verifier key: its last part is not 33 bytes in base64");
-    if (blob[0] != ALGORITHM_ED25519)
-        return err_set(e, ERR_SYNTAX, "not an Ed25519 verifier key (algorithm %u)", blob[0]);
-    r = vkey_make(v, name, blob + 1, e);
+    if (blob[0] != type)
+        return err_set(e, ERR_SYNTAX, "not %s verifier key: found signature type %u, expected %u",
+                       type == SIGNATURE_NOTE ? "an Ed25519" : "a witness's", blob[0], type);
+    r = typed_key_make(v, type, name, blob + 1, e);
     if (r < 0)
         return r;
-    vkey_text(v, again);
+    typed_key_text(v, type, again);
     if (strlen(again) != len || memcmp(again, text, len) != 0)
         return err_set(e, ERR_SYNTAX,
                        "not a verifier key: its id does not belong to its name and key");
     return 0;
+}
+
+int vkey_make(struct vkey *v, const char *name, const uint8_t key[NOTE_KEY_SIZE], struct err *e)
+{
+    return typed_key_make(v, SIGNATURE_NOTE, name, key, e);
+}
+
+int vkey_from_private(struct vkey *v, const char *name, EVP_PKEY *key, struct err *e)
+{
+    return typed_key_from_private(v, SIGNATURE_NOTE, name, key, e);
+}
+
+void vkey_text(const struct vkey *v, char out[VKEY_MAX])
+{
+    typed_key_text(v, SIGNATURE_NOTE, out);
+}
+
+int vkey_parse(struct vkey *v, const char *text, struct err *e)
+{
+    return typed_key_parse(v, SIGNATURE_NOTE, text, e);
 }
 
 int note_sign(struct buf *out, const char *text, const char *name, EVP_PKEY *key, struct err *e)

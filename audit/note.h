@@ -31,11 +31,26 @@ struct vkey {
 /* 1 to NOTE_NAME_MAX printable ASCII characters without blank and plus. */
 MUST_CHECK int note_check_name(const char *name, struct err *e);
 
+/* What a key signs, in the words of signed-note: the first byte of its blob and of its id's hash.
+ */
+enum signature_type {
+    SIGNATURE_NOTE = 1,        /* notes */
+    SIGNATURE_COSIGNATURE = 4, /* checkpoints with a time, by witnesses (audit/cosignature.h) */
+};
+MUST_CHECK int typed_key_make(struct vkey *v, enum signature_type type, const char *name,
+                              const uint8_t key[NOTE_KEY_SIZE], struct err *e);
+MUST_CHECK int typed_key_from_private(struct vkey *v, enum signature_type type, const char *name,
+                                      EVP_PKEY *key, struct err *e);
+void typed_key_text(const struct vkey *v, enum signature_type type, char out[VKEY_MAX]);
+/* A final newline is allowed. ERR_SYNTAX, also for a key of another type. */
+MUST_CHECK int typed_key_parse(struct vkey *v, enum signature_type type, const char *text,
+                               struct err *e);
+
+/* The same for SIGNATURE_NOTE. */
 MUST_CHECK int vkey_make(struct vkey *v, const char *name, const uint8_t key[NOTE_KEY_SIZE],
                          struct err *e);
 MUST_CHECK int vkey_from_private(struct vkey *v, const char *name, EVP_PKEY *key, struct err *e);
 void vkey_text(const struct vkey *v, char out[VKEY_MAX]);
-/* A final newline is allowed. ERR_SYNTAX. */
 MUST_CHECK int vkey_parse(struct vkey *v, const char *text, struct err *e);
 
 /* Appends text (which ends in a newline) and one signature to out. */
