@@ -95,7 +95,7 @@ class Glass(test_disk.DiskTest):
         self.use_up(filler)
         self.assertEqual(quiet.wait(harness.TIMEOUT), 74)
         stored = sum(len(r.payload) + 176 for r in self.records(session=self.records("session-start")[-1].session))
-        self.assertGreater(stored, 8 * MIB)
+        self.assertGreater(stored, 7 * MIB)  # the other sessions and the gateway take from its 8 too
         self.assertIn("is spent", self.admin("status").stdout)
         self.refused("alice")
         self.refused("bob")
