@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/wire.h"
 #include "policy/address.h"
+#include "policy/files.h"
 #include "policy/rules.h"
 
 struct policy; /* opaque */
@@ -63,10 +64,12 @@ enum ability {
     ABILITY_SHELL = 1,
     ABILITY_EXEC = 2,
     ABILITY_PTY = 4,
-    ABILITY_SFTP = 8, /* parsed, not granted in this version */
+    ABILITY_SFTP = 8,
     ABILITY_FORWARD = 16,
 };
 enum record_mode { RECORD_STRICT = 0, RECORD_SYNC_ALL = 1 };
+/* What is kept of the output of commands without a terminal. */
+enum bulk_mode { BULK_FULL = 0, BULK_DIGEST = 1 };
 enum factor { FACTOR_KEY = 1, FACTOR_PASSWORD = 2, FACTOR_TOTP = 4, FACTOR_REMEMBERED = 8 };
 
 struct policy_request {
@@ -83,13 +86,17 @@ struct policy_decision {
     enum record_mode record;
     uint64_t idle_s, max_s; /* 0: no limit */
     uint64_t max_bytes;     /* of the trail, that the session may fill; 0: no limit */
+    enum bulk_mode bulk;    /* BULK_DIGEST only where every matching role says so */
+    uint64_t bulk_after;    /* bytes; the largest */
+    uint64_t keep_max;      /* bytes of each file that SFTP moves; the largest; 0: none */
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */
     char reason[1000];
     /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old" */
     char token[32];
-    struct rule_set *rules; /* NULL: none; freed by policy_decision_clear */
+    struct rule_set *rules;   /* NULL: none; freed by policy_decision_clear */
+    struct file_rules *files; /* NULL: none; freed by policy_decision_clear */
 };
 /* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any
  * error. */
