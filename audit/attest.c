@@ -35,6 +35,7 @@ struct channel {
     uint64_t recorded, agreed; /* agreed: the largest count where both were the same */
     bool claimed, final;
     uint64_t attested; /* of the newest claim */
+    bool digested;     /* only digests of its input are recorded */
     bool disputed;
     uint64_t disputed_at; /* a count where they differ, or the final one that was exceeded */
     uint64_t order;
@@ -231,6 +232,13 @@ static void hash_now(struct compare *k, uint8_t out[RECORD_HASH_SIZE])
     INVARIANT(EVP_DigestFinal_ex(k->copy, out, NULL) == 1);
 }
 
+/* The claims that waited for what is recorded by now. */
+static void drop_waiting(struct compare *k, unsigned reached)
+{
+    k->waiting_count -= reached;
+    memmove(k->waiting, k->waiting + reached, k->waiting_count * sizeof *k->waiting);
+}
+
 /* One record's bytes: up to each claim that waits, then to the record's end. */
 static void take(struct attest *a, struct channel *c, const uint8_t *p, size_t len)
 {
@@ -250,8 +258,7 @@ static void take(struct attest *a, struct channel *c, const uint8_t *p, size_t l
         compare_at(a, c, now, &k->waiting[reached]);
         reached++;
     }
-    k->waiting_count -= reached;
-    memmove(k->waiting, k->waiting + reached, k->waiting_count * sizeof *k->waiting);
+    drop_waiting(k, reached);
     if (len > 0 || reached == 0) {
         hash(k, p, len);
         c->recorded += len;
@@ -262,7 +269,21 @@ static void take(struct attest *a, struct channel *c, const uint8_t *p, size_t l
     memcpy(end->sha256, now, sizeof now);
 }
 
-void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len)
+/* Only the record's end has a digest: what claims name before it cannot be compared. */
+static void take_digest(struct attest *a, struct channel *c, const struct attest_point *total)
+{
+    struct compare *k = c->compare;
+    unsigned reached = 0;
+
+    for (; reached < k->waiting_count && k->waiting[reached].bytes <= total->bytes; reached++)
+        if (k->waiting[reached].bytes == total->bytes)
+            compare_at(a, c, total->sha256, &k->waiting[reached]);
+    drop_waiting(k, reached);
+    k->ends[k->end_count++ % ATTEST_POINTS] = *total;
+}
+
+/* The channel that a record of input belongs to; NULL: its len bytes are not compared. */
+static struct channel *of_input(struct attest *a, uint32_t channel, uint64_t len)
 {
     struct channel *c = find(a, channel);
 
@@ -272,19 +293,51 @@ void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t l
         else
             a->disputed = true; /* all of them had had their last byte */
         a->gone_recorded += len;
-        return;
+        return NULL;
     }
-    if (!c && !(c = add(a, channel))) {
+    if (!c && !(c = add(a, channel)))
         a->uncompared += len;
+    return c;
+}
+
+/* After each record: the claims that it goes beyond. */
+static void judge(struct attest *a, struct channel *c)
+{
+    if ((c->final && c->recorded > c->attested) || (a->ended && c->number >= a->channel_limit))
+        dispute(a, c, c->final ? c->attested : 0);
+    settle(c);
+}
+
+void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len)
+{
+    struct channel *c = of_input(a, channel, len);
+
+    if (!c)
         return;
-    }
-    if (c->compare)
+    if (c->digested)
+        dispute(a, c, c->recorded);
+    if (c->compare && !c->digested)
         take(a, c, p, len);
     else
         c->recorded += len;
-    if ((c->final && c->recorded > c->attested) || (a->ended && channel >= a->channel_limit))
-        dispute(a, c, c->final ? c->attested : 0);
-    settle(c);
+    judge(a, c);
+}
+
+void attest_recorded_digest(struct attest *a, uint32_t channel, const struct attest_point *total)
+{
+    struct channel *c = of_input(a, channel, total->bytes);
+
+    if (!c)
+        return;
+    if (total->bytes <= c->recorded || (c->recorded > 0 && !c->digested)) {
+        dispute(a, c, c->recorded);
+    } else {
+        c->digested = true;
+        if (c->compare)
+            take_digest(a, c, total);
+        c->recorded = total->bytes;
+    }
+    judge(a, c);
 }
 
 /* A claim beyond what is recorded waits; one at a remembered end is compared now. */

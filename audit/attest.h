@@ -46,6 +46,10 @@ struct attest_claim {
 /* channel: of the record's header. ERR_PROTOCOL when the payload is not of the format. */
 MUST_CHECK int attest_decode(const void *payload, size_t len, uint32_t channel,
                              struct attest_claim *out, struct err *e);
+/* The total of an input-digest record: a count, and the SHA-256 of so many bytes. ERR_PROTOCOL when
+ * the payload is not of the format. */
+MUST_CHECK int attest_decode_digest(const void *payload, size_t len, struct attest_point *total,
+                                    struct err *e);
 
 struct attest;
 
@@ -55,6 +59,10 @@ void attest_free(struct attest *a);
 
 /* The backend recorded these bytes of input. */
 void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len);
+/* The backend says of input that it does not keep: so many bytes of the channel, from its first
+ * one, have this digest. Compared at this count alone. A channel's input is kept from its first
+ * byte or not at all: one that has both is disputed, and one whose count does not grow. */
+void attest_recorded_digest(struct attest *a, uint32_t channel, const struct attest_point *total);
 /* ERR_PROTOCOL when the claim contradicts an earlier one: fewer bytes, or something after the last
  * word. */
 MUST_CHECK int attest_claimed(struct attest *a, const struct attest_claim *claim, struct err *e);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The payload of an attestation. Runs in auditd; it comes from a frontend, so nothing of it is
- * believed before it is of the format. */
+ * The payloads that are compared: an attestation, which comes from a frontend, and an input digest,
+ * which comes from a backend. Runs in auditd; nothing of them is believed before it is of the
+ * format. */
 #include "audit/attest.h"
 
 #include <jansson.h>
+#include <string.h>
 
 #include "audit/digest.h"
 
@@ -74,4 +76,31 @@ int attest_decode(const void *payload, size_t len, uint32_t channel, struct atte
     r = json_is_object(root) ? get_claim(root, channel, out) : ERR_SYNTAX;
     json_decref(root);
     return r < 0 ? err_set(e, ERR_PROTOCOL, "an attestation is not of the format") : 0;
+}
+
+/* The first block's digest is the total. */
+static int get_total(const json_t *root, struct attest_point *total)
+{
+    const char *stream = json_string_value(json_object_get(root, "stream"));
+    const char *text = json_string_value(json_object_get(root, "total"));
+    struct attest_point block;
+    uint64_t from;
+
+    if (!stream || strcmp(stream, "input") != 0 || !text || get_count(root, "from", &from) < 0 ||
+        get_point(root, &block) < 0 || hex_decode(text, total->sha256, sizeof total->sha256) < 0 ||
+        block.bytes == 0 || block.bytes > INT64_MAX - from)
+        return ERR_SYNTAX;
+    if (from == 0 && memcmp(block.sha256, total->sha256, sizeof block.sha256) != 0)
+        return ERR_SYNTAX;
+    total->bytes = from + block.bytes;
+    return 0;
+}
+
+int attest_decode_digest(const void *payload, size_t len, struct attest_point *total, struct err *e)
+{
+    json_t *root = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
+    int r = get_total(root, total);
+
+    json_decref(root);
+    return r < 0 ? err_set(e, ERR_PROTOCOL, "an input digest is not of the format") : 0;
 }

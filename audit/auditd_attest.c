@@ -20,10 +20,16 @@ static struct attest *of_session(struct session_state *s)
 int auditd_compare(struct producer *p, const struct trail_record *m, struct err *e)
 {
     struct attest_claim claim;
+    struct attest_point total;
     int r;
 
-    if (m->type != RECORD_INPUT && m->type != RECORD_ATTESTATION)
+    if (m->type != RECORD_INPUT && m->type != RECORD_INPUT_DIGEST && m->type != RECORD_ATTESTATION)
         return 0;
+    if (m->type == RECORD_INPUT_DIGEST) {
+        r = attest_decode_digest(m->payload.p, m->payload.len, &total, e);
+        if (r < 0)
+            return r;
+    }
     if (m->type == RECORD_ATTESTATION) {
         r = attest_decode(m->payload.p, m->payload.len, m->channel, &claim, e);
         if (r < 0)
@@ -36,7 +42,10 @@ int auditd_compare(struct producer *p, const struct trail_record *m, struct err 
         return err_set(e, ERR_MEMORY, "no memory to compare attestations");
     if (m->type == RECORD_ATTESTATION)
         return attest_claimed(p->state->attest, &claim, e);
-    attest_recorded(p->state->attest, m->channel, m->payload.p, m->payload.len);
+    if (m->type == RECORD_INPUT_DIGEST)
+        attest_recorded_digest(p->state->attest, m->channel, &total);
+    else
+        attest_recorded(p->state->attest, m->channel, m->payload.p, m->payload.len);
     return 0;
 }
 

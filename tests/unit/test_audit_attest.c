@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Recorded input against attestations: scripts of what both sides say, and the verdict. A script is
- * words: `r CHANNEL TEXT` the backend records, `c CHANNEL TEXT` the frontend attests this much of
- * the text, `f CHANNEL TEXT[,N,N...]` finally, with the ends of frames at N; `e N` its last word.
+ * words: `r CHANNEL TEXT` the backend records, `d CHANNEL TEXT` it records the digest of all so
+ * far, `c CHANNEL TEXT` the frontend attests this much of the text, `f CHANNEL TEXT[,N,N...]`
+ * finally, with the ends of frames at N; `e N` its last word.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -37,6 +38,14 @@ static int claim(struct attest *a, char kind, uint32_t channel, char *text)
     return attest_claimed(a, &c, &e);
 }
 
+static void record_digest(struct attest *a, uint32_t channel, const char *text)
+{
+    struct attest_point total;
+
+    point(&total, text, strlen(text));
+    attest_recorded_digest(a, channel, &total);
+}
+
 /* Plays it; the first error. */
 static int play(struct attest *a, const char *script)
 {
@@ -52,6 +61,8 @@ static int play(struct attest *a, const char *script)
         cr_assert_geq(sscanf(line, " %c %u %255s", &kind, &channel, text), 2, "%s", line);
         if (kind == 'r')
             attest_recorded(a, channel, text, strlen(text));
+        else if (kind == 'd')
+            record_digest(a, channel, text);
         else if (kind == 'e')
             r = attest_claimed(
                 a, &(struct attest_claim){.is_end = true, .final = true, .channels = channel}, &e);
@@ -106,6 +117,29 @@ static const struct {
      "\"disputed\",\"recorded\":4,\"agreed\":2,"},
     {"two channels", "r 0 ab;r 1 xy;r 0 cd;f 1 xy;f 0 abcd;e 2",
      "\"agreed\",\"recorded\":6,\"agreed\":6,"},
+    {"digests, before", "d 0 abc;d 0 abcdef;f 0 abcdef;e 1",
+     "\"agreed\",\"recorded\":6,\"agreed\":6,"},
+    {"digests, after", "c 0 abc;f 0 abcdef;e 1;d 0 abc;d 0 abcd;d 0 abcdef",
+     "\"agreed\",\"recorded\":6,\"agreed\":6,"},
+    {"digests that step over an attestation", "c 0 ab;c 0 abc;d 0 abcdef;f 0 abcdef;e 1",
+     "\"agreed\",\"recorded\":6,\"agreed\":6,"},
+    {"digests, the backend ended early", "d 0 ab;d 0 abcd;f 0 abcdef,2,4;e 1",
+     "\"agreed\",\"recorded\":4,\"agreed\":4,"},
+    {"digests, no common count", "d 0 abc;f 0 abcdef,2,4;e 1",
+     "\"unattested\",\"recorded\":3,\"agreed\":0,\"unattested\":3,\"reason\":\"no-common-count\","},
+    {"a digest of other bytes", "d 0 abd;f 0 abc;e 1", "\"disputed\",\"recorded\":3,\"agreed\":0,"},
+    {"a digest of other bytes, attested first", "c 0 abc;d 0 abd",
+     "\"disputed\",\"recorded\":3,\"agreed\":0,"},
+    {"digests of more than attested", "d 0 abc;f 0 abc;d 0 abcd;e 1",
+     "\"disputed\",\"recorded\":4,\"agreed\":3,"},
+    {"a digest that does not grow", "d 0 abc;d 0 abc;f 0 abc;e 1",
+     "\"disputed\",\"recorded\":3,\"agreed\":0,"},
+    {"input, then a digest that covers it", "r 0 rm;d 0 lsx;f 0 lsx;e 1",
+     "\"disputed\",\"recorded\":2,\"agreed\":0,"},
+    {"a digest, then input", "d 0 ls;r 0 rm;f 0 lsrm;e 1",
+     "\"disputed\",\"recorded\":4,\"agreed\":0,"},
+    {"a digest of a channel that was not", "f 0 -;e 1;d 7 rm",
+     "\"disputed\",\"recorded\":2,\"agreed\":0,"},
 };
 
 static void write(const struct attest *a, struct buf *out)
@@ -258,4 +292,43 @@ Test(attest, too_many_points)
                               i + 1);
     snprintf(text + n, sizeof text - n, "]}");
     cr_expect_eq(attest_decode(text, strlen(text), 0, &c, &e), ERR_PROTOCOL);
+}
+
+#define OTHER "3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855e"
+#define TOTAL "\"total\":\"" OTHER "\""
+
+static const struct {
+    const char *payload;
+    int result;
+    uint64_t count;
+} digests[] = {
+    {"{\"stream\":\"input\",\"from\":1048576,\"bytes\":9," SHA "," TOTAL "}", 0, 1048585},
+    {"{\"stream\":\"input\",\"from\":0,\"bytes\":9,\"sha256\":\"" OTHER "\"," TOTAL "}", 0, 9},
+    {"{\"stream\":\"input\",\"from\":0,\"bytes\":9," SHA "," TOTAL "}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"output\",\"from\":7,\"bytes\":9," SHA "," TOTAL "}", ERR_PROTOCOL, 0},
+    {"{\"from\":7,\"bytes\":9," SHA "," TOTAL "}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":7,\"bytes\":0," SHA "," TOTAL "}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":-7,\"bytes\":9," SHA "," TOTAL "}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":9223372036854775807,\"bytes\":1," SHA "," TOTAL "}",
+     ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":7,\"bytes\":9," SHA "}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":7,\"bytes\":9," SHA ",\"total\":\"3b\"}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":7,\"bytes\":9," TOTAL "}", ERR_PROTOCOL, 0},
+    {"{\"stream\":\"input\",\"from\":7,\"from\":7,\"bytes\":9," SHA "," TOTAL "}", ERR_PROTOCOL, 0},
+    {"[]", ERR_PROTOCOL, 0},
+    {"", ERR_PROTOCOL, 0},
+};
+
+Test(attest, digest_payloads)
+{
+    for (size_t i = 0; i < sizeof digests / sizeof *digests; i++) {
+        struct attest_point total = {0};
+        struct err e = ERR_INIT;
+
+        cr_expect_eq(
+            attest_decode_digest(digests[i].payload, strlen(digests[i].payload), &total, &e),
+            digests[i].result, "%s", digests[i].payload);
+        if (digests[i].result == 0)
+            cr_expect_eq(total.bytes, digests[i].count, "%s", digests[i].payload);
+    }
 }
