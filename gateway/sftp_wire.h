@@ -83,7 +83,8 @@ struct sftp_attrs {
     uint32_t flags;
     uint64_t size;
     uint32_t uid, gid, permissions, atime, mtime;
-    struct bytes encoded; /* as it stood in the packet, extended pairs too */
+    struct bytes extended; /* with SFTP_ATTR_EXTENDED: the pairs, checked; sftp_pair_next walks */
+    uint32_t extended_count;
 };
 
 /* The extensions of OpenSSH that the gateway understands. Others are refused, and their names are
@@ -106,6 +107,10 @@ enum sftp_extension {
 const char *sftp_extension_name(enum sftp_extension extension); /* as on the wire */
 enum sftp_extension sftp_extension_named(const void *name, size_t len);
 
+/* What a stream begins with: 1 and the first packet without its length (length + 4 bytes are to be
+ * consumed); 0: it is not whole yet; ERR_PROTOCOL: of no byte, or larger than SFTP_PACKET_MAX. */
+MUST_CHECK int sftp_packet_first(const void *p, size_t len, struct bytes *packet, struct err *e);
+
 /* A request. Members that the type does not have are zero. */
 struct sftp_request {
     uint8_t type;
@@ -119,14 +124,17 @@ struct sftp_request {
     uint64_t offset, to_offset, copy_bytes;
     uint32_t length;   /* of READ */
     struct bytes data; /* of WRITE */
-    struct bytes rest; /* bytes of INIT's extensions; of extensions without a form of their own */
+    struct bytes rest; /* pairs of INIT; USERS_GROUPS' two strings; bytes of a foreign extension */
 };
 /* packet: without its length. ERR_PROTOCOL: malformed, with where; ERR_INPUT: of a type that a
- * client does not send. */
+ * client does not send. On either, out has the type and, where the packet is long enough for one,
+ * the id, and nothing else. A path or a name may hold a NUL: policy/files.h refuses it. */
 MUST_CHECK int sftp_request_parse(const void *packet, size_t len, struct sftp_request *out,
                                   struct err *e);
 /* Appends the whole packet, its length first. Writes what is in the struct: the bytes that a client
- * sent are never passed on as they are. */
+ * sent are never passed on as they are. ERR_FULL, and nothing is appended: out has no room, the
+ * packet is over SFTP_PACKET_MAX or a handle over SFTP_HANDLE_MAX; ERR_MEMORY; ERR_INPUT: of a type
+ * that there is not. */
 MUST_CHECK int sftp_request_put(const struct sftp_request *r, struct buf *out);
 
 /* A response. NAME: count entries in `rest`, checked whole; sftp_name_next walks them. */
@@ -141,6 +149,7 @@ struct sftp_response {
     struct sftp_attrs attrs;
     struct bytes rest; /* NAME's entries, VERSION's extensions, EXTENDED_REPLY's bytes */
 };
+/* As for requests, but a type that a target does not send is ERR_PROTOCOL too. */
 MUST_CHECK int sftp_response_parse(const void *packet, size_t len, struct sftp_response *out,
                                    struct err *e);
 MUST_CHECK int sftp_response_put(const struct sftp_response *r, struct buf *out);
@@ -150,12 +159,14 @@ struct sftp_name {
 };
 /* Takes the first entry off rest; false: none is left. */
 bool sftp_name_next(struct bytes *rest, struct sftp_name *out);
-/* Takes the first pair off the extensions of VERSION or INIT; false: none is left. */
+/* Takes the first pair off the extensions of VERSION or INIT, or off those of attributes; false:
+ * none is left. */
 bool sftp_pair_next(struct bytes *rest, struct bytes *name, struct bytes *value);
 
 /* "no-such-file", "permission-denied" ...; "status-17" for a number nobody knows. */
 const char *sftp_status_name(uint32_t status, char out[24]);
-/* "open", "rename", "posix-rename@openssh.com"; for records. */
+/* "open", "rename", "posix-rename@openssh.com"; for records. What is not printable ASCII in a
+ * foreign extension's name is '?', and it is cut; "type-17" where there is no such type. */
 const char *sftp_operation_name(const struct sftp_request *r, char out[64]);
 
 #endif
