@@ -4,23 +4,25 @@
  * contents of files. What is left out is, in the operator's direction, each WRITE's data, with its
  * SHA-256 in its place; in the target's direction each DATA's data, with nothing in its place. So
  * the trail has each request word for word, a few bytes for each block of a file, and nothing of
- * what was in it.
+ * what was in it. Lengths are as they crossed:
  *
- *     recorded WRITE = uint32 length, 6, uint32 id, string handle, uint64 offset, uint32 data
- * length, SHA-256 of the data[32], what follows the data up to length recorded DATA  = uint32
- * length, 103, uint32 id, uint32 data length, what follows up to length
+ * - WRITE: uint32 length, byte 6, uint32 id, string handle, uint64 offset, uint32 data length,
+ *   SHA-256 of the data (32 bytes), what follows the data up to length
+ * - DATA: uint32 length, byte 103, uint32 id, uint32 data length, what follows the data up to
+ * length
  *
- * Lengths are as they crossed. A stream that is not of this form (a packet of no byte or of more
- * than SFTP_PACKET_MAX, a WRITE or DATA whose parts do not fit into its length, a handle longer
- * than SFTP_HANDLE_MAX) is recorded verbatim from that packet on. The frontend and the backend make
- * this form each for itself, so the frontend's attestation covers every request of an operator and
- * the contents that he sent. Takes bytes in pieces of any size; the same stream gives the same form
- * however it is cut, and state is bounded. Pure. Source: draft-ietf-secsh-filexfer-02. */
+ * A stream that is not of this form (a packet of no byte or of more than SFTP_PACKET_MAX, a WRITE
+ * or DATA whose parts do not fit into its length, a handle longer than SFTP_HANDLE_MAX) is recorded
+ * verbatim from that packet on. The form of a stream's beginning is a beginning of its form: each
+ * byte stands there as soon as it crossed, each SHA-256 with its data's last byte; so it does not
+ * depend on how the stream is cut. The frontend and the backend make this form each for itself, so
+ * the frontend's attestation covers every request of an operator and the contents that he sent.
+ * State is bounded, the bytes are hostile, no I/O. Source: draft-ietf-secsh-filexfer-02;
+ * docs/FORMAT.md, "The recorded form of SFTP". */
 #ifndef SALLYPORT_GATEWAY_SFTP_ELIDE_H
 #define SALLYPORT_GATEWAY_SFTP_ELIDE_H
 
 #include <openssl/evp.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,10 +38,14 @@ struct sftp_elider; /* opaque */
 /* sha256 as EVP_MD_fetch gave it, borrowed; SFTP_RESPONSES takes NULL. NULL when memory is out. */
 struct sftp_elider *sftp_elider_new(enum sftp_side side, const EVP_MD *sha256);
 void sftp_elider_free(struct sftp_elider *s);
-/* Calls put with pieces of the recorded form, in order, none larger than len + 64 bytes. put's
+/* Calls put with pieces of the recorded form, in order, none empty and none larger than the larger
+ * of len and 32 bytes; all of them together are at most len + SFTP_ELIDE_GROWTH(len) bytes. put's
  * failure is returned, and the elider is of no use after it. */
 typedef int (*sftp_elider_put)(void *arg, const void *p, size_t len);
 MUST_CHECK int sftp_elide(struct sftp_elider *s, const void *p, size_t len, sftp_elider_put put,
                           void *arg);
+/* How much longer the form of len bytes can be: 32 for each WRITE, which has at least 25 bytes of
+ * its own when it is empty, and the one that began before. */
+#define SFTP_ELIDE_GROWTH(len) (((len) / 25 + 1) * 32)
 
 #endif
