@@ -17,6 +17,7 @@ _sallyport()
     case $before in
     --key | --identity | -i) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --check | --record | --payload | --output | --prepare | --signature | --known | --database) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --for) words='list openssh putty dropbear paramiko asyncssh curl sshfs rsync git ansible libvirt' ;;
     --decision) words='allowed denied' ;;
     --class) words='shell exec subsystem forward' ;;
     --speed) words='0.5 2 4 8 max' ;;
@@ -25,7 +26,7 @@ _sallyport()
     if [[ $word == -* || -z $words ]]; then
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
         init-*) words='--gateway --listen --reach --admin --state --runtime --users --help' ;;
-        setup-*) words='--hosts --user --identity --dir --help' ;;
+        setup-*) words='--hosts --user --identity --dir --for --target --help' ;;
         login-*) words='--forget --dir --help' ;;
         whoami-*) words='--dir --help' ;;
         user-add) words='--key --name --group --help' ;;

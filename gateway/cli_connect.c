@@ -65,28 +65,15 @@ static int split_gateway(const char *text, struct place *p, struct err *e)
 
 static int read_directory(const char *dir, struct place *p, struct err *e)
 {
-    static const char *const names[] = {"host=", "port=", "name="};
-    char **const values[] = {&p->host, &p->port, &p->name};
-    char *path = cli_printf("%s/gateway.conf", dir), line[600];
-    FILE *f = fopen(path, "re");
-    int rc = f ? 0 : err_errno(e, "%s (run `sallyport setup`)", path);
+    struct device d;
+    int rc = device_read(dir, &d, e);
 
-    while (f && fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\r\n")] = 0;
-        for (size_t i = 0; i < 3; i++) {
-            const size_t n = strlen(names[i]);
-            if (strncmp(line, names[i], n) == 0 && !*values[i])
-                *values[i] = cli_printf("%s", line + n);
-        }
-    }
-    if (f)
-        fclose(f);
-    if (rc == 0 && (!p->host || !p->port || !p->name))
-        rc = err_set(e, ERR_SYNTAX, "%s: expected lines host=, port= and name=", path);
+    p->host = d.host;
+    p->port = d.port;
+    p->name = d.name;
     p->ca = cli_printf("%s/ca.pem", dir);
     p->key = cli_printf("%s/device.key", dir);
     p->certificate = cli_printf("%s/device.pem", dir);
-    free(path);
     return rc;
 }
 

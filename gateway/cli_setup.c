@@ -14,11 +14,13 @@
 
 #include "gateway/cli.h"
 #include "gateway/device.h"
+#include "gateway/setup_clients.h"
 
 #define SETUP_MAX 65536
 
 static const char help[] =
-    "usage: sallyport setup SETUPFILE [OPTION]...\n\n"
+    "usage: sallyport setup SETUPFILE [OPTION]...\n"
+    "       sallyport setup --for CLIENT [OPTION]...\n\n"
     "Prepares this device for a gateway, from the file that its administrator gave you\n"
     "(STATE/public/gateway.setup on the gateway). Run again, it brings the files up to date and "
     "keeps\n"
@@ -28,23 +30,19 @@ static const char help[] =
     "                    gateway itself; e.g. \"hv* *.virt.example\")\n"
     "  --user ACCOUNT    the account on them (default: what you say, as ever)\n"
     "  --identity FILE   the SSH key to show to the gateway (default: ssh's own)\n"
-    "  --dir DIR         where to put it (default: ~/.config/sallyport/GATEWAY)\n";
+    "  --dir DIR         where to put it (default: ~/.config/sallyport/GATEWAY)\n\n"
+    "With --for it changes nothing, and prints what another client needs to go through the "
+    "gateway\n"
+    "of this device: PuTTY, sshfs, rsync, Ansible and others. docs/CLIENTS.md says how each "
+    "does.\n\n"
+    "  --for CLIENT      which one; `--for list` lists them\n"
+    "  --target HOST     the host in its examples (default: hv1)\n"
+    "  --user, --identity (default: as set up) and --dir are taken, too.\n";
 
 struct setup {
     char name[256], host[256], port[8], host_key[1024];
     char *ca; /* points into the file's text */
 };
-
-static bool plain(const char *text, const char *also)
-{
-    if (!*text)
-        return false;
-    for (; *text; text++)
-        if (!((*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'z') ||
-              (*text >= 'A' && *text <= 'Z') || strchr(also, *text)))
-            return false;
-    return true;
-}
 
 static void take(char *out, size_t cap, const char *value)
 {
@@ -79,18 +77,18 @@ static int parse_setup(const char *path, char *text, struct setup *s, struct err
             take(s->host_key, sizeof s->host_key, value);
     }
     /* They go into files that ssh parses: nothing but what names are made of. */
-    if (!plain(s->name, ".-") || s->name[0] == '.' || s->name[0] == '-')
+    if (!setup_plain(s->name, ".-") || s->name[0] == '.' || s->name[0] == '-')
         return err_set(e, ERR_SYNTAX, "%s: name= is missing or not a host name", path);
-    if (!plain(s->host, ".-:"))
+    if (!setup_plain(s->host, ".-:"))
         return err_set(e, ERR_SYNTAX, "%s: host= is missing or not a host name or address", path);
     long port = strtol(s->port, NULL, 10);
-    if (!plain(s->port, "") || port < 1 || port > 65535)
+    if (!setup_plain(s->port, "") || port < 1 || port > 65535)
         return err_set(e, ERR_SYNTAX, "%s: port= is missing or not a port", path);
     char *comment =
         strchr(s->host_key + strcspn(s->host_key, " ") + (strchr(s->host_key, ' ') != NULL), ' ');
     if (comment)
         *comment = '\0';
-    if (strncmp(s->host_key, "ssh-", 4) != 0 || !plain(s->host_key, "+/= -"))
+    if (strncmp(s->host_key, "ssh-", 4) != 0 || !setup_plain(s->host_key, "+/= -"))
         return err_set(e, ERR_SYNTAX, "%s: ssh-host-key= is missing or not a key", path);
     return 0;
 }
@@ -101,18 +99,6 @@ static int write_beside(const char *dir, const char *name, const char *text, str
     int r = cli_replace_file(path, text, strlen(text), 0644, e);
     free(path);
     return r;
-}
-
-/* This program's own path: ssh runs it with a shell, from wherever the operator stands. */
-static int own_path(char out[PATH_MAX], struct err *e)
-{
-    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
-    if (n <= 0)
-        return err_errno(e, "cannot tell where this program is");
-    out[n] = '\0';
-    return plain(out, "/._-+")
-               ? 0
-               : err_set(e, ERR_INPUT, "this program's path has unusual characters: %s", out);
 }
 
 static char *ssh_config(const struct setup *s, const char *dir, const char *program,
@@ -147,7 +133,7 @@ static int write_device(const struct setup *s, const char *dir, const char *host
                         const char *identity, struct err *e)
 {
     char program[PATH_MAX];
-    int r = own_path(program, e);
+    int r = setup_program(program, e);
     if (r == 0)
         r = cli_make_dirs(dir, 0700, e);
     char *conf = cli_printf("host=%s\nport=%s\nname=%s\n", s->host, s->port, s->name);
@@ -183,21 +169,15 @@ static void tell_next(const struct setup *s, const char *dir, const char *hosts)
              "--hosts,\nfor example: sallyport setup FILE --hosts 'hv* *.virt.example'");
 }
 
-/* An absolute path that can stand in double quotes in ssh_config. */
-static char *usable_path(const char *path, const char *what, struct err *e)
+static int tell_client(const char *client, const char *dir, const char *identity, const char *user,
+                       const char *target)
 {
-    char cwd[PATH_MAX];
-    if (path[0] != '/' && !getcwd(cwd, sizeof cwd)) {
-        err_errno(e, "cannot tell the working directory");
-        return NULL;
-    }
-    char *full = path[0] == '/' ? cli_printf("%s", path) : cli_printf("%s/%s", cwd, path);
-    if (!plain(full, "/._-+@ ")) {
-        err_set(e, ERR_INPUT, "%s has characters that ssh_config cannot hold: %s", what, full);
-        free(full);
-        return NULL;
-    }
-    return full;
+    const struct setup_client wanted = {client, dir, identity, user, target};
+    struct err e = ERR_INIT;
+    int r = setup_client_print(&wanted, &e);
+    if (r == ERR_USAGE)
+        return cli_usage("setup", "%s", e.text);
+    return r == 0 ? CLI_DONE : cli_fail("%s", e.text);
 }
 
 int cli_setup(int argc, char **argv)
@@ -205,8 +185,10 @@ int cli_setup(int argc, char **argv)
     static const struct option options[] = {
         {"hosts", required_argument, NULL, 'H'},    {"user", required_argument, NULL, 'u'},
         {"identity", required_argument, NULL, 'i'}, {"dir", required_argument, NULL, 'd'},
+        {"for", required_argument, NULL, 'f'},      {"target", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},           {0}};
-    const char *hosts = NULL, *user = NULL, *identity = NULL, *given = NULL;
+    const char *hosts = NULL, *user = NULL, *identity = NULL, *given = NULL, *target = NULL,
+               *client = NULL;
     struct err e = ERR_INIT;
     optind = 1;
     opterr = 0;
@@ -224,6 +206,12 @@ int cli_setup(int argc, char **argv)
         case 'd':
             given = optarg;
             break;
+        case 'f':
+            client = optarg;
+            break;
+        case 't':
+            target = optarg;
+            break;
         case 'h':
             fputs(help, stdout);
             return CLI_DONE;
@@ -231,11 +219,15 @@ int cli_setup(int argc, char **argv)
             return cli_bad_option("setup", c, argv);
         }
     }
-    if (optind + 1 != argc)
-        return cli_usage("setup", "expected one setup file");
-    if (hosts && !plain(hosts, " .-*?!:_"))
+    if (client)
+        return optind == argc && !hosts
+                   ? tell_client(client, given, identity, user, target)
+                   : cli_usage("setup", "--for goes with --dir, --identity, --user and --target");
+    if (optind + 1 != argc || target)
+        return cli_usage("setup", target ? "--target goes with --for" : "expected one setup file");
+    if (hosts && !setup_plain(hosts, " .-*?!:_"))
         return cli_usage("setup", "--hosts has characters that ssh_config cannot hold");
-    if (user && !plain(user, "._-@"))
+    if (user && !setup_plain(user, "._-@"))
         return cli_usage("setup", "--user is not an account name");
 
     struct buf file;
@@ -251,11 +243,11 @@ int cli_setup(int argc, char **argv)
         r = e.code;
     if (r == 0) {
         char *wanted = given ? cli_printf("%s", given) : cli_printf("%s/%s", base, s.name);
-        if (!(dir = usable_path(wanted, "the directory", &e)))
+        if (!(dir = setup_path(wanted, "the directory", &e)))
             r = e.code;
         free(wanted);
     }
-    if (r == 0 && identity && !(key = usable_path(identity, "--identity", &e)))
+    if (r == 0 && identity && !(key = setup_path(identity, "--identity", &e)))
         r = e.code;
     if (r == 0)
         r = write_device(&s, dir, hosts, user, key, &e);

@@ -2,6 +2,7 @@
  *
  * Finding the device directory (gateway/device.h). */
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,4 +69,36 @@ char *device_choose(const char *given, struct err *e)
     char *dir = base ? only_one_below(base, e) : NULL;
     free(base);
     return dir;
+}
+
+int device_read(const char *dir, struct device *out, struct err *e)
+{
+    static const char *const names[] = {"host=", "port=", "name="};
+    char **const values[] = {&out->host, &out->port, &out->name};
+    char *path = cli_printf("%s/gateway.conf", dir), line[600];
+    memset(out, 0, sizeof *out);
+    FILE *f = fopen(path, "re");
+    int r = f ? 0 : err_errno(e, "%s (run `sallyport setup`)", path);
+
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\r\n")] = 0;
+        for (size_t i = 0; i < 3; i++) {
+            const size_t n = strlen(names[i]);
+            if (strncmp(line, names[i], n) == 0 && !*values[i])
+                *values[i] = cli_printf("%s", line + n);
+        }
+    }
+    if (f)
+        fclose(f);
+    if (r == 0 && (!out->host || !out->port || !out->name))
+        r = err_set(e, ERR_SYNTAX, "%s: expected lines host=, port= and name=", path);
+    free(path);
+    return r;
+}
+
+void device_clear(struct device *d)
+{
+    free(d->host);
+    free(d->port);
+    free(d->name);
 }

@@ -16,4 +16,13 @@ char *device_base(struct err *e);
  * names. */
 char *device_choose(const char *given, struct err *e);
 
+/* What gateway.conf says. */
+struct device {
+    char *host, *port, *name;
+};
+
+/* Every member is there on success. device_clear is for what either left. */
+MUST_CHECK int device_read(const char *dir, struct device *out, struct err *e);
+void device_clear(struct device *d);
+
 #endif
