@@ -63,6 +63,7 @@ static void release(struct channel *ch)
     requests_clear(ch);
     segments_clear(&ch->input);
     segments_clear(&ch->output);
+    bulk_end(ch);
     b->bytes_in += ch->bytes_in;
     b->forwarded += ch->forwarded;
     b->bytes_out += ch->bytes_out;
@@ -175,6 +176,7 @@ void channel_record_close(struct channel *ch, const char *by)
     }
     json_u64(&r.json, "bytes_out", ch->bytes_out);
     json_u64(&r.json, "delivered", ch->delivered);
+    bulk_write_close(ch, &r.json);
     if (record_end(ch->owner, &r, RECORD_EXEC, ch->id, WANT_DURABLE, &ch->close_record) != 0)
         ch->close_record = ch->owner->trail.sent;
 }

@@ -42,8 +42,7 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
         room = ch->output.bytes < OUTPUT_HELD_MAX ? OUTPUT_HELD_MAX - ch->output.bytes : 0;
         take = len < room ? len : room;
     }
-    if (take > 0 &&
-        segments_put(&ch->output, is_stderr ? SEGMENT_STDERR : SEGMENT_OUTPUT, data, take) != 0) {
+    if (take > 0 && bulk_output(ch, is_stderr, data, take) != 0) {
         memory_out(b);
         return (int)len;
     }
@@ -150,8 +149,7 @@ static void fetch(struct channel *ch)
             if (ch->operator_closed)
                 continue;
             ch->bytes_out += (uint64_t)n;
-            if (segments_put(&ch->output, i ? SEGMENT_STDERR : SEGMENT_OUTPUT, bytes, (size_t)n) !=
-                0) {
+            if (bulk_output(ch, i, bytes, (size_t)n) != 0) {
                 memory_out(ch->owner);
                 return;
             }
@@ -204,7 +202,7 @@ void flow_input(struct channel *ch, struct bytes bytes)
     b->active_ms = b->now_ms;
     if (ch->refused || ch->target_closed || ch->state == CHANNEL_REFUSED || b->phase != PHASE_READY)
         return;
-    if (segments_put(&ch->input, SEGMENT_INPUT, bytes.p, bytes.len) != 0)
+    if (bulk_input(ch, bytes.p, bytes.len) != 0)
         memory_out(b);
 }
 
@@ -233,6 +231,11 @@ static void record_queue(struct channel *ch, struct segment_queue *q, bool full_
 
     while ((s = q->unrecorded) != NULL && !record_busy(b)) {
         bool full = s->len == RELAY_CHUNK;
+        if (segment_is_bulk(s->kind)) {
+            if (!bulk_record(ch, q, full_only))
+                return;
+            continue;
+        }
         if (!full && (full_only || q->recorded >= RECORDS_WAITING_MAX))
             return;
         enum trail_want want = s->kind == SEGMENT_INPUT ? WANT_DURABLE : b->output_want;
@@ -242,8 +245,10 @@ static void record_queue(struct channel *ch, struct segment_queue *q, bool full_
     }
 }
 
-static bool can_record(const struct segment_queue *q)
+static bool can_record(const struct channel *ch, const struct segment_queue *q)
 {
+    if (q->unrecorded != NULL && segment_is_bulk(q->unrecorded->kind))
+        return bulk_ready(ch, q);
     return q->unrecorded != NULL &&
            (q->unrecorded->len == RELAY_CHUNK || q->recorded < RECORDS_WAITING_MAX);
 }
@@ -258,7 +263,7 @@ bool flow_ready(const struct backend *b)
             continue;
         if (can_fetch(ch))
             return true;
-        if (!record_busy(b) && (can_record(&ch->input) || can_record(&ch->output)))
+        if (!record_busy(b) && (can_record(ch, &ch->input) || can_record(ch, &ch->output)))
             return true;
     }
     return false;

@@ -33,7 +33,8 @@ int segments_put(struct segment_queue *q, enum segment_kind kind, const void *by
         struct segment *s = q->unrecorded != NULL ? q->tail : NULL;
         /* A record of input ends where a frame ended: there attestations are compared. */
         if (s == NULL || s->kind != kind || s->len == s->cap ||
-            (kind == SEGMENT_INPUT && len <= RELAY_CHUNK && len > s->cap - s->len)) {
+            ((kind == SEGMENT_INPUT || kind == SEGMENT_INPUT_BULK) && len <= RELAY_CHUNK &&
+             len > s->cap - s->len)) {
             s = append(q, kind, s == NULL && len <= SEGMENT_SMALL ? SEGMENT_SMALL : RELAY_CHUNK);
             if (s == NULL)
                 return ERR_MEMORY;
@@ -69,6 +70,21 @@ void segments_recorded(struct segment_queue *q, uint64_t record)
     q->unrecorded->record = record;
     q->unrecorded = q->unrecorded->next;
     q->recorded++;
+}
+
+void segments_cover(struct segment_queue *q, size_t n, uint64_t record)
+{
+    while (n > 0) {
+        struct segment *s = q->unrecorded;
+        INVARIANT(s != NULL && segment_is_bulk(s->kind));
+        if (n < s->len - s->covered) {
+            s->covered += (uint32_t)n;
+            return;
+        }
+        n -= s->len - s->covered;
+        s->covered = s->len;
+        segments_recorded(q, record);
+    }
 }
 
 static void drop_head(struct segment_queue *q)

@@ -19,6 +19,8 @@ enum segment_kind {
     SEGMENT_INPUT,
     SEGMENT_OUTPUT, /* standard output, or the terminal */
     SEGMENT_STDERR,
+    SEGMENT_INPUT_BULK, /* passed on and not kept: digests are recorded (backend_bulk.h) */
+    SEGMENT_OUTPUT_BULK,
     SEGMENT_EOF, /* from here on: marks, without bytes */
     SEGMENT_EXIT,
     SEGMENT_CLOSE,
@@ -28,7 +30,8 @@ struct segment {
     struct segment *next;
     uint64_t record; /* its record's number on the link `trail`; 0: not sent yet */
     uint32_t len, cap;
-    uint32_t done; /* bytes passed on */
+    uint32_t done;    /* bytes passed on */
+    uint32_t covered; /* BULK without a record: bytes that digests speak of already */
     enum segment_kind kind;
     uint8_t bytes[];
 };
@@ -48,6 +51,13 @@ MUST_CHECK int segments_put(struct segment_queue *q, enum segment_kind kind, con
 MUST_CHECK int segments_mark(struct segment_queue *q, enum segment_kind kind, uint64_t record);
 /* The record of q->unrecorded was sent. */
 void segments_recorded(struct segment_queue *q, uint64_t record);
+static inline bool segment_is_bulk(enum segment_kind kind)
+{
+    return kind == SEGMENT_INPUT_BULK || kind == SEGMENT_OUTPUT_BULK;
+}
+/* The record of a digest was sent that covers the next n bytes of q->unrecorded: the segments that
+ * end in them are recorded. */
+void segments_cover(struct segment_queue *q, size_t n, uint64_t record);
 /* n bytes of the head were passed on (a mark: 0); frees it when that was all of it. */
 void segments_pass(struct segment_queue *q, size_t n);
 void segments_clear(struct segment_queue *q);

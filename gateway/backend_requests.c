@@ -130,6 +130,8 @@ static int record_exec(struct channel *ch, const struct relay_start *m, const ch
         json_str(&r.json, "forwarded", forward);
     }
     json_bool(&r.json, "pty", ch->pty);
+    if (ch->stdin_digest)
+        json_str(&r.json, "stdin", "digest");
     json_open_object(&r.json, "env");
     for (unsigned i = 0; i < ch->env_count; i++)
         json_str(&r.json, ch->env[i].name, ch->env[i].value);
@@ -152,6 +154,7 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
     }
     if (ch->pty && !judge_pty(ch->owner, ch, (enum start_kind)m->kind))
         ch->pty = false;
+    bulk_start(ch, (enum start_kind)m->kind, ch->stdin_digest);
     rc = record_exec(ch, m, rule, command, &record);
     if (rc == ERR_FULL) {
         const char *text = "the command is too long to be recorded, so it does not run";

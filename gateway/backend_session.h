@@ -15,6 +15,7 @@
 
 #include "audit/record.h"
 #include "base/json_out.h"
+#include "gateway/backend_bulk.h"
 #include "gateway/backend_queue.h"
 #include "gateway/messages.h"
 #include "policy/policy.h"
@@ -90,8 +91,10 @@ struct channel {
     struct request *requests;
     unsigned request_count;
     bool start_asked;
+    bool stdin_digest; /* by the rule that permits the command */
 
     struct segment_queue input, output;
+    struct bulk input_bulk, output_bulk;
     uint32_t input_credit;  /* what the frontend may still send */
     uint32_t input_passed;  /* forwarded, credit not given back yet */
     uint32_t output_credit; /* what the frontend would take */
@@ -288,6 +291,20 @@ void flow_fetch(struct backend *b);       /* what libssh held back */
 /* Passing bytes on made room that nothing from outside will tell of: take another turn now. */
 bool flow_ready(const struct backend *b);
 bool flow_stopped(const struct backend *b); /* do not read from the target now */
+
+/* backend_bulk_flow.c: streams that are not kept, by the grant. */
+/* What is not kept of this channel; called once, when its start is permitted. */
+void bulk_start(struct channel *ch, enum start_kind kind, bool stdin_digest);
+/* Appends bytes of stderr, or of standard output, to ch->output. ERR_MEMORY. */
+MUST_CHECK int bulk_output(struct channel *ch, bool is_stderr, const void *bytes, size_t len);
+MUST_CHECK int bulk_input(struct channel *ch, const void *bytes, size_t len);
+/* Records one digest of what stands at the front of q->unrecorded. False: nothing is due. */
+bool bulk_record(struct channel *ch, struct segment_queue *q, bool full_only);
+/* Another turn would record something. */
+bool bulk_ready(const struct channel *ch, const struct segment_queue *q);
+/* For the record of the channel's end. */
+void bulk_write_close(const struct channel *ch, struct json_out *j);
+void bulk_end(struct channel *ch);
 
 /* backend_limits.c */
 void limits_step(struct backend *b);
