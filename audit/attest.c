@@ -17,8 +17,6 @@
 /* A final claim with its points, and periodic ones of a channel that stands still; when there are
  * more, the smallest are not compared. */
 #define WAITING_MAX (2u * ATTEST_POINTS)
-/* Channels that were forgotten, as ranges of numbers: one gap for each that is open. */
-#define RANGES_MAX (2u * ATTEST_CHANNELS)
 
 /* What comparing needs; freed when nothing more can be compared. */
 struct compare {
@@ -42,22 +40,20 @@ struct channel {
     struct compare *compare;
 };
 
-struct range {
-    uint32_t first, last;
-};
-
 struct attest {
     struct channel channels[ATTEST_CHANNELS];
     uint64_t made; /* channels, for their order */
     /* those that made room */
-    struct range ranges[RANGES_MAX];
-    unsigned range_count;
+    struct channel_set gone_numbers;
     uint64_t gone, gone_recorded, gone_agreed;
     bool gone_unfinished; /* one of them might still have had input */
     uint64_t uncompared;  /* bytes recorded where there was no room to compare */
     bool ended;           /* the frontend said its last word */
     uint64_t channel_limit;
-    bool disputed, told;
+    bool disputed;
+    unsigned told;
+    struct attest_starts starts;
+    bool complete; /* the backend wrote the session's end */
 };
 
 struct attest *attest_new(void)
@@ -80,6 +76,7 @@ void attest_free(struct attest *a)
         return;
     for (unsigned i = 0; i < ATTEST_CHANNELS; i++)
         compare_free(a->channels[i].compare);
+    attest_starts_clear(&a->starts);
     free(a);
 }
 
@@ -99,37 +96,6 @@ static struct compare *compare_new(void)
 }
 
 /* --- the table of channels */
-
-static bool has_gone(const struct attest *a, uint32_t number)
-{
-    for (unsigned i = 0; i < a->range_count; i++)
-        if (number >= a->ranges[i].first && number <= a->ranges[i].last)
-            return true;
-    return false;
-}
-
-/* A range that cannot be kept is not: its channels would count as new ones. */
-static void remember_gone(struct attest *a, uint32_t number)
-{
-    struct range *below = NULL, *above = NULL;
-
-    for (unsigned i = 0; i < a->range_count; i++) {
-        if (number > 0 && a->ranges[i].last == number - 1)
-            below = &a->ranges[i];
-        if (number < UINT32_MAX && a->ranges[i].first == number + 1)
-            above = &a->ranges[i];
-    }
-    if (below && above) {
-        below->last = above->last;
-        *above = a->ranges[--a->range_count];
-    } else if (below) {
-        below->last = number;
-    } else if (above) {
-        above->first = number;
-    } else if (a->range_count < RANGES_MAX) {
-        a->ranges[a->range_count++] = (struct range){number, number};
-    }
-}
 
 static bool is_done(const struct channel *c)
 {
@@ -162,7 +128,7 @@ static struct channel *make_room(struct attest *a)
     a->gone++;
     a->gone_recorded += c->recorded;
     a->gone_agreed += c->agreed;
-    remember_gone(a, c->number);
+    channel_set_add(&a->gone_numbers, c->number);
     compare_free(c->compare);
     *c = (struct channel){0};
     return c;
@@ -287,7 +253,7 @@ static struct channel *of_input(struct attest *a, uint32_t channel, uint64_t len
 {
     struct channel *c = find(a, channel);
 
-    if (!c && has_gone(a, channel)) {
+    if (!c && channel_set_has(&a->gone_numbers, channel)) {
         if (a->gone_unfinished)
             a->uncompared += len;
         else
@@ -372,6 +338,7 @@ static int end_claimed(struct attest *a, const struct attest_claim *claim, struc
     if (a->ended)
         return err_set(e, ERR_PROTOCOL, "a second end of the attestations");
     a->ended = true;
+    attest_starts_end(&a->starts);
     a->channel_limit = claim->channels;
     for (unsigned i = 0; i < ATTEST_CHANNELS; i++) {
         struct channel *c = &a->channels[i];
@@ -392,10 +359,15 @@ int attest_claimed(struct attest *a, const struct attest_claim *claim, struct er
 
     if (claim->is_end)
         return end_claimed(a, claim, e);
+    if (claim->is_start)
+        return attest_start_claimed(&a->starts, claim->channel, &claim->start, e);
     c = find(a, claim->channel);
-    if (a->ended || (c ? c->final || claim->at.bytes < c->attested : has_gone(a, claim->channel)))
+    if (a->ended || (c ? c->final || claim->at.bytes < c->attested
+                       : channel_set_has(&a->gone_numbers, claim->channel)))
         return err_set(e, ERR_PROTOCOL, "an attestation of channel %u after its last",
                        claim->channel);
+    if (claim->final)
+        attest_start_final(&a->starts, claim->channel, claim->answered);
     if (!c && !(c = add(a, claim->channel)))
         return 0; /* its input is not compared either */
     c->claimed = true;
@@ -410,12 +382,35 @@ int attest_claimed(struct attest *a, const struct attest_claim *claim, struct er
     return 0;
 }
 
-bool attest_became_disputed(struct attest *a)
+int attest_recorded_start(struct attest *a, uint32_t channel, const struct attest_start *start,
+                          struct err *e)
 {
-    bool became = a->disputed && !a->told;
+    return attest_start_recorded(&a->starts, channel, start, e);
+}
 
-    a->told = a->disputed;
+void attest_recorded_end(struct attest *a)
+{
+    a->complete = true;
+}
+
+void attest_conclude(struct attest *a)
+{
+    attest_starts_conclude(&a->starts, a->complete);
+}
+
+unsigned attest_became_disputed(struct attest *a)
+{
+    unsigned all = (a->disputed ? ATTEST_DISPUTE_INPUT : 0u) |
+                   (a->starts.disputed > 0 ? ATTEST_DISPUTE_START : 0u);
+    unsigned became = all & ~a->told;
+
+    a->told = all;
     return became;
+}
+
+const char *attest_dispute_token(enum attest_dispute one)
+{
+    return one == ATTEST_DISPUTE_START ? "disputed-start" : "disputed-input";
 }
 
 /* --- the verdict */
@@ -440,7 +435,7 @@ static struct sums sum_up(const struct attest *a)
         return s;
     s.recorded = a->gone_recorded + a->uncompared;
     s.agreed = a->gone_agreed;
-    s.claimed = a->ended || a->gone > 0;
+    s.claimed = a->ended || a->gone > 0 || a->starts.attested > 0;
     for (unsigned i = 0; i < ATTEST_CHANNELS; i++) {
         const struct channel *c = &a->channels[i];
 
@@ -458,17 +453,20 @@ enum attest_verdict attest_verdict(const struct attest *a)
 {
     struct sums s = sum_up(a);
 
-    if (a && a->disputed)
+    if (a && (a->disputed || a->starts.disputed > 0))
         return ATTEST_DISPUTED;
-    return s.agreed < s.recorded ? ATTEST_UNATTESTED : ATTEST_AGREED;
+    return s.agreed < s.recorded || (a && a->starts.uncompared > 0) ? ATTEST_UNATTESTED
+                                                                    : ATTEST_AGREED;
 }
 
 static const char *reason_of(const struct attest *a, const struct sums *s)
 {
     if (!s->claimed)
         return "no-attestation";
-    if (!s->final)
+    if (!s->final || !a->ended)
         return "no-final-attestation";
+    if (s->agreed == s->recorded)
+        return a->starts.cut_short ? "cut-short" : "too-many-channels";
     return a->uncompared || a->gone_unfinished ? "too-many-channels" : "no-common-count";
 }
 
@@ -499,6 +497,8 @@ void attest_write(const struct attest *a, const char *reason, struct json_out *j
         json_u64(j, "unattested", s.recorded - s.agreed);
         json_str(j, "reason", reason ? reason : reason_of(a, &s));
     }
+    if (a)
+        attest_starts_write(&a->starts, j);
     json_open_array(j, "channels");
     for (unsigned i = 0; a && i < ATTEST_CHANNELS; i++)
         if (a->channels[i].used)

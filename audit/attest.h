@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/attest_start.h"
 #include "audit/record.h"
 #include "base/json_out.h"
 
@@ -37,7 +38,10 @@ struct attest_claim {
     bool is_end; /* of the frontend itself: there was no channel from `channels` on */
     uint64_t channels;
     uint32_t channel;
-    bool final; /* nothing more comes on this channel; at is the last count */
+    bool is_start; /* this was started on the channel, nothing else is said */
+    struct attest_start start;
+    bool answered; /* final: the backend answered the start */
+    bool final;    /* nothing more comes on this channel; at is the last count */
     struct attest_point at;
     unsigned point_count; /* ends of frames before the last, ascending */
     struct attest_point points[ATTEST_POINTS];
@@ -63,12 +67,22 @@ void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t l
  * one, have this digest. Compared at this count alone. A channel's input is kept from its first
  * byte or not at all: one that has both is disputed, and one whose count does not grow. */
 void attest_recorded_digest(struct attest *a, uint32_t channel, const struct attest_point *total);
-/* ERR_PROTOCOL when the claim contradicts an earlier one: fewer bytes, or something after the last
- * word. */
+/* The backend recorded this start. ERR_MEMORY. */
+MUST_CHECK int attest_recorded_start(struct attest *a, uint32_t channel,
+                                     const struct attest_start *start, struct err *e);
+/* The backend wrote the session's end: it records nothing more. */
+void attest_recorded_end(struct attest *a);
+/* ERR_PROTOCOL when the claim contradicts an earlier one: fewer bytes, a second start, or something
+ * after the last word. ERR_MEMORY. */
 MUST_CHECK int attest_claimed(struct attest *a, const struct attest_claim *claim, struct err *e);
 
-/* true once, when the session became disputed since it was asked last. */
-bool attest_became_disputed(struct attest *a);
+/* Both processes are gone: what is missing now does not come. */
+void attest_conclude(struct attest *a);
+
+/* What became disputed since it was asked last; each once. */
+enum attest_dispute { ATTEST_NO_DISPUTE = 0, ATTEST_DISPUTE_INPUT = 1, ATTEST_DISPUTE_START = 2 };
+unsigned attest_became_disputed(struct attest *a);
+const char *attest_dispute_token(enum attest_dispute one);
 
 enum attest_verdict { ATTEST_AGREED, ATTEST_DISPUTED, ATTEST_UNATTESTED };
 const char *attest_verdict_name(enum attest_verdict verdict);

@@ -10,6 +10,9 @@
 
 #include "audit/digest.h"
 
+/* ATTEST_POINTS of some 100 bytes, twice; what is longer is not parsed. */
+#define PAYLOAD_MAX 16384u
+
 static int get_count(const json_t *object, const char *name, uint64_t *out)
 {
     const json_t *value = json_object_get(object, name);
@@ -27,6 +30,26 @@ static int get_point(const json_t *object, struct attest_point *out)
     if (!text || get_count(object, "bytes", &out->bytes) < 0)
         return ERR_SYNTAX;
     return hex_decode(text, out->sha256, sizeof out->sha256);
+}
+
+/* "start": what was passed on. */
+static int get_start(const json_t *object, struct attest_start *out)
+{
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    const char *head = json_string_value(json_object_get(object, "head"));
+    const json_t *pty = json_object_get(object, "pty");
+    struct attest_point words;
+    int i = ATTEST_SHELL;
+
+    while (kind && i <= ATTEST_SUBSYSTEM && strcmp(kind, attest_kind_name((enum attest_kind)i)))
+        i++;
+    if (!kind || i > ATTEST_SUBSYSTEM || !json_is_boolean(pty) || get_point(object, &words) < 0 ||
+        !head != (words.bytes <= ATTEST_START_SHOWN))
+        return ERR_SYNTAX;
+    *out = (struct attest_start){
+        .kind = (enum attest_kind)i, .pty = json_is_true(pty), .bytes = words.bytes};
+    memcpy(out->sha256, words.sha256, sizeof out->sha256);
+    return head ? hex_decode(head, out->head, sizeof out->head) : 0;
 }
 
 static int get_points(const json_t *list, struct attest_claim *c)
@@ -51,12 +74,21 @@ static int get_points(const json_t *list, struct attest_claim *c)
 static int get_claim(const json_t *root, uint32_t channel, struct attest_claim *c)
 {
     const json_t *final = json_object_get(root, "final");
+    const json_t *answered = json_object_get(root, "answered");
+    const json_t *start = json_object_get(root, "start");
     uint64_t number;
 
-    if (!json_is_boolean(final))
+    c->channel = channel;
+    if (start) {
+        c->is_start = true;
+        if (final || get_count(root, "channel", &number) < 0 || number != channel)
+            return ERR_SYNTAX;
+        return get_start(start, &c->start);
+    }
+    if (!json_is_boolean(final) || (answered && !json_is_boolean(answered)))
         return ERR_SYNTAX;
     c->final = json_is_true(final);
-    c->channel = channel;
+    c->answered = json_is_true(answered);
     if (json_object_get(root, "channels")) {
         c->is_end = true;
         return c->final ? get_count(root, "channels", &c->channels) : ERR_SYNTAX;
@@ -69,7 +101,8 @@ static int get_claim(const json_t *root, uint32_t channel, struct attest_claim *
 int attest_decode(const void *payload, size_t len, uint32_t channel, struct attest_claim *out,
                   struct err *e)
 {
-    json_t *root = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root =
+        len > PAYLOAD_MAX ? NULL : json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
     int r;
 
     *out = (struct attest_claim){.channel = channel};

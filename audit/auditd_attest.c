@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where attestations and input meet: every input record of a backend and every attestation of a
- * frontend passes here on its way into the trail. A session that becomes disputed is told at once,
- * by a verdict record and an alarm; every session that was started gets one verdict as its last
- * record, when both of its processes are gone. Runs in auditd. */
+ * Where attestations and records meet: each record of a backend that is compared and every
+ * attestation of a frontend passes here on its way into the trail. A session that becomes disputed
+ * is told at once, by a verdict record and an alarm; every session that was started gets one
+ * verdict as its last record, when both of its processes are gone. Runs in auditd. */
 #include "audit/attest.h"
 #include "audit/auditd_state.h"
 #include "audit/digest.h"
@@ -17,52 +17,105 @@ static struct attest *of_session(struct session_state *s)
     return s->attest;
 }
 
-int auditd_compare(struct producer *p, const struct trail_record *m, struct err *e)
+/* What a frontend says. One that was never bound to a session speaks of none. */
+static int take_claim(struct producer *p, const struct trail_record *m, struct err *e)
 {
     struct attest_claim claim;
-    struct attest_point total;
-    int r;
+    int r = attest_decode(m->payload.p, m->payload.len, m->channel, &claim, e);
 
-    if (m->type != RECORD_INPUT && m->type != RECORD_INPUT_DIGEST && m->type != RECORD_ATTESTATION)
-        return 0;
-    if (m->type == RECORD_INPUT_DIGEST) {
-        r = attest_decode_digest(m->payload.p, m->payload.len, &total, e);
-        if (r < 0)
-            return r;
-    }
-    if (m->type == RECORD_ATTESTATION) {
-        r = attest_decode(m->payload.p, m->payload.len, m->channel, &claim, e);
-        if (r < 0)
-            return r;
-    }
-    /* A frontend that was never bound to a session speaks of none. */
-    if (!p->state)
-        return 0;
+    if (r < 0 || !p->state)
+        return r;
     if (!of_session(p->state))
         return err_set(e, ERR_MEMORY, "no memory to compare attestations");
-    if (m->type == RECORD_ATTESTATION)
-        return attest_claimed(p->state->attest, &claim, e);
-    if (m->type == RECORD_INPUT_DIGEST)
-        attest_recorded_digest(p->state->attest, m->channel, &total);
-    else
-        attest_recorded(p->state->attest, m->channel, m->payload.p, m->payload.len);
-    return 0;
+    return attest_claimed(p->state->attest, &claim, e);
+}
+
+/* What a backend records. */
+static int take_record(struct producer *p, const struct trail_record *m, struct err *e)
+{
+    struct attest *a = of_session(p->state);
+    struct attest_point total;
+    struct attest_start start;
+    int r;
+
+    if (!a)
+        return err_set(e, ERR_MEMORY, "no memory to compare attestations");
+    switch (m->type) {
+    case RECORD_INPUT:
+        attest_recorded(a, m->channel, m->payload.p, m->payload.len);
+        return 0;
+    case RECORD_INPUT_DIGEST:
+        r = attest_decode_digest(m->payload.p, m->payload.len, &total, e);
+        if (r == 0)
+            attest_recorded_digest(a, m->channel, &total);
+        return r;
+    case RECORD_SESSION_END:
+        attest_recorded_end(a);
+        return 0;
+    default:
+        r = attest_start_read(m->type, m->payload.p, m->payload.len, &start, e);
+        return r > 0 ? attest_recorded_start(a, m->channel, &start, e) : r;
+    }
+}
+
+int auditd_compare(struct producer *p, const struct trail_record *m, struct err *e)
+{
+    switch (m->type) {
+    case RECORD_ATTESTATION:
+        return take_claim(p, m, e);
+    case RECORD_INPUT:
+    case RECORD_INPUT_DIGEST:
+    case RECORD_EXEC:
+    case RECORD_SUBSYSTEM:
+    case RECORD_REQUEST:
+    case RECORD_SESSION_END:
+        return take_record(p, m, e);
+    default:
+        return 0;
+    }
+}
+
+/* What the session became since it was looked at last, for the log. */
+static unsigned became(struct producer *p, struct session_state *s)
+{
+    unsigned disputes = attest_became_disputed(s->attest);
+    char id[2 * RECORD_SESSION_ID + 1];
+
+    hex_encode(id, s->id, sizeof s->id);
+    for (unsigned one = ATTEST_DISPUTE_INPUT; one <= ATTEST_DISPUTE_START; one <<= 1)
+        if (disputes & one)
+            log_error(attest_dispute_token(one), "session=%s conn=%llu", id,
+                      (unsigned long long)p->conn);
+    return disputes;
 }
 
 int auditd_dispute(struct producer *p, struct err *e)
 {
     struct session_state *s = p->state;
-    char id[2 * RECORD_SESSION_ID + 1];
+    unsigned disputes;
+    int r;
 
-    if (!s || !s->attest || !attest_became_disputed(s->attest))
+    if (!s || !s->attest || (disputes = became(p, s)) == 0)
         return 0;
-    hex_encode(id, s->id, sizeof s->id);
-    log_error("disputed-input", "session=%s conn=%llu", id, (unsigned long long)p->conn);
-    return trail_append_dispute(p->auditd->trail, s, e);
+    r = trail_append_verdict(p->auditd->trail, s, NULL, e);
+    return r == 0 ? trail_append_disputes(p->auditd->trail, s, disputes, e) : r;
 }
 
-void auditd_judge(struct auditd *a, struct session_state *s)
+static int append_last(struct producer *p, struct session_state *s, struct err *e)
 {
+    struct trail *t = p->auditd->trail;
+    int r = 0;
+
+    if (s->attest) {
+        attest_conclude(s->attest);
+        r = trail_append_disputes(t, s, became(p, s), e);
+    }
+    return r == 0 ? trail_append_verdict(t, s, NULL, e) : r;
+}
+
+void auditd_judge(struct producer *p, struct session_state *s)
+{
+    struct auditd *a = p->auditd;
     struct err e = ERR_INIT;
 
     /* A verdict after the end record may have been the one that says that it became disputed. */
@@ -70,7 +123,7 @@ void auditd_judge(struct auditd *a, struct session_state *s)
 
     if (s->holders > 0)
         return;
-    if (s->started && !judged && !a->failing && trail_append_verdict(a->trail, s, NULL, &e) < 0)
+    if (s->started && !judged && !a->failing && append_last(p, s, &e) < 0)
         auditd_fail(a, &e);
     attest_free(s->attest);
     s->attest = NULL;

@@ -89,7 +89,7 @@ static void producer_free(struct producer *p)
     a->producer_count--;
     if (p->state) {
         session_release(p->state);
-        auditd_judge(a, p->state);
+        auditd_judge(p, p->state);
     }
     shares_release(p);
     if (p->readable)

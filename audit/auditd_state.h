@@ -111,12 +111,12 @@ MUST_CHECK int auditd_append(struct producer *p, const struct trail_record *m,
                              const uint8_t *session, struct err *e);
 
 /* auditd_attest.c */
-/* Before an input record or an attestation is appended. ERR_PROTOCOL; ERR_MEMORY. */
+/* Before a record is appended. ERR_PROTOCOL; ERR_MEMORY. */
 MUST_CHECK int auditd_compare(struct producer *p, const struct trail_record *m, struct err *e);
 /* After it: what is to be said if the session became disputed. ERR_TRAIL. */
 MUST_CHECK int auditd_dispute(struct producer *p, struct err *e);
-/* A producer let go of this session; the last one's going is the time of its verdict. */
-void auditd_judge(struct auditd *a, struct session_state *s);
+/* p let go of this session; the last one's going is the time of its verdict. */
+void auditd_judge(struct producer *p, struct session_state *s);
 /* auditd_reviewers.c */
 /* Parses and checks what the supervisor sent. */
 MUST_CHECK int auditd_parse_reviewers(struct reviewers *out, struct bytes lines, struct err *e);

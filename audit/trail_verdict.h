@@ -12,8 +12,9 @@
  * themselves say. ERR_TRAIL. */
 MUST_CHECK int trail_append_verdict(struct trail *t, const struct session_state *s,
                                     const char *reason, struct err *e);
-/* A verdict record and an alarm, as soon as they differ. ERR_TRAIL. */
-MUST_CHECK int trail_append_dispute(struct trail *t, const struct session_state *s, struct err *e);
+/* An alarm for each of these (enum attest_dispute). ERR_TRAIL. */
+MUST_CHECK int trail_append_disputes(struct trail *t, const struct session_state *s,
+                                     unsigned disputes, struct err *e);
 /* The last record of a session that was under way when the recorder ended: what was compared is
  * forgotten. ERR_TRAIL. */
 MUST_CHECK int trail_append_orphan_verdict(struct trail *t, const struct session_state *s,

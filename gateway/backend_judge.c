@@ -64,9 +64,7 @@ bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind)
 static bool refuse(struct backend *b, const struct channel *ch, const struct relay_start *m,
                    const char *why, char *text)
 {
-    static const char *const kinds[] = {
-        [START_SHELL] = "shell", [START_EXEC] = "exec", [START_SUBSYSTEM] = "subsystem"};
-    record_refusal(b, ch->id, kinds[m->kind], why, m->command.p, m->command.len, text);
+    record_refused_start(b, ch, m, why, text);
     return false;
 }
 

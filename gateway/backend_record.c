@@ -3,9 +3,11 @@
  * The backend's end of the link to auditd: records go out numbered, answers come back as counts,
  * and whatever waits for a record asks record_settled. When the trail stops, the session ends and
  * nothing more is forwarded. Runs in the backend; trusts auditd. */
+#include "audit/attest_start.h"
 #include "base/log.h"
 #include "gateway/backend_session.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,34 +102,68 @@ int record_permitted(struct backend *b, uint32_t channel, const char *what, bool
     return record_end(b, &r, RECORD_DECISION, channel, WANT_DURABLE, number);
 }
 
+#define DETAIL_MAX ATTEST_START_SHOWN
+
+static void put_detail(struct json_out *j, const void *detail, size_t len)
+{
+    uint8_t sha256[RECORD_HASH_SIZE];
+
+    if (detail == NULL)
+        return;
+    json_bytes(j, "detail", detail, len > DETAIL_MAX ? DETAIL_MAX : len);
+    if (len <= DETAIL_MAX)
+        return;
+    INVARIANT(EVP_Digest(detail, len, sha256, NULL, EVP_sha256(), NULL) == 1);
+    json_u64(j, "bytes", len);
+    json_hex(j, "sha256", sha256, sizeof sha256);
+}
+
+/* pty: of a start; NULL: it is none. */
 static void put_request(struct backend *b, uint32_t channel, const char *what, const void *detail,
-                        size_t detail_len, const char *text)
+                        size_t detail_len, const bool *pty, const char *text)
 {
     struct json_record r;
 
     b->request_records++;
     record_begin(&r);
     json_str(&r.json, "what", what);
-    if (detail != NULL)
-        json_bytes(&r.json, "detail", detail, detail_len > 4096 ? 4096 : detail_len);
+    put_detail(&r.json, detail, detail_len);
+    if (pty != NULL)
+        json_bool(&r.json, "pty", *pty);
     json_bytes(&r.json, "text", text, strlen(text));
     finish_record(b, &r, RECORD_REQUEST, channel, WANT_NOTHING);
 }
 
 void record_words(struct backend *b, const char *what, const char *text)
 {
-    put_request(b, 0, what, NULL, 0, text);
+    put_request(b, 0, what, NULL, 0, NULL, text);
 }
 
-void record_refusal(struct backend *b, uint32_t channel, const char *what, const char *why,
-                    const void *detail, size_t detail_len, const char *text)
+static void refuse(struct backend *b, uint32_t channel, const char *what, const char *why,
+                   struct bytes detail, const bool *pty, const char *text)
 {
     if (++b->refusals > REFUSALS_MAX) {
         relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
         return;
     }
-    put_request(b, channel, what, detail, detail_len, text);
+    put_request(b, channel, what, detail.p, detail.len, pty, text);
     record_refused(b, channel, what, why, b->request_records);
+}
+
+void record_refusal(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    const void *detail, size_t detail_len, const char *text)
+{
+    refuse(b, channel, what, why, (struct bytes){detail, detail_len}, NULL, text);
+}
+
+void record_refused_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
+                          const char *why, const char *text)
+{
+    static const enum attest_kind kinds[] = {[START_SHELL] = ATTEST_SHELL,
+                                             [START_EXEC] = ATTEST_EXEC,
+                                             [START_SUBSYSTEM] = ATTEST_SUBSYSTEM};
+
+    refuse(b, ch->id, attest_kind_name(kinds[m->kind]), why, m->command, &ch->pty_asked, text);
 }
 
 void record_alarm(struct backend *b, const char *token, const char *text)

@@ -75,9 +75,12 @@ static void set_size(struct channel *ch, uint32_t columns, uint32_t rows, uint32
 
 void request_pty(struct channel *ch, const struct relay_pty *m)
 {
+    bool second = ch->pty_asked;
+
+    ch->pty_asked = true;
     if (!before_start(ch, "pty"))
         return;
-    if (ch->pty) {
+    if (second) {
         relay_violation(ch->owner, "a second terminal on channel %u", ch->id);
         return;
     }
@@ -96,6 +99,12 @@ void request_env(struct channel *ch, const struct relay_env *m)
         record_refusal(ch->owner, ch->id, "env", "limit", m->name, strlen(m->name),
                        "too many variables");
         return;
+    }
+    for (unsigned i = 0; i < ch->env_count; i++) {
+        if (strcmp(ch->env[i].name, m->name) == 0) {
+            ch->env[i] = *m; /* as sshd does; and a record has each name once */
+            return;
+        }
     }
     ch->env[ch->env_count++] = *m;
 }
@@ -132,6 +141,8 @@ static int record_exec(struct channel *ch, const struct relay_start *m, const ch
     json_bool(&r.json, "pty", ch->pty);
     if (ch->stdin_digest)
         json_str(&r.json, "stdin", "digest");
+    if (ch->pty_asked && !ch->pty)
+        json_bool(&r.json, "pty_asked", true);
     json_open_object(&r.json, "env");
     for (unsigned i = 0; i < ch->env_count; i++)
         json_str(&r.json, ch->env[i].name, ch->env[i].value);
@@ -158,7 +169,7 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
     rc = record_exec(ch, m, rule, command, &record);
     if (rc == ERR_FULL) {
         const char *text = "the command is too long to be recorded, so it does not run";
-        record_refusal(ch->owner, ch->id, "exec", "length", m->command.p, m->command.len, text);
+        record_refused_start(ch->owner, ch, m, "length", text);
         channel_start_failed(ch, text, EXIT_REFUSED);
         goto out;
     }
@@ -195,6 +206,16 @@ void request_start(struct channel *ch, const struct relay_start *m)
     char rule[128], text[1001];
     struct buf forward;
 
+    /* Behind the session's end nothing is recorded, so nothing is started and nothing answered. */
+    if (b->end.record != 0 || b->trail.stopped)
+        return;
+    if (ch->state == CHANNEL_REFUSED && !ch->start_asked && m->kind <= START_SUBSYSTEM) {
+        ch->start_asked = true;
+        snprintf(text, sizeof text, "%s closed the channel", b->granted.target);
+        record_refused_start(b, ch, m, "target", text);
+        channel_start_failed(ch, text, EXIT_TARGET_DOWN);
+        return;
+    }
     if (!before_start(ch, "start"))
         return;
     if (m->kind > START_SUBSYSTEM || ch->start_asked) {

@@ -82,7 +82,7 @@ struct channel {
     struct ssh_channel_callbacks_struct callbacks;
 
     /* What the operator asked for before the start. */
-    bool pty;
+    bool pty, pty_asked;
     char term[65];
     char notice[200]; /* goes with the start's answer */
     uint32_t columns, rows, width_px, height_px;
@@ -194,6 +194,11 @@ MUST_CHECK int record_bytes(struct backend *b, enum record_type type, uint32_t c
  * kind of request, and why, a token. */
 void record_refusal(struct backend *b, uint32_t channel, const char *what, const char *why,
                     const void *detail, size_t detail_len, const char *text);
+/* The same of a start, which is compared with what the frontend attests (docs/FORMAT.md,
+ * "Attestations"): longer words have their length and digest, and whether a terminal was asked for
+ * is said. */
+void record_refused_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
+                          const char *why, const char *text);
 /* The decision alone, where the words stand in a sealed record of another type. request: which of
  * the session's request records has them, 0: none. */
 void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,

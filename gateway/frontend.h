@@ -98,7 +98,8 @@ struct frontend_attest {
     uint64_t bytes, attested;
     uint64_t frames; /* ever; the ring holds the newest */
     struct attest_point *points;
-    bool wanted; /* the backend was told of this channel */
+    bool wanted;   /* the backend was told of this channel */
+    bool answered; /* the backend answered its start */
     bool final;
 };
 
@@ -272,6 +273,9 @@ void refusal_report(struct frontend *f, const struct frontend_channel *c, enum r
 
 #define FRONTEND_ATTEST_MS 10000u
 void attest_input(struct frontend_channel *c, const void *p, size_t len);
+/* Before the start is passed on. 0, or a negative code: the recorder was not told. */
+MUST_CHECK int attest_started(struct frontend *f, const struct frontend_channel *c,
+                              const struct relay_start *start, struct err *e);
 void attest_report(struct frontend *f, struct frontend_channel *c, bool final);
 /* The last word of all: how many channels there were. */
 void attest_end(struct frontend *f);

@@ -5,7 +5,9 @@
  * took over the backend cannot make auditd believe in input that never came. auditd compares the
  * digest with its own over the backend's input records, at the same count (audit/attest.h). The
  * last attestation of a channel also names the ends of its newest frames, because a backend that
- * ends earlier has recorded up to one of them; a channel without input has one that says so.
+ * ends earlier has recorded up to one of them; a channel without input has one that says so. What
+ * was started on the channel is attested on its own, before it is passed on, so that no hypervisor
+ * can have another command recorded either.
  *
  * Payload: docs/FORMAT.md, "Attestations". Runs in the frontend. */
 #include "gateway/frontend.h"
@@ -51,18 +53,56 @@ void attest_input(struct frontend_channel *c, const void *p, size_t len)
     digest_now(a, point->sha256);
 }
 
-static int send_payload(struct frontend *f, uint32_t channel, struct json_out *j)
+static int send_payload(struct frontend *f, uint32_t channel, struct json_out *j, struct err *e)
 {
     struct trail_record m = {.type = RECORD_ATTESTATION, .channel = channel, .want = WANT_NOTHING};
-    struct err e = ERR_INIT;
     int r = json_end(j);
 
-    if (r == 0) {
+    if (r != 0) {
+        err_set(e, (enum err_code)r, "it cannot be composed");
+    } else {
         m.payload = (struct bytes){buf_head(j->out), buf_len(j->out)};
-        r = trail_record_send(f->trail, &m, NULL, &e);
+        r = trail_record_send(f->trail, &m, NULL, e);
     }
     if (r != 0)
-        log_warn("attestation-lost", "channel=%u reason=\"%s\"", channel, e.text);
+        log_warn("attestation-lost", "channel=%u reason=\"%s\"", channel, e->text);
+    return r;
+}
+
+static void put_digest(const struct frontend *f, struct json_out *j, const char *name,
+                       const void *p, size_t len)
+{
+    uint8_t digest[RECORD_HASH_SIZE];
+
+    INVARIANT(EVP_Digest(len > 0 ? p : "", len, digest, NULL, f->server->sha256, NULL) == 1);
+    json_hex(j, name, digest, sizeof digest);
+}
+
+int attest_started(struct frontend *f, const struct frontend_channel *c,
+                   const struct relay_start *start, struct err *e)
+{
+    static const enum attest_kind kinds[] = {[START_SHELL] = ATTEST_SHELL,
+                                             [START_EXEC] = ATTEST_EXEC,
+                                             [START_SUBSYSTEM] = ATTEST_SUBSYSTEM};
+    struct json_out j;
+    struct buf payload;
+    int r;
+
+    if (!f->trail)
+        return err_set(e, ERR_CLOSED, "the recorder is gone");
+    buf_init(&payload, PAYLOAD_MAX);
+    json_begin(&j, &payload);
+    json_u64(&j, "channel", c->number);
+    json_open_object(&j, "start");
+    json_str(&j, "kind", attest_kind_name(kinds[start->kind]));
+    json_u64(&j, "bytes", start->command.len);
+    put_digest(f, &j, "sha256", start->command.p, start->command.len);
+    if (start->command.len > ATTEST_START_SHOWN)
+        put_digest(f, &j, "head", start->command.p, ATTEST_START_SHOWN);
+    json_bool(&j, "pty", c->pty);
+    json_close(&j);
+    r = send_payload(f, c->number, &j, e);
+    buf_clear(&payload);
     return r;
 }
 
@@ -88,6 +128,7 @@ void attest_report(struct frontend *f, struct frontend_channel *c, bool final)
 {
     struct frontend_attest *a = &c->attest;
     uint8_t digest[RECORD_HASH_SIZE];
+    struct err e = ERR_INIT;
     struct json_out j;
     struct buf payload;
 
@@ -102,9 +143,11 @@ void attest_report(struct frontend *f, struct frontend_channel *c, bool final)
     json_u64(&j, "bytes", a->bytes);
     json_hex(&j, "sha256", digest, sizeof digest);
     json_bool(&j, "final", final);
+    if (final && a->answered)
+        json_bool(&j, "answered", true);
     if (final)
         write_points(a, &j);
-    if (send_payload(f, c->number, &j) == 0) {
+    if (send_payload(f, c->number, &j, &e) == 0) {
         a->attested = a->bytes;
         a->final = final;
     }
@@ -113,6 +156,7 @@ void attest_report(struct frontend *f, struct frontend_channel *c, bool final)
 
 void attest_end(struct frontend *f)
 {
+    struct err e = ERR_INIT;
     struct json_out j;
     struct buf payload;
 
@@ -122,7 +166,7 @@ void attest_end(struct frontend *f)
     json_begin(&j, &payload);
     json_u64(&j, "channels", f->next_channel);
     json_bool(&j, "final", true);
-    (void)send_payload(f, 0, &j); /* it is the last thing in any case */
+    (void)send_payload(f, 0, &j, &e); /* it is the last thing in any case */
     buf_clear(&payload);
 }
 

@@ -142,6 +142,10 @@ static void request_start(struct frontend *f, struct frontend_channel *c, ssh_me
         return;
     }
     c->stage = CHANNEL_STARTING;
+    if (attest_started(f, c, &start, &e) != 0) {
+        frontend_link_failed(f, "trail", &e);
+        return;
+    }
     if (relay_start_send(f->relay, &start, NULL, &e) != 0)
         bad_link(f, &e);
 }
@@ -153,6 +157,7 @@ void requests_started(struct frontend *f, const struct relay_started *m)
 
     if (!c || c->stage != CHANNEL_STARTING)
         return;
+    c->attest.answered = true;
     if (!m->ok) {
         refusal_tell(c, m->text, m->status);
         return;

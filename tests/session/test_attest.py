@@ -160,7 +160,7 @@ class Unattested(AttestTest):
         child.wait(harness.TIMEOUT)
         verdict = self.verdict(self.finished_session())
         self.assertEqual((verdict["verdict"], verdict["recorded"], verdict["unattested"], verdict["reason"]),
-                         ("unattested", 14, 14, "no-attestation"), verdict)
+                         ("unattested", 14, 14, "no-final-attestation"), verdict)
 
 
 class Disputed(AttestTest):

@@ -24,7 +24,8 @@ static void point(struct attest_point *p, const char *text, size_t len)
 
 static int claim(struct attest *a, char kind, uint32_t channel, char *text)
 {
-    struct attest_claim c = {.channel = channel, .final = kind == 'f'};
+    struct attest_claim c = {
+        .channel = channel, .final = kind == 'f' || kind == 'F', .answered = kind == 'F'};
     struct err e = ERR_INIT;
     char *ends = strchr(text, ',');
 
@@ -46,6 +47,27 @@ static void record_digest(struct attest *a, uint32_t channel, const char *text)
     attest_recorded_digest(a, channel, &total);
 }
 
+static int start(struct attest *a, char who, uint32_t channel, char *text)
+{
+    struct attest_claim c = {.channel = channel, .is_start = true};
+    struct attest_point words;
+    char *colon = strchr(text, ':');
+    struct err e = ERR_INIT;
+
+    cr_assert(colon, "%s", text);
+    *colon = '\0';
+    if (colon > text && colon[-1] == '+') {
+        c.start.pty = true;
+        colon[-1] = '\0';
+    }
+    while (strcmp(attest_kind_name(c.start.kind), text) != 0)
+        c.start.kind++;
+    point(&words, colon + 1, strlen(colon + 1));
+    c.start.bytes = words.bytes;
+    memcpy(c.start.sha256, words.sha256, sizeof words.sha256);
+    return who == 'S' ? attest_claimed(a, &c, &e) : attest_recorded_start(a, channel, &c.start, &e);
+}
+
 /* Plays it; the first error. */
 static int play(struct attest *a, const char *script)
 {
@@ -63,6 +85,10 @@ static int play(struct attest *a, const char *script)
             attest_recorded(a, channel, text, strlen(text));
         else if (kind == 'd')
             record_digest(a, channel, text);
+        else if (kind == 's' || kind == 'S')
+            r = start(a, kind, channel, text);
+        else if (kind == 'x')
+            attest_recorded_end(a);
         else if (kind == 'e')
             r = attest_claimed(
                 a, &(struct attest_claim){.is_end = true, .final = true, .channels = channel}, &e);
@@ -167,16 +193,151 @@ Test(attest, verdicts)
                               strlen(cases[i].verdict)) == 0,
                   "%s: %s", cases[i].what, (const char *)buf_head(&text));
         disputed = attest_verdict(a) == ATTEST_DISPUTED;
-        cr_expect_eq(attest_became_disputed(a), disputed, "%s", cases[i].what);
-        cr_expect_not(attest_became_disputed(a), "%s: told twice", cases[i].what);
+        cr_expect_eq(attest_became_disputed(a), disputed ? (unsigned)ATTEST_DISPUTE_INPUT : 0u,
+                     "%s", cases[i].what);
+        cr_expect_eq(attest_became_disputed(a), 0u, "%s: told twice", cases[i].what);
         buf_clear(&text);
         attest_free(a);
     }
 }
 
+#define NO_INPUT "\"recorded\":0,\"agreed\":0,"
+
+/* Of starts, when both processes are gone. */
+static const struct {
+    const char *what, *script, *verdict;
+} starts[] = {
+    {"a shell", "S 0 shell+:;s 0 shell+:;F 0 -;e 1;x 0",
+     "\"agreed\"," NO_INPUT "\"starts\":{\"recorded\":1,\"attested\":1,\"agreed\":1},"},
+    {"the record first", "s 0 exec:ls;S 0 exec:ls;F 0 -;e 1;x 0",
+     "\"agreed\"," NO_INPUT "\"starts\":{\"recorded\":1,\"attested\":1,\"agreed\":1},"},
+    {"another command", "S 0 exec:ls;s 0 exec:rm;F 0 -;e 1;x 0",
+     "\"disputed\"," NO_INPUT
+     "\"starts\":{\"recorded\":1,\"attested\":1,\"agreed\":0,\"disputed\":[{"
+     "\"channel\":0,\"why\":\"differs\"}]},"},
+    {"another command, the record first", "s 0 exec:rm;S 0 exec:ls",
+     "\"disputed\"," NO_INPUT
+     "\"starts\":{\"recorded\":1,\"attested\":1,\"agreed\":0,\"disputed\":[{"
+     "\"channel\":0,\"why\":\"differs\"}]},"},
+    {"another kind", "S 0 exec:sftp;s 0 subsystem:sftp", "\"disputed\","},
+    {"a terminal nobody asked for", "S 0 exec:ls;s 0 exec+:ls", "\"disputed\","},
+    {"a terminal that was asked for", "S 0 exec+:ls;s 0 exec:ls", "\"disputed\","},
+    {"a start that never came", "s 0 exec:rm;f 0 -;e 1;x 0",
+     "\"disputed\"," NO_INPUT
+     "\"starts\":{\"recorded\":1,\"attested\":0,\"agreed\":0,\"disputed\":[{"
+     "\"channel\":0,\"why\":\"not-attested\"}]},"},
+    {"a start that never came, after the last word", "f 0 -;s 0 exec:rm", "\"disputed\","},
+    {"a start on a channel that was not", "S 0 exec:ls;s 0 exec:ls;F 0 -;e 1;s 7 exec:rm",
+     "\"disputed\","},
+    {"a start on a channel that was not, before", "S 0 exec:ls;s 0 exec:ls;s 7 exec:rm;F 0 -;e 1",
+     "\"disputed\","},
+    {"on another channel", "S 0 exec:ls;s 1 exec:ls;F 0 -;f 1 -;e 2;x 0",
+     "\"disputed\"," NO_INPUT
+     "\"starts\":{\"recorded\":1,\"attested\":1,\"agreed\":0,\"disputed\":[{"
+     "\"channel\":1,\"why\":\"not-attested\"},{\"channel\":0,\"why\":\"not-recorded\"}]},"},
+    {"a second one on the same channel", "S 0 exec:ls;s 0 exec:ls;s 0 exec:ls", "\"disputed\","},
+    {"two records before the attestation", "s 0 exec:ls;s 0 exec:rm;S 0 exec:ls", "\"disputed\","},
+    {"left out", "S 0 exec:rm;F 0 -;e 1;x 0",
+     "\"disputed\"," NO_INPUT
+     "\"starts\":{\"recorded\":0,\"attested\":1,\"agreed\":0,\"disputed\":[{"
+     "\"channel\":0,\"why\":\"not-recorded\"}]},"},
+    {"left out, not answered, others recorded",
+     "S 0 exec:rm;f 0 -;S 1 exec:ls;s 1 exec:ls;F 1 -;e 2", "\"disputed\","},
+    {"on its way when the session ended", "S 0 exec:ls;f 0 -;e 1;x 0",
+     "\"agreed\"," NO_INPUT "\"starts\":{\"recorded\":0,\"attested\":1,\"agreed\":0},"},
+    {"the second was on its way", "S 0 exec:ls;s 0 exec:ls;F 0 -;S 1 exec:ls;f 1 -;e 2;x 0",
+     "\"agreed\","},
+    {"answered, and the recorder ended it", "S 0 exec:ls;F 0 -;e 1",
+     "\"unattested\"," NO_INPUT "\"unattested\":0,\"reason\":\"cut-short\",\"starts\":{"
+                                "\"recorded\":0,\"attested\":1,\"agreed\":0,"
+     "\"unattested\":1},"},
+    {"the frontend died before", "s 0 exec:ls;x 0",
+     "\"unattested\"," NO_INPUT
+     "\"unattested\":0,\"reason\":\"no-attestation\",\"starts\":{\"recorded\":1,\"attested\":0,"
+     "\"agreed\":0,\"unattested\":1},"},
+    {"the frontend died before the second", "S 0 exec:ls;s 0 exec:ls;s 1 exec:ls;x 0",
+     "\"unattested\"," NO_INPUT "\"unattested\":0,\"reason\":\"no-final-attestation\","},
+    {"the frontend died after", "S 0 exec:ls;s 0 exec:ls;x 0", "\"agreed\","},
+    {"with input", "S 0 exec:cat;s 0 exec:cat;r 0 abc;F 0 abc;e 1;x 0",
+     "\"agreed\",\"recorded\":3,\"agreed\":3,\"starts\":{\"recorded\":1,\"attested\":1,\"agreed\":"
+     "1},"},
+};
+
+Test(attest, starts)
+{
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        struct attest *a = attest_new();
+        struct buf text;
+
+        cr_assert_eq(play(a, starts[i].script), 0, "%s", starts[i].what);
+        attest_conclude(a);
+        write(a, &text);
+        cr_expect_eq(strncmp((const char *)buf_head(&text) + 11, starts[i].verdict,
+                             strlen(starts[i].verdict)),
+                     0, "%s: %s", starts[i].what, (const char *)buf_head(&text));
+        cr_expect_eq(attest_became_disputed(a),
+                     attest_verdict(a) == ATTEST_DISPUTED ? (unsigned)ATTEST_DISPUTE_START : 0u,
+                     "%s", starts[i].what);
+        cr_expect_eq(attest_became_disputed(a), 0u, "%s: told twice", starts[i].what);
+        buf_clear(&text);
+        attest_free(a);
+    }
+}
+
+Test(attest, many_starts)
+{
+    struct attest *a = attest_new();
+    struct buf text;
+    char script[128];
+
+    /* Some channels have no start, the first stays open. */
+    cr_assert_eq(play(a, "S 0 shell+:;s 0 shell+:"), 0);
+    for (unsigned i = 1; i < 3000; i++) {
+        snprintf(script, sizeof script, i % 3 ? "S %u exec:ls;s %u exec:ls;F %u -" : "f %u -", i, i,
+                 i);
+        cr_assert_eq(play(a, script), 0);
+    }
+    cr_assert_eq(play(a, "F 0 -;e 3000;x 0"), 0);
+    attest_conclude(a);
+    write(a, &text);
+    cr_expect(strstr((const char *)buf_head(&text),
+                     "\"starts\":{\"recorded\":2001,\"attested\":2001,\"agreed\":2001},"),
+              "%s", (const char *)buf_head(&text));
+    buf_clear(&text);
+    cr_expect_eq(attest_verdict(a), ATTEST_AGREED);
+    cr_expect_eq(play(a, "s 1500 exec:rm"), 0);
+    cr_expect_eq(attest_verdict(a), ATTEST_DISPUTED);
+    attest_free(a);
+}
+
+/* Either side alone, without end: bounded, and never agreed. */
+Test(attest, too_many_starts)
+{
+    for (int who = 0; who < 2; who++) {
+        struct attest *a = attest_new();
+        char script[64];
+
+        for (unsigned i = 0; i < 20000; i++) {
+            snprintf(script, sizeof script, "%c %u exec:ls", who ? 'S' : 's', i);
+            cr_assert_eq(play(a, script), 0);
+        }
+        attest_conclude(a);
+        cr_expect_eq(attest_verdict(a), ATTEST_UNATTESTED);
+        attest_free(a);
+    }
+}
+
 static const char *const contradictions[] = {
-    "c 0 abc;c 0 ab",  "f 0 abc;f 0 abc", "f 0 abc;c 0 abcd",
-    "f 0 -;e 1;c 0 a", "e 1;e 1",         "c 3 ab;e 2",
+    "c 0 abc;c 0 ab",
+    "f 0 abc;f 0 abc",
+    "f 0 abc;c 0 abcd",
+    "f 0 -;e 1;c 0 a",
+    "e 1;e 1",
+    "c 3 ab;e 2",
+    "S 0 exec:a;S 0 exec:a",
+    "S 0 exec:a;s 0 exec:a;S 0 exec:a",
+    "f 0 -;S 0 exec:a",
+    "e 0;S 0 exec:a",
 };
 
 Test(attest, contradictions_are_violations)
@@ -232,7 +393,9 @@ Test(attest, too_many_channels_at_once)
     attest_free(a);
 }
 
-#define SHA "\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
+#define SHA  "\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
+
+#define HEAD "\"head\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
 
 static const struct {
     const char *payload;
@@ -263,6 +426,25 @@ static const struct {
      "},{\"bytes\":2," SHA "}]}",
      ERR_PROTOCOL},
     {"{\"channel\":0,\"channel\":0,\"bytes\":0," SHA ",\"final\":true}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"bytes\":0," SHA ",\"final\":true,\"answered\":true}", 0},
+    {"{\"channel\":0,\"bytes\":0," SHA ",\"final\":true,\"answered\":1}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":{\"kind\":\"shell\",\"bytes\":0," SHA ",\"pty\":true}}", 0},
+    {"{\"channel\":0,\"start\":{\"kind\":\"exec\",\"bytes\":4096," SHA ",\"pty\":false}}", 0},
+    {"{\"channel\":0,\"start\":{\"kind\":\"exec\",\"bytes\":4097," SHA "," HEAD ",\"pty\":false}}",
+     0},
+    {"{\"channel\":0,\"start\":{\"kind\":\"exec\",\"bytes\":4097," SHA ",\"pty\":false}}",
+     ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":{\"kind\":\"exec\",\"bytes\":4096," SHA "," HEAD ",\"pty\":false}}",
+     ERR_PROTOCOL},
+    {"{\"channel\":1,\"start\":{\"kind\":\"shell\",\"bytes\":0," SHA ",\"pty\":true}}",
+     ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":{\"kind\":\"sh\",\"bytes\":0," SHA ",\"pty\":true}}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":{\"kind\":\"shell\",\"bytes\":0," SHA "}}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":{\"kind\":\"shell\",\"bytes\":0,\"pty\":true}}", ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":{\"kind\":\"shell\",\"bytes\":0," SHA
+     ",\"pty\":true},\"final\":true}",
+     ERR_PROTOCOL},
+    {"{\"channel\":0,\"start\":[]}", ERR_PROTOCOL},
     {"[]", ERR_PROTOCOL},
     {"{}", ERR_PROTOCOL},
     {"", ERR_PROTOCOL},
