@@ -25,6 +25,7 @@ static const char help[] =
     "  show SESSION      a session's records, one by one\n"
     "  play SESSION      a session's terminal as the operator saw it\n"
     "  commands          what was run\n"
+    "  files             which file went where: SFTP's operations, sizes and hashes\n"
     "  search WORD...    where words were printed or run\n"
     "  index             make or renew what `search` looks in\n"
     "  export SESSION    for other programs, or as evidence for a third party\n"
@@ -49,7 +50,7 @@ static const struct {
     {"play", audit_play},           {"commands", audit_commands}, {"search", audit_search},
     {"index", audit_index},         {"export", audit_export},     {"prove", audit_prove},
     {"reviewers", audit_reviewers}, {"new-log", audit_new_log},   {"hold", audit_hold},
-    {"release", audit_release},     {"prune", audit_prune},
+    {"release", audit_release},     {"prune", audit_prune},       {"files", audit_files},
 };
 
 int cli_audit(int argc, char **argv)

@@ -94,6 +94,7 @@ int audit_show(int argc, char **argv);
 int audit_play(int argc, char **argv);
 int audit_prove(int argc, char **argv);
 int audit_commands(int argc, char **argv);
+int audit_files(int argc, char **argv);
 int audit_search(int argc, char **argv);
 int audit_index(int argc, char **argv);
 int audit_export(int argc, char **argv);

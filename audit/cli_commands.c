@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "audit/cli_audit.h"
 #include "audit/opened_records.h"
+#include "audit/session_names.h"
 #include "audit/when.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,74 +30,23 @@ static const char help[] =
 
 enum { OPT_SINCE = OPT_FIRST_OWN, OPT_UNTIL };
 
-/* Sessions at once whose operator is remembered for their commands. */
-#define REMEMBERED_MAX 4096u
-
-struct remembered {
-    TAILQ_ENTRY(remembered) used;
-    uint8_t session[RECORD_SESSION_ID];
-    char operator_name[128], target[128], account[128];
-};
-TAILQ_HEAD(remembered_list, remembered);
-
 struct commands {
     const char *operator_name, *target;
     uint64_t since_ns, until_ns;
     bool json, identity_given;
     struct unseal *unseal;
-    struct remembered_list sessions; /* the newest first */
-    unsigned count;
+    struct session_names names;
     uint64_t shown;
 };
 
-static struct remembered *find(struct commands *c, const uint8_t session[RECORD_SESSION_ID])
-{
-    struct remembered *m;
-
-    TAILQ_FOREACH(m, &c->sessions, used)
-    if (memcmp(m->session, session, RECORD_SESSION_ID) == 0)
-        return m;
-    return NULL;
-}
-
-static void forget(struct commands *c, struct remembered *m)
-{
-    if (!m)
-        return;
-    TAILQ_REMOVE(&c->sessions, m, used);
-    c->count--;
-    free(m);
-}
-
-static int remember(struct commands *c, const struct export_record *v, const json_t *j,
-                    struct err *e)
-{
-    struct remembered *m = calloc(1, sizeof *m);
-
-    if (!m)
-        return err_set(e, ERR_MEMORY, "no memory for a session");
-    if (c->count >= REMEMBERED_MAX)
-        forget(c, TAILQ_LAST(&c->sessions, remembered_list));
-    memcpy(m->session, v->r->session, RECORD_SESSION_ID);
-    snprintf(m->operator_name, sizeof m->operator_name, "%s", text_member(j, "operator"));
-    snprintf(m->target, sizeof m->target, "%s", text_member(j, "target"));
-    snprintf(m->account, sizeof m->account, "%s", text_member(j, "account"));
-    TAILQ_INSERT_HEAD(&c->sessions, m, used);
-    c->count++;
-    return 0;
-}
-
 static bool wanted(const struct commands *c, const struct export_record *v,
-                   const struct remembered *m)
+                   const struct session_name *m)
 {
-    if (c->operator_name && (!m || strcmp(m->operator_name, c->operator_name) != 0))
-        return false;
-    if (c->target && (!m || strcmp(m->target, c->target) != 0))
-        return false;
-    return v->r->real_ns >= c->since_ns && (!c->until_ns || v->r->real_ns <= c->until_ns);
+    return session_name_matches(m, c->operator_name, c->target) && v->r->real_ns >= c->since_ns &&
+           (!c->until_ns || v->r->real_ns <= c->until_ns);
 }
 
-static void print_json(const struct export_record *v, const struct remembered *m, const json_t *j,
+static void print_json(const struct export_record *v, const struct session_name *m, const json_t *j,
                        const char *what)
 {
     char time[CLOCK_TEXT], id[2 * RECORD_SESSION_ID + 1];
@@ -114,18 +63,16 @@ static void print_json(const struct export_record *v, const struct remembered *m
     json_decref(line);
 }
 
-static void print_line(const struct export_record *v, const struct remembered *m, const char *what,
-                       const char *detail)
+static void print_line(const struct export_record *v, const struct session_name *m,
+                       const char *what, const char *detail)
 {
-    char time[CLOCK_TEXT], id[2 * RECORD_SESSION_ID + 1], a[64], b[64], d[64];
+    char time[CLOCK_TEXT], id[2 * RECORD_SESSION_ID + 1], whose[SESSION_NAME_TEXT];
     size_t cap = 4 * strlen(detail) + 1;
     char *escaped = malloc(cap);
 
     hex_encode(id, v->r->session, RECORD_SESSION_ID);
-    printf("%.12s  %s  %s: %s@%s  %-7s %s\n", id, clock_iso_seconds(time, v->r->real_ns),
-           escape_text(a, sizeof a, m ? m->operator_name : "?", m ? strlen(m->operator_name) : 1),
-           escape_text(b, sizeof b, m ? m->account : "?", m ? strlen(m->account) : 1),
-           escape_text(d, sizeof d, m ? m->target : "?", m ? strlen(m->target) : 1), what,
+    printf("%.12s  %s  %s  %-7s %s\n", id, clock_iso_seconds(time, v->r->real_ns),
+           session_name_text(whose, m), what,
            escaped ? escape_text(escaped, cap, detail, strlen(detail)) : "");
     free(escaped);
 }
@@ -158,23 +105,19 @@ static const char *what_of(const struct record *r, const json_t *j, const char *
 
 static int take(struct commands *c, const struct export_record *v, struct err *e)
 {
-    struct remembered *m;
+    const struct session_name *m;
     const char *what, *detail;
     char number[32];
     json_t *j;
-    int r = 0;
 
     if (!v->payload || (v->r->type != RECORD_SESSION_START && v->r->type != RECORD_EXEC &&
-                        v->r->type != RECORD_COMMAND && v->r->type != RECORD_SUBSYSTEM &&
-                        v->r->type != RECORD_SESSION_END))
+                        v->r->type != RECORD_COMMAND && v->r->type != RECORD_SUBSYSTEM))
         return 0;
+    if (v->r->type == RECORD_SESSION_START)
+        return session_names_note(&c->names, v, e);
     j = json_loadb((const char *)v->payload, v->len, 0, NULL);
-    m = find(c, v->r->session);
-    if (v->r->type == RECORD_SESSION_START) {
-        r = m ? 0 : remember(c, v, j, e);
-    } else if (v->r->type == RECORD_SESSION_END) {
-        forget(c, m);
-    } else if (wanted(c, v, m) && (what = what_of(v->r, j, &detail, number))) {
+    m = session_names_find(&c->names, v->r->session);
+    if (wanted(c, v, m) && (what = what_of(v->r, j, &detail, number))) {
         c->shown++;
         if (c->json)
             print_json(v, m, j, what);
@@ -182,7 +125,7 @@ static int take(struct commands *c, const struct export_record *v, struct err *e
             print_line(v, m, what, detail);
     }
     json_decref(j);
-    return r;
+    return 0;
 }
 
 static int run(struct commands *c, struct audit_source *s, const char *name, struct err *e)
@@ -201,8 +144,7 @@ static int run(struct commands *c, struct audit_source *s, const char *name, str
         r = audit_source_records(s, &which, "commands", &in.source, e);
     while (r == 0 && (r = opened_next(&in, &v, e)) == 1)
         r = take(c, &v, e);
-    while (!TAILQ_EMPTY(&c->sessions))
-        forget(c, TAILQ_FIRST(&c->sessions));
+    session_names_clear(&c->names);
     record_source_free(in.source);
     if (r == 0 && !c->json && c->shown == 0)
         puts("(no command)");
@@ -227,7 +169,7 @@ int audit_commands(int argc, char **argv)
     int letter, r = 0, status;
 
     audit_source_init(&s);
-    TAILQ_INIT(&c.sessions);
+    session_names_init(&c.names);
     c.unseal = unseal_new(&e);
     if (!c.unseal)
         return cli_fail("%s", e.text);

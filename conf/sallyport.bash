@@ -10,7 +10,7 @@ _sallyport()
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
-        audit) words='verify list show play commands search index export prove reviewers new-log hold release prune' ;;
+        audit) words='verify list show play commands files search index export prove reviewers new-log hold release prune' ;;
         help) words='init setup connect login whoami user target status audit' ;;
         esac ;;
     esac
@@ -21,7 +21,7 @@ _sallyport()
     --decision) words='allowed denied' ;;
     --class) words='shell exec subsystem forward' ;;
     --speed) words='0.5 2 4 8 max' ;;
-    --dir | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --dir | --extract | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
     if [[ $word == -* || -z $words ]]; then
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
@@ -39,6 +39,7 @@ _sallyport()
         audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;
         audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
         audit-commands) words='--since --until --operator --target --identity --json --reason --recorded --trail --state --help' ;;
+        audit-files) words='--since --until --operator --target --path --op --refused --extract --identity --json --reason --recorded --trail --state --help' ;;
         audit-new-log) words='--reason --help' ;;
         audit-verify) words='--bundle --log-key --anchor --known --witness --from --to --session --json --trail --state --help' ;;
         audit-reviewers) words='--json --help' ;;
