@@ -107,6 +107,8 @@ static void prepare_grant(const struct login_world *w, const struct login *l, st
         rc = copy_host_keys(t, &d->host_keys);
     if (rc == 0 && d->policy.rules)
         rc = rule_set_encode(d->policy.rules, &d->rules);
+    if (rc == 0)
+        rc = file_rules_encode(d->policy.files, &d->files);
     if (rc < 0) {
         log_error("grant", "conn=%llu code=%s text=\"%s\"", (unsigned long long)l->conn,
                   err_token((enum err_code)rc), e.text);
@@ -145,6 +147,7 @@ void decision_make(const struct login_world *w, const struct login *l, uint64_t 
     memset(out, 0, sizeof *out);
     buf_init(&out->host_keys, HOST_KEYS_MAX);
     buf_init(&out->rules, RULES_MAX);
+    buf_init(&out->files, FILES_ENCODED_MAX);
     snprintf(out->target, sizeof out->target, "%s", l->destination.target);
     if (w->policy)
         memcpy(out->policy_hash, policy_hash(w->policy), sizeof out->policy_hash);
@@ -174,6 +177,20 @@ void decision_clear(struct decision *d)
     policy_decision_clear(&d->policy);
     buf_clear(&d->host_keys);
     buf_clear(&d->rules);
+    buf_clear(&d->files);
+}
+
+/* What the session-start record says of these too (gateway/backend_grant.c). */
+static void put_recording(const struct policy_decision *d, struct json_out *j)
+{
+    if (d->abilities & ABILITY_SFTP)
+        json_bool(j, "sftp", true);
+    if (d->bulk == BULK_DIGEST) {
+        json_str(j, "bulk", "digest");
+        json_u64(j, "bulk_after", d->bulk_after);
+    }
+    if (d->keep_max)
+        json_u64(j, "keep_max", d->keep_max);
 }
 
 int decision_record(const struct decision *d, const struct login *l, const uint8_t session[16],
@@ -204,6 +221,8 @@ int decision_record(const struct decision *d, const struct login *l, const uint8
     json_str(&j, "key", l->fingerprint);
     json_hex(&j, "policy", d->policy_hash, sizeof d->policy_hash);
     json_bytes(&j, "path", d->policy.path, strlen(d->policy.path));
+    if (d->allowed && !d->gateway)
+        put_recording(&d->policy, &j);
     if (*l->foreign_operator)
         json_str(&j, "certificate_of", l->foreign_operator);
     if (session && d->allowed && !d->gateway)

@@ -205,6 +205,9 @@ static int send_grant(struct connection *c, struct err *e)
     m->record = (uint8_t)d->policy.record;
     m->idle_s = d->policy.idle_s > UINT32_MAX ? UINT32_MAX : (uint32_t)d->policy.idle_s;
     m->max_s = d->policy.max_s > UINT32_MAX ? UINT32_MAX : (uint32_t)d->policy.max_s;
+    m->bulk = (uint8_t)d->policy.bulk;
+    m->bulk_after = d->policy.bulk_after;
+    m->keep_max = d->policy.keep_max;
     login_factors_text(&c->login, m->factors);
     snprintf(m->path, sizeof m->path, "%s", d->policy.path);
     memcpy(m->policy_hash, d->policy_hash, sizeof m->policy_hash);
@@ -212,6 +215,7 @@ static int send_grant(struct connection *c, struct err *e)
     m->host_keys = (struct bytes){buf_head(&d->host_keys), buf_len(&d->host_keys)};
     m->identity = (struct bytes){d->identity, sizeof d->identity};
     m->rules = (struct bytes){buf_head(&d->rules), buf_len(&d->rules)};
+    m->files = (struct bytes){buf_head(&d->files), buf_len(&d->files)};
     int rc = grant_grant_send(watch_link(s->backend), m, NULL, e);
     free(m);
     return rc;

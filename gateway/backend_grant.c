@@ -28,7 +28,9 @@ void grant_clear(struct backend *b)
     free((void *)(uintptr_t)b->granted.identity.p);
     b->granted.host_keys = b->granted.identity = (struct bytes){0};
     rule_set_free(b->rules);
+    file_rules_free(b->files);
     b->rules = NULL;
+    b->files = NULL;
 }
 
 static void ability_names(uint32_t abilities, struct json_out *j)
@@ -67,6 +69,14 @@ static void record_start(struct backend *b)
     json_str(&r.json, "record", g->record == RECORD_SYNC_ALL ? "sync-all" : "strict");
     ability_names(g->abilities, &r.json);
     json_bool(&r.json, "command_rules", b->rules != NULL && rule_set_restricts(b->rules));
+    if (g->abilities & ABILITY_SFTP)
+        json_bool(&r.json, "sftp", true);
+    if (g->bulk == BULK_DIGEST) {
+        json_str(&r.json, "bulk", "digest");
+        json_u64(&r.json, "bulk_after", g->bulk_after);
+    }
+    if (g->keep_max > 0)
+        json_u64(&r.json, "keep_max", g->keep_max);
     json_u64(&r.json, "idle_s", g->idle_s);
     json_u64(&r.json, "max_s", g->max_s);
     fingerprint(g->identity.p, g->identity.len, print);
@@ -90,7 +100,7 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
         g->host_keys = g->identity = (struct bytes){0};
         return rc;
     }
-    struct bytes rules = g->rules;
+    const struct bytes rules = g->rules, files = g->files;
     rc = own(&g->host_keys);
     if (own(&g->identity) != 0)
         rc = ERR_MEMORY;
@@ -99,11 +109,16 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
         return err_set(e, ERR_MEMORY, "the grant");
     if (g->record > RECORD_SYNC_ALL)
         return err_set(e, ERR_PROTOCOL, "recording mode %u", g->record);
+    if (g->bulk > BULK_DIGEST)
+        return err_set(e, ERR_PROTOCOL, "bulk mode %u", g->bulk);
     if (rules.len > 0) {
         b->rules = rule_set_decode(rules.p, rules.len, e);
         if (b->rules == NULL)
             return err_wrap(e, "command rules");
     }
+    b->files = file_rules_decode(files.p, files.len, e);
+    if (b->files == NULL)
+        return err_wrap(e, "file rules");
     b->output_want = g->record == RECORD_SYNC_ALL ? WANT_DURABLE : WANT_ACCEPTED;
     b->started_ms = b->active_ms = b->now_ms;
     link_enter(b->grant, grant_STATE_GRANTED);

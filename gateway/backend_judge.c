@@ -108,7 +108,7 @@ static bool judge_exec(struct backend *b, const struct channel *ch, const struct
         snprintf(text, 1001, "the command is too long");
         return refuse(b, ch, m, "length", text);
     }
-    if (rule_set_apply(b->rules, m->command.p, m->command.len, rule, forward, &e) == 0)
+    if (rule_set_apply(b->rules, m->command.p, m->command.len, rule, NULL, forward, &e) == 0)
         return true;
     snprintf(text, 1001, "%.1000s", e.text);
     return refuse(b, ch, m, "rules", text);

@@ -149,6 +149,7 @@ struct backend {
 
     struct grant_grant granted; /* its DATA members point to memory of ours */
     struct rule_set *rules;
+    struct file_rules *files; /* from the grant on never NULL */
     enum trail_want output_want;
     uint64_t start_record;
 

@@ -4,7 +4,7 @@
  * targets, accounts and addresses all fit; what they permit adds up, the narrowest limits hold. A
  * role that does not match is remembered by how far it came, because that is what the operator is
  * told. Used by authd after both factors; the request's names are hostile. Pure, allocates only the
- * rules. */
+ * command and file rules. */
 #include "policy/policy.h"
 
 #include <stdarg.h>
@@ -138,7 +138,9 @@ static int deny(struct policy_decision *out, const char *token, const char *form
     va_list args;
 
     rule_set_free(out->rules);
+    file_rules_free(out->files);
     out->rules = NULL;
+    out->files = NULL;
     out->allowed = false;
     out->abilities = 0;
     snprintf(out->token, sizeof out->token, "%s", token);
@@ -160,6 +162,29 @@ static uint64_t smaller_limit(uint64_t a, uint64_t b)
     return !a ? b : !b ? a : a < b ? a : b;
 }
 
+/* What one role wants whole, no other makes less of. */
+static void add_recording(const struct sum *sum, const struct role *role,
+                          struct policy_decision *out)
+{
+    if (!sum->matches)
+        out->bulk = role->bulk;
+    else if (role->bulk == BULK_FULL)
+        out->bulk = BULK_FULL;
+    if (role->bulk_after > out->bulk_after)
+        out->bulk_after = role->bulk_after;
+    if (role->keep_max > out->keep_max)
+        out->keep_max = role->keep_max;
+}
+
+static int add_files(const struct role *role, struct policy_decision *out, struct err *e)
+{
+    if (!role->files)
+        return 0;
+    if (!out->files && !(out->files = file_rules_new()))
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return file_rules_merge(out->files, role->files, e);
+}
+
 static int add_role(struct sum *sum, const struct role *role, const char *via,
                     struct policy_decision *out, struct err *e)
 {
@@ -168,7 +193,6 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     append(out->path, sizeof out->path, "%srole %s (%s:%u): %s%s, target, account%s match",
            sum->matches ? "; " : "", role->name, role->file, role->line, via ? "group:" : "members",
            via ? via : "", role->from_count ? ", from" : "");
-    sum->matches++;
     sum->shell = sum->shell || role->shell;
     sum->exec = sum->exec || role->exec;
     sum->exec_of_anything = sum->exec_of_anything || (role->exec && !role->rules);
@@ -177,8 +201,11 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     out->max_bytes = smaller_limit(out->max_bytes, role->max_bytes);
     if (role->record > out->record)
         out->record = role->record;
-    if (!role->exec || !role->rules)
-        return 0;
+    add_recording(sum, role, out);
+    sum->matches++;
+    int rc = add_files(role, out, e);
+    if (rc < 0 || !role->exec || !role->rules)
+        return rc;
     if (!out->rules && !(out->rules = rule_set_new()))
         return err_set(e, ERR_MEMORY, "out of memory");
     return rule_set_merge(out->rules, role->rules, e);
@@ -271,7 +298,12 @@ static int decide(const struct policy *p, const struct policy_request *r,
         out->rules = NULL;
     }
     out->abilities = (sum.shell ? ABILITY_SHELL : 0) | (sum.exec ? ABILITY_EXEC : 0) |
-                     (sum.shell || sum.exec_of_anything ? ABILITY_PTY : 0);
+                     (sum.shell || sum.exec_of_anything ? ABILITY_PTY : 0) |
+                     (out->files ? ABILITY_SFTP : 0);
+    if (out->bulk != BULK_DIGEST)
+        out->bulk_after = 0;
+    if (!out->files)
+        out->keep_max = 0;
     out->allowed = true;
     return 0;
 }
@@ -293,8 +325,14 @@ int policy_decide(const struct policy *p, const struct policy_request *r,
                     "There is no target named %s; `ssh gateway hosts` lists yours",
                     escape_text(name, sizeof name, r->target, strnlen(r->target, 64)));
     rc = decide(p, r, &p->operators[op], &p->targets[t], out, e);
+    /* Anything less than all rules would be another policy than the one that was written. */
+    if (rc == ERR_FULL)
+        return deny(out, "rules",
+                    "Your roles on %s have more command or file rules together than one session "
+                    "can carry" ASK,
+                    p->targets[t].pub.name);
     if (rc < 0)
-        (void)deny(out, "rules", "The command rules of your roles are too large together" ASK);
+        (void)deny(out, "rules", "The rules of your roles could not be put together" ASK);
     return rc;
 }
 
@@ -303,6 +341,7 @@ void policy_decision_clear(struct policy_decision *d)
     if (!d)
         return;
     rule_set_free(d->rules);
+    file_rules_free(d->files);
     memset(d, 0, sizeof *d);
 }
 

@@ -118,8 +118,10 @@ void policy_free(struct policy *p)
         free(p->operators[i].roles.at);
     for (size_t i = 0; i < p->group_count; i++)
         free(p->groups[i].roles.at);
-    for (size_t i = 0; i < p->role_count; i++)
+    for (size_t i = 0; i < p->role_count; i++) {
         rule_set_free(p->roles[i].rules);
+        file_rules_free(p->roles[i].files);
+    }
     free(p->operators);
     free(p->groups);
     free(p->targets);

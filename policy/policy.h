@@ -87,16 +87,17 @@ struct policy_decision {
     uint64_t idle_s, max_s; /* 0: no limit */
     uint64_t max_bytes;     /* of the trail, that the session may fill; 0: no limit */
     enum bulk_mode bulk;    /* BULK_DIGEST only where every matching role says so */
-    uint64_t bulk_after;    /* bytes; the largest */
+    uint64_t bulk_after;    /* bytes; the largest; 0 with BULK_FULL */
     uint64_t keep_max;      /* bytes of each file that SFTP moves; the largest; 0: none */
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */
     char reason[1000];
-    /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old" */
+    /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old",
+     * "rules" */
     char token[32];
     struct rule_set *rules;   /* NULL: none; freed by policy_decision_clear */
-    struct file_rules *files; /* NULL: none; freed by policy_decision_clear */
+    struct file_rules *files; /* NULL: no SFTP; freed by policy_decision_clear */
 };
 /* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any
  * error. */

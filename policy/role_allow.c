@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a role permits and within which limits: allow, programs, commands, session. A command rule
- * is written as an operator would type it and is split by the same grammar as his requests; its
- * program is an absolute path or a bare name that `programs` maps to one.
+ * What a role permits: allow, programs, commands. A command rule is written as an operator would
+ * type it and is split by the same grammar as his requests; its program is an absolute path or a
+ * bare name that `programs` maps to one. allow.sftp is read by policy/role_files.c.
  *
  *     allow: {shell: false, exec: true}
- *     programs: {virsh: /usr/bin/virsh}
+ *     programs: {virsh: /usr/bin/virsh, tar: /usr/bin/tar}
  *     commands:
  *       - allow: "virsh -c test:///default list"
- *     session: {idle: 15m, max: 8h, record: strict}
+ *       - {allow: "tar -xf - -C /srv", stdin: digest}
  *
  * Used by authd's loader. Pure. */
 #include "policy/set.h"
@@ -16,15 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DAYS_30_MS (UINT64_C(30) * 86400000)
-/* Less than a screenful of work is a mistake. */
-#define MAX_BYTES_MIN (UINT64_C(1) << 20)
-
 static int load_abilities(struct loading *l, const struct yaml_node *root, struct role *role)
 {
-    static const char *const known[] = {"shell", "exec", NULL};
-    static const struct later_key later[] = {
-        {"sftp", "file transfer"}, {"forward", "port forwarding"}, {NULL, NULL}};
+    static const char *const known[] = {"shell", "exec", "sftp", NULL};
+    static const struct later_key later[] = {{"forward", "port forwarding"}, {NULL, NULL}};
     const struct yaml_node *n, *value;
     int rc = yaml_require(l->doc, root, "allow", &n, l->e);
 
@@ -34,8 +29,10 @@ static int load_abilities(struct loading *l, const struct yaml_node *root, struc
         rc = yaml_bool(l->doc, value, &role->shell, l->e);
     if (rc == 0 && (value = yaml_get(n, "exec")))
         rc = yaml_bool(l->doc, value, &role->exec, l->e);
-    if (rc == 0 && !role->shell && !role->exec)
-        policy_warn(l, n, "the role %s allows neither shell nor exec", role->name);
+    if (rc == 0 && (value = yaml_get(n, "sftp")))
+        rc = policy_load_role_files(l, value, role);
+    if (rc == 0 && !role->shell && !role->exec && !role->files)
+        policy_warn(l, n, "the role %s allows neither shell nor exec nor sftp", role->name);
     return rc;
 }
 
@@ -130,9 +127,11 @@ static int not_plain(struct loading *l, const struct yaml_node *n, const char *w
 static int load_rule(struct loading *l, const struct yaml_node *item, size_t number,
                      const struct yaml_node *programs, bool *used, struct role *role)
 {
-    static const char *const known[] = {"allow", NULL};
+    static const char *const known[] = {"allow", "stdin", NULL};
     static const struct later_key later[] = {{"deny", "deny rules"}, {NULL, NULL}};
-    const struct yaml_node *n;
+    static const char *const modes[] = {[BULK_FULL] = "full", [BULK_DIGEST] = "digest", NULL};
+    const struct yaml_node *n, *value;
+    size_t mode = BULK_FULL;
     const char *text, *path = NULL;
     char name[RULE_NAME_MAX + 1];
     struct err why = ERR_INIT;
@@ -143,6 +142,8 @@ static int load_rule(struct loading *l, const struct yaml_node *item, size_t num
         rc = yaml_require(l->doc, item, "allow", &n, l->e);
     if (rc == 0)
         rc = yaml_text(l->doc, n, 4096, "a command", &text, l->e);
+    if (rc == 0 && (value = yaml_get(item, "stdin")))
+        rc = yaml_word(l->doc, value, modes, &mode, l->e);
     if (rc < 0)
         return rc;
     if (strncmp(text, "class:", 6) == 0)
@@ -155,7 +156,8 @@ static int load_rule(struct loading *l, const struct yaml_node *item, size_t num
     rc = program_path(l, n, argv.word[0], programs, used, &path);
     if (rc == 0) {
         snprintf(name, sizeof name, "%s/commands[%zu]", role->name, number);
-        rc = rule_set_add(role->rules, name, &argv, path, &why);
+        rc = rule_set_add(role->rules, name, &argv, path,
+                          mode == BULK_DIGEST ? RULE_STDIN_DIGEST : 0, &why);
         if (rc < 0)
             rc = yaml_error(l->doc, n, l->e, "%s", why.text);
     }
@@ -207,43 +209,6 @@ static int load_commands(struct loading *l, const struct yaml_node *root, struct
     return rc;
 }
 
-static int load_session(struct loading *l, const struct yaml_node *root, struct role *role)
-{
-    static const char *const known[] = {"idle", "max", "max-bytes", "record", NULL};
-    static const struct later_key later[] = {
-        {"bulk", "bulk output"}, {"bulk-after", "bulk output"}, {NULL, NULL}};
-    static const char *const modes[] = {
-        [RECORD_STRICT] = "strict", [RECORD_SYNC_ALL] = "sync-all", NULL};
-    const struct yaml_node *n = yaml_get(root, "session"), *value;
-    uint64_t ms;
-    size_t mode;
-
-    if (!n)
-        return 0;
-    int rc = policy_check_keys(l, n, known, later);
-    if (rc == 0 && (value = yaml_get(n, "idle"))) {
-        rc = yaml_duration(l->doc, value, 1000, DAYS_30_MS, &ms, l->e);
-        if (rc == 0)
-            role->idle_s = ms / 1000;
-    }
-    if (rc == 0 && (value = yaml_get(n, "max"))) {
-        rc = yaml_duration(l->doc, value, 1000, DAYS_30_MS, &ms, l->e);
-        if (rc == 0)
-            role->max_s = ms / 1000;
-    }
-    if (rc == 0 && (value = yaml_get(n, "max-bytes"))) {
-        rc = yaml_size(l->doc, value, &role->max_bytes, l->e);
-        if (rc == 0 && role->max_bytes < MAX_BYTES_MIN)
-            rc = yaml_error(l->doc, value, l->e, "found %s, expected at least 1MiB", value->text);
-    }
-    if (rc == 0 && (value = yaml_get(n, "record"))) {
-        rc = yaml_word(l->doc, value, modes, &mode, l->e);
-        if (rc == 0)
-            role->record = (enum record_mode)mode;
-    }
-    return rc;
-}
-
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role)
 {
     int rc = load_abilities(l, root, role);
@@ -251,6 +216,6 @@ int policy_load_role_allow(struct loading *l, const struct yaml_node *root, stru
     if (rc == 0)
         rc = load_commands(l, root, role);
     if (rc == 0)
-        rc = load_session(l, root, role);
+        rc = policy_load_role_session(l, root, role);
     return rc;
 }

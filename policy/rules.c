@@ -4,7 +4,7 @@
  * sending them and applying them need no other form:
  *
  *     set  = 1*rule, or nothing (then it restricts nothing)
- *     rule = STR name, STR path, U16 words, words x DATA word       (base/wire.h; words >= 1)
+ *     rule = STR name, STR path, U8 flags, U16 words, words x DATA word (base/wire.h; words >= 1)
  *
  * The first word is the program as the operator may write it; path, absolute, is what runs and is
  * accepted in its place too. Everything is compared byte by byte: no case, no prefix, no pattern.
@@ -31,6 +31,7 @@ struct rule_set {
 struct rule {
     char name[RULE_NAME_MAX + 1];
     char path[PATH_TEXT_MAX + 1];
+    unsigned flags;
     size_t count;
     struct bytes word[WORDS_MAX]; /* views */
 };
@@ -69,9 +70,10 @@ static bool get_rule(struct wire_reader *r, struct rule *rule)
 {
     wire_get_str(r, rule->name, RULE_NAME_MAX);
     wire_get_str(r, rule->path, PATH_TEXT_MAX);
+    rule->flags = wire_get_u8(r);
     rule->count = wire_get_u16(r);
-    if (r->failed || !rule->name[0] || rule->path[0] != '/' || !rule->count ||
-        rule->count > WORDS_MAX)
+    if (r->failed || !rule->name[0] || rule->path[0] != '/' ||
+        (rule->flags & ~(unsigned)RULE_STDIN_DIGEST) || !rule->count || rule->count > WORDS_MAX)
         return false;
     for (size_t i = 0; i < rule->count; i++) {
         rule->word[i] = wire_get_data(r, WORDS_TEXT_MAX);
@@ -102,11 +104,11 @@ static int quote_with_path(const struct words *argv, const char *path, struct bu
 }
 
 int rule_set_add(struct rule_set *set, const char *name, const struct words *argv, const char *path,
-                 struct err *e)
+                 unsigned flags, struct err *e)
 {
     struct wire_writer w;
     struct buf line;
-    size_t room = 2 + RULE_NAME_MAX + 2 + strlen(path) + 2;
+    size_t room = 2 + RULE_NAME_MAX + 2 + strlen(path) + 1 + 2;
     uint8_t *bytes = NULL;
 
     if (!argv->count || !argv->word[0][0] || path[0] != '/' || strlen(path) > PATH_TEXT_MAX)
@@ -124,6 +126,7 @@ int rule_set_add(struct rule_set *set, const char *name, const struct words *arg
     wire_writer_init(&w, bytes, room);
     wire_put_str(&w, name, RULE_NAME_MAX);
     wire_put_str(&w, path, PATH_TEXT_MAX);
+    wire_put_u8(&w, (uint8_t)flags);
     wire_put_u16(&w, (uint16_t)argv->count);
     for (size_t i = 0; i < argv->count; i++)
         wire_put_data(&w, argv->word[i], strlen(argv->word[i]), WORDS_TEXT_MAX);
@@ -218,16 +221,44 @@ static void hint(const struct rule_set *set, char *out, size_t cap)
     }
 }
 
-int rule_set_apply(const struct rule_set *set, const void *command, size_t len, char name[128],
-                   struct buf *forward, struct err *e)
+/* The first rule that matches says what runs; all that match have a say in what is kept. */
+static int apply_to_words(const struct rule_set *set, const struct words *argv, char name[128],
+                          bool *stdin_digest, struct buf *forward, struct err *e)
 {
-    struct words argv;
+    unsigned flags = RULE_STDIN_DIGEST;
     struct wire_reader r;
     struct rule rule;
+    int rc = ERR_DENIED;
+
+    wire_reader_init(&r, buf_head(&set->bytes), buf_len(&set->bytes));
+    while (r.left) {
+        if (!get_rule(&r, &rule))
+            return err_set(e, ERR_PROTOCOL, "the command rules are malformed");
+        if (!rule_matches(&rule, argv))
+            continue;
+        flags &= rule.flags;
+        if (rc == 0)
+            continue;
+        rc = quote_with_path(argv, rule.path, forward, e);
+        if (rc < 0)
+            return rc;
+        snprintf(name, 128, "%s", rule.name);
+    }
+    if (rc == 0 && stdin_digest)
+        *stdin_digest = flags & RULE_STDIN_DIGEST;
+    return rc;
+}
+
+int rule_set_apply(const struct rule_set *set, const void *command, size_t len, char name[128],
+                   bool *stdin_digest, struct buf *forward, struct err *e)
+{
+    struct words argv;
     /* All of a refusal fits the 1000 bytes that messages carry to the operator. */
     char shown[330], allowed[400];
 
     name[0] = 0;
+    if (stdin_digest)
+        *stdin_digest = false;
     if (!set)
         return err_set(e, ERR_DENIED,
                        "no command rules were given; ask your policy administrators");
@@ -251,17 +282,7 @@ int rule_set_apply(const struct rule_set *set, const void *command, size_t len, 
                        "ask your policy administrators",
                        shown, why.text);
     }
-    wire_reader_init(&r, buf_head(&set->bytes), buf_len(&set->bytes));
-    rc = ERR_DENIED;
-    while (r.left && rc == ERR_DENIED) {
-        if (!get_rule(&r, &rule)) {
-            rc = err_set(e, ERR_PROTOCOL, "the command rules are malformed");
-        } else if (rule_matches(&rule, &argv)) {
-            rc = quote_with_path(&argv, rule.path, forward, e);
-            if (rc == 0)
-                snprintf(name, 128, "%s", rule.name);
-        }
-    }
+    rc = apply_to_words(set, &argv, name, stdin_digest, forward, e);
     words_clear(&argv);
     if (rc == ERR_DENIED) {
         hint(set, allowed, sizeof allowed);

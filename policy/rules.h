@@ -43,20 +43,27 @@ struct rule_set;
 
 /* An empty set that restricts: it allows nothing until rules are added. NULL when memory is out. */
 struct rule_set *rule_set_new(void);
+/* Bits: what a rule says beside which command it allows. */
+enum rule_flag {
+    RULE_STDIN_DIGEST = 1 /* of its standard input digests are kept, not the bytes */
+};
 /* Adds one rule: exactly argv, whose first word is an absolute path, or a bare name that then runs
- * as path. name is for records. ERR_INPUT when argv cannot be forwarded (words_quote), ERR_FULL. */
+ * as path. name is for records; flags are bits of enum rule_flag. ERR_INPUT when argv cannot be
+ * forwarded (words_quote), ERR_FULL. */
 MUST_CHECK int rule_set_add(struct rule_set *set, const char *name, const struct words *argv,
-                            const char *path, struct err *e);
+                            const char *path, unsigned flags, struct err *e);
 /* Adds all rules of other. ERR_FULL, ERR_MEMORY. */
 MUST_CHECK int rule_set_merge(struct rule_set *set, const struct rule_set *other, struct err *e);
 
 /* Which rule allows it, and what runs: on a match fills name ("bob-virsh/commands[0]", size 128)
- * and forward (the command line to send). ERR_DENIED with a text for the operator when none
- * matches. A set without rules (decoded from nothing: some matching role allows exec without
- * command rules) matches everything: name is empty and forward is the command as sent. A NULL set
- * matches nothing. */
+ * and forward (the command line to send), as the first rule that matches has them; stdin_digest
+ * (may be NULL) is set only where every rule that matches says `stdin: digest`. ERR_DENIED with a
+ * text for the operator when none matches. A set without rules (decoded from nothing: some matching
+ * role allows exec without command rules) matches everything: name is empty and forward is the
+ * command as sent. A NULL set matches nothing. */
 MUST_CHECK int rule_set_apply(const struct rule_set *set, const void *command, size_t len,
-                              char name[128], struct buf *forward, struct err *e);
+                              char name[128], bool *stdin_digest, struct buf *forward,
+                              struct err *e);
 /* A NULL set (as in struct policy_decision: no rules) is encoded as nothing. */
 MUST_CHECK int rule_set_encode(const struct rule_set *set, struct buf *out);
 /* NULL on error. len 0: no rules, everything is allowed as sent. */

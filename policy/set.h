@@ -13,14 +13,15 @@
 #include "policy/pool.h"
 
 /* Numbers that keep a decision short and a set's memory bounded; far above what people write. */
-#define KEYS_MAX        64  /* of one operator or target */
-#define GROUPS_MAX      128 /* of one operator */
-#define LABELS_MAX      64  /* of one target or selector */
-#define ALIASES_MAX     64
-#define COMMANDS_MAX    256 /* rules of one role */
-#define LIST_MAX        65536
-#define DESCRIPTION_MAX 4096
-#define ROLE_NAME_MAX   64
+#define KEYS_MAX          64  /* of one operator or target */
+#define GROUPS_MAX        128 /* of one operator */
+#define LABELS_MAX        64  /* of one target or selector */
+#define ALIASES_MAX       64
+#define COMMANDS_MAX      256 /* rules of one role */
+#define FILE_PATTERNS_MAX 256 /* of one role and direction */
+#define LIST_MAX          65536
+#define DESCRIPTION_MAX   4096
+#define ROLE_NAME_MAX     64
 
 struct operator_entry {
     struct policy_operator pub; /* pub.groups are interned */
@@ -65,7 +66,10 @@ struct role {
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
-    struct rule_set *rules; /* NULL: exec of anything */
+    struct rule_set *rules;   /* NULL: exec of anything */
+    struct file_rules *files; /* NULL: no file transfer; else at least one rule */
+    enum bulk_mode bulk;
+    uint64_t bulk_after, keep_max; /* bytes; keep_max 0: no contents */
 };
 
 struct policy {
@@ -101,9 +105,12 @@ int policy_load_operators(struct loading *l);
 int policy_load_targets(struct loading *l);
 /* role->number is set and its texts go to the pool. */
 int policy_load_role(struct loading *l, struct role *role);
-/* The parts of a role that say what it permits: allow, programs, commands, session
- * (policy/role_allow.c). */
+/* The parts of a role that say what it permits: allow, programs, commands (policy/role_allow.c),
+ * the value of allow.sftp (policy/role_files.c); and session (policy/role_session.c), after the
+ * others. */
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
+int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role);
+int policy_load_role_session(struct loading *l, const struct yaml_node *root, struct role *role);
 
 /* Appends "FILE:LINE:COLUMN: warning: ..." when the caller wants warnings. */
 void policy_warn(struct loading *l, const struct yaml_node *at, const char *format, ...)

@@ -44,10 +44,10 @@ static void rules_hold(const uint8_t *data, size_t size)
 
     buf_init(&out, 8 * WORDS_TEXT_MAX);
     if (!set || words_split(rule, sizeof rule - 1, &w, NULL) < 0 ||
-        rule_set_add(set, "r", &w, "/usr/bin/virsh", NULL) < 0)
+        rule_set_add(set, "r", &w, "/usr/bin/virsh", 0, NULL) < 0)
         abort();
     words_clear(&w);
-    if (rule_set_apply(set, data, size, name, &out, NULL) == 0) {
+    if (rule_set_apply(set, data, size, name, NULL, &out, NULL) == 0) {
         if (buf_len(&out) != sizeof forward - 1 ||
             memcmp(buf_head(&out), forward, sizeof forward - 1) != 0)
             abort();

@@ -485,7 +485,7 @@ static void set_rules(struct world *w)
 
     buf_init(&text, RULES_ENCODED_MAX);
     CHECK(set != NULL && words_split("echo 'a b' c", 12, &words, &e) == 0);
-    CHECK(rule_set_add(set, "bob/commands[0]", &words, "/bin/echo", &e) == 0);
+    CHECK(rule_set_add(set, "bob/commands[0]", &words, "/bin/echo", 0, &e) == 0);
     CHECK(rule_set_encode(set, &text) == 0);
     w->grant.rules = (struct bytes){buf_head(&text), buf_len(&text)};
     w->grant.abilities = ABILITY_EXEC;

@@ -142,7 +142,7 @@ static int apply(const struct rule_set *set, const char *command)
     char name[128];
 
     buf_init(&forward, 4096);
-    int rc = rule_set_apply(set, command, strlen(command), name, &forward, NULL);
+    int rc = rule_set_apply(set, command, strlen(command), name, NULL, &forward, NULL);
     buf_clear(&forward);
     return rc;
 }
@@ -286,12 +286,145 @@ Test(policy_decide, too_many_rules)
     struct policy *p = fixture_load(texts, 4, &e);
     cr_assert_not_null(p, "%s", e.text);
     struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
-    cr_expect_eq(policy_decide(p, &r, &d, &e), ERR_FULL);
+    cr_expect_eq(policy_decide(p, &r, &d, &e), 0);
     cr_expect(!d.allowed);
     cr_expect_str_eq(d.token, "rules");
+    cr_expect(strstr(d.reason, "ask your policy administrators"));
     cr_expect_null(d.rules);
     policy_decision_clear(&d);
     policy_free(p);
     for (int i = 0; i < 4; i++)
         free(made[i]);
+}
+
+/* The same for file rules, at the byte: what fits is granted whole, one more denies all. */
+Test(policy_decide, too_many_file_rules)
+{
+    /* U8 and two lengths, "big/sftp.read[NNN]" */
+    enum { RULE = 9 + 1001, FIT = FILES_ENCODED_MAX / RULE };
+    static char text[2][80000];
+    const char *texts[2] = {text[0], text[1]};
+    struct err e = ERR_INIT;
+    struct policy_decision d;
+
+    for (int over = 0; over < 2; over++) {
+        size_t at = (size_t)sprintf(text[0], "role: big\nmembers: [alice]\ntargets: {env: lab}\n"
+                                             "accounts: [root]\nallow:\n  sftp:\n    read:\n");
+        for (int k = 0; k < FIT; k++)
+            at += (size_t)sprintf(text[0] + at, "      - /%0*d\n",
+                                  1000 - (int)strlen("big/sftp.read[0]") - (k > 9), k);
+        const int left = FILES_ENCODED_MAX - FIT * RULE - 9 - (int)strlen("small/sftp.write[0]");
+        cr_assert_gt(left, 2);
+        sprintf(text[1],
+                "role: small\nmembers: [alice]\ntargets: {env: lab}\naccounts: [root]\n"
+                "allow: {sftp: {write: [/%0*d]}}\n",
+                left - 1 + over, 7);
+        struct policy *p = fixture_load(texts, 2, &e);
+        cr_assert_not_null(p, "%s", e.text);
+        struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
+        cr_assert_eq(policy_decide(p, &r, &d, &e), 0);
+        cr_expect_eq(d.allowed, !over);
+        cr_expect_str_eq(d.token, over ? "rules" : "");
+        cr_expect_eq(d.abilities, over ? 0 : ABILITY_SFTP);
+        cr_expect_eq(d.files == NULL, over);
+        if (over) {
+            cr_expect(strstr(d.reason, "more command or file rules together"));
+        } else {
+            struct buf bytes;
+            buf_init(&bytes, FILES_ENCODED_MAX);
+            cr_expect_eq(file_rules_encode(d.files, &bytes), 0);
+            cr_expect_eq(buf_len(&bytes), FILES_ENCODED_MAX);
+            struct file_rules *got = file_rules_decode(buf_head(&bytes), buf_len(&bytes), &e);
+            cr_expect_not_null(got, "%s", e.text);
+            file_rules_free(got);
+            buf_clear(&bytes);
+        }
+        policy_decision_clear(&d);
+        policy_free(p);
+    }
+}
+
+#define ROLE(name, targets)                                                                        \
+    "role: " name "\nmembers: [alice]\ntargets: {" targets "}\naccounts: [root]\n"
+
+/* What roles permit of files adds up; of what is recorded the most is. */
+Test(policy_decide, files_and_recording)
+{
+    static const char *const texts[] = {
+        ROLE("1", "all: true") "allow: {exec: true, sftp: {read: [/var/log/**]}}\n"
+                               "session: {bulk: digest, bulk-after: 1MiB, keep: content}\n",
+        ROLE("2", "env: lab") "allow: {exec: true, sftp: {write: [/var/log/x]}}\n"
+                              "session: {bulk: digest, bulk-after: 2MiB, keep: content, "
+                              "keep-max: 1GiB}\n",
+        ROLE("3", "kind: xen") "allow: {exec: true, sftp: false}\n",
+    };
+    static const struct {
+        const char *target;
+        unsigned access; /* at /var/log/x */
+        enum bulk_mode bulk;
+        uint64_t after, keep;
+    } cases[] = {
+        {"sw1", FILE_READ, BULK_DIGEST, 1 << 20, 16 << 20},
+        {"hv1", FILE_READ | FILE_WRITE, BULK_DIGEST, 2 << 20, 1 << 30},
+        {"hv2", FILE_READ | FILE_WRITE, BULK_FULL, 0, 1 << 30},
+    };
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(texts, 3, &e);
+    cr_assert_not_null(p, "%s", e.text);
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy_request r = request("alice", cases[i].target, "root", "10.0.0.9");
+        struct policy_decision d;
+        cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+        cr_expect_eq(d.abilities, ABILITY_EXEC | ABILITY_PTY | ABILITY_SFTP);
+        cr_expect_eq(file_rules_access(d.files, "/var/log/x", 10, 0, NULL), cases[i].access);
+        cr_expect(!file_rules_unrestricted(d.files));
+        cr_expect_eq(d.bulk, cases[i].bulk, "case %zu", i);
+        cr_expect_eq(d.bulk_after, cases[i].after, "case %zu", i);
+        cr_expect_eq(d.keep_max, cases[i].keep, "case %zu", i);
+        policy_decision_clear(&d);
+        r.factors = FACTOR_KEY;
+        cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+        cr_expect(!d.allowed && !d.files && !d.abilities);
+        policy_decision_clear(&d);
+    }
+    policy_free(p);
+}
+
+/* Of a command's input digests are kept only where every rule that allows it says so. */
+Test(policy_decide, stdin_digest)
+{
+    static const char *const texts[] = {
+        ROLE("1", "all: true") "allow: {exec: true}\n"
+                               "commands: [{allow: /bin/cat, stdin: digest}, {allow: /bin/tac}]\n",
+        ROLE("2", "env: lab") "allow: {exec: true}\ncommands: [{allow: /bin/cat}]\n",
+    };
+    static const struct {
+        const char *target, *command;
+        bool digest;
+    } cases[] = {{"sw1", "/bin/cat", true}, {"sw1", "/bin/tac", false}, {"hv1", "/bin/cat", false}};
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(texts, 2, &e);
+    cr_assert_not_null(p, "%s", e.text);
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy_request r = request("alice", cases[i].target, "root", "10.0.0.9");
+        struct policy_decision d;
+        struct buf forward;
+        char name[128];
+        bool digest = !cases[i].digest;
+        buf_init(&forward, 4096);
+        cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+        cr_expect_eq(rule_set_apply(d.rules, cases[i].command, 8, name, &digest, &forward, &e), 0);
+        cr_expect_eq(digest, cases[i].digest, "case %zu", i);
+        cr_expect_eq(buf_len(&forward), 8);
+        cr_expect(strncmp(name, "1/commands[", 11) == 0);
+        digest = true;
+        cr_expect_eq(rule_set_apply(d.rules, "/bin/dog", 8, name, &digest, &forward, &e),
+                     ERR_DENIED);
+        cr_expect(!digest);
+        buf_clear(&forward);
+        policy_decision_clear(&d);
+    }
+    policy_free(p);
 }

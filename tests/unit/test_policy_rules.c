@@ -14,7 +14,7 @@ static void add(struct rule_set *set, const char *name, const char *command, con
     struct err e = ERR_INIT;
 
     cr_assert_eq(words_split(command, strlen(command), &w, &e), 0, "%s", e.text);
-    cr_assert_eq(rule_set_add(set, name, &w, path, &e), 0, "%s", e.text);
+    cr_assert_eq(rule_set_add(set, name, &w, path, 0, &e), 0, "%s", e.text);
     words_clear(&w);
 }
 
@@ -115,8 +115,8 @@ Test(policy_rules, allow)
         struct buf forward;
         char name[128];
         buf_init(&forward, 4096);
-        int rc =
-            rule_set_apply(set, cases[i].command, strlen(cases[i].command), name, &forward, &e);
+        int rc = rule_set_apply(set, cases[i].command, strlen(cases[i].command), name, NULL,
+                                &forward, &e);
         char *text = buf_string(&forward);
         if (cases[i].forward) {
             cr_expect_eq(rc, 0, "%s: %s", cases[i].command, e.text);
@@ -140,7 +140,7 @@ Test(policy_rules, a_zero_byte_hides_nothing)
     char name[128];
 
     buf_init(&forward, 4096);
-    cr_expect_eq(rule_set_apply(set, "uptime\0; id", 11, name, &forward, NULL), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(set, "uptime\0; id", 11, name, NULL, &forward, NULL), ERR_DENIED);
     cr_expect_eq(buf_len(&forward), 0);
     buf_clear(&forward);
     rule_set_free(set);
@@ -154,10 +154,10 @@ Test(policy_rules, the_operator_is_told)
     char name[128];
 
     buf_init(&forward, 4096);
-    cr_expect_eq(rule_set_apply(set, "reboot\x1b[2J", 10, name, &forward, &e), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(set, "reboot\x1b[2J", 10, name, NULL, &forward, &e), ERR_DENIED);
     cr_expect(strstr(e.text, "column 7"), "%s", e.text);
     cr_expect(!strchr(e.text, 0x1b));
-    cr_expect_eq(rule_set_apply(set, "reboot", 6, name, &forward, &e), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(set, "reboot", 6, name, NULL, &forward, &e), ERR_DENIED);
     cr_expect(strstr(e.text, "\"reboot\" is not among the commands"), "%s", e.text);
     cr_expect(
         strstr(e.text, "virsh -c test:///default list; /usr/bin/virsh dominfo 'my vm'; uptime"),
@@ -165,11 +165,13 @@ Test(policy_rules, the_operator_is_told)
     /* Whatever was sent, the end of the text is not cut: messages carry 1000 bytes. */
     static char command[5000];
     memset(command, 0x1b, sizeof command);
-    cr_expect_eq(rule_set_apply(set, command, sizeof command, name, &forward, &e), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(set, command, sizeof command, name, NULL, &forward, &e),
+                 ERR_DENIED);
     cr_expect_leq(strlen(e.text), 1000);
     cr_expect(strstr(e.text, "...\" is none"), "%s", e.text);
     memset(command, 'a', sizeof command);
-    cr_expect_eq(rule_set_apply(set, command, sizeof command, name, &forward, &e), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(set, command, sizeof command, name, NULL, &forward, &e),
+                 ERR_DENIED);
     cr_expect_leq(strlen(e.text), 1000);
     buf_clear(&forward);
     rule_set_free(set);
@@ -186,7 +188,7 @@ Test(policy_rules, without_rules)
     cr_assert_not_null(set);
     cr_expect(!rule_set_restricts(set));
     buf_init(&forward, 4096);
-    cr_expect_eq(rule_set_apply(set, script, strlen(script), name, &forward, &e), 0);
+    cr_expect_eq(rule_set_apply(set, script, strlen(script), name, NULL, &forward, &e), 0);
     text = buf_string(&forward);
     cr_expect_str_eq(text, script);
     cr_expect_str_eq(name, "");
@@ -196,9 +198,9 @@ Test(policy_rules, without_rules)
     /* No set at all, and a set that came to nothing, allow nothing. */
     buf_clear(&forward);
     cr_expect(rule_set_restricts(NULL));
-    cr_expect_eq(rule_set_apply(NULL, "ls", 2, name, &forward, &e), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(NULL, "ls", 2, name, NULL, &forward, &e), ERR_DENIED);
     set = rule_set_new();
-    cr_expect_eq(rule_set_apply(set, "ls", 2, name, &forward, &e), ERR_DENIED);
+    cr_expect_eq(rule_set_apply(set, "ls", 2, name, NULL, &forward, &e), ERR_DENIED);
     cr_expect_lt(rule_set_encode(set, &forward), 0);
     cr_expect_eq(buf_len(&forward), 0);
     rule_set_free(set);
@@ -231,7 +233,7 @@ Test(policy_rules, malformed)
         copy[i] ^= 0xff;
         set = rule_set_decode(copy, buf_len(&bytes), NULL);
         buf_init(&forward, 4096);
-        if (set && rule_set_apply(set, "uptime", 6, name, &forward, NULL) == 0)
+        if (set && rule_set_apply(set, "uptime", 6, name, NULL, &forward, NULL) == 0)
             cr_expect(memchr("/'", buf_head(&forward)[0], 2)); /* changed: in quotes */
         buf_clear(&forward);
         rule_set_free(set);
@@ -252,7 +254,7 @@ Test(policy_rules, bounded)
     text[2] = ' ';
     cr_assert_eq(words_split(text, strlen(text), &w, &e), 0);
     for (int i = 0; i < 100 && rc == 0; i++)
-        rc = rule_set_add(set, "r", &w, "/bin/x", &e);
+        rc = rule_set_add(set, "r", &w, "/bin/x", 0, &e);
     cr_expect_eq(rc, ERR_FULL);
     words_clear(&w);
     rule_set_free(set);
@@ -265,10 +267,10 @@ Test(policy_rules, what_cannot_be_forwarded)
     struct err e = ERR_INIT;
 
     cr_assert_eq(words_split("a \"'\"", 5, &w, &e), 0);
-    cr_expect_eq(rule_set_add(set, "r", &w, "/bin/a", &e), ERR_INPUT);
+    cr_expect_eq(rule_set_add(set, "r", &w, "/bin/a", 0, &e), ERR_INPUT);
     words_clear(&w);
     cr_assert_eq(words_split("a b", 3, &w, &e), 0);
-    cr_expect_eq(rule_set_add(set, "r", &w, "bin/a", &e), ERR_INPUT);
+    cr_expect_eq(rule_set_add(set, "r", &w, "bin/a", 0, &e), ERR_INPUT);
     words_clear(&w);
     rule_set_free(set);
 }
