@@ -153,13 +153,15 @@ class Lab:
         self.logfile = self.path("log")
         self._env = None
         self.config, self.libexec = "", None  # more lines of sallyport.yaml; where wrapped programs are
+        self.sshd = ""  # more lines of each hypervisor's sshd_config; {dir} is the hypervisor's directory
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
     # --- the parts of `up`
 
-    def up(self, extra_operators=0, targets=2, build=None, trail_size=None, config="", libexec=None):
+    def up(self, extra_operators=0, targets=2, build=None, trail_size=None, config="", libexec=None,
+           sshd=""):
         if os.geteuid() != 0:
             raise LabError("a lab needs root: the gateway starts its programs under uids of their own")
         if not 1 <= targets <= 500 or not 0 <= extra_operators <= 2000:
@@ -170,7 +172,7 @@ class Lab:
             if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin"):
                 raise LabError(f"{program} is not installed (conf/packages.txt lists what the lab needs)")
         self.build = find_build(build)
-        self.config, self.libexec = config, libexec
+        self.config, self.libexec, self.sshd = config, libexec, sshd
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)
         with open(self.path("lab"), "w", encoding="utf-8") as f:
@@ -267,7 +269,7 @@ class Lab:
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.path(name, "host_key"))
         with open(self.path(name, "sshd_config"), "w", encoding="utf-8") as f:
-            f.write(SSHD_CONFIG.format(port=port, dir=self.path(name), name=name))
+            f.write((SSHD_CONFIG + self.sshd).format(port=port, dir=self.path(name), name=name))
         open(self.path(name, "authorized_keys"), "w", encoding="utf-8").close()
         self.start_sshd(name)
 
