@@ -58,7 +58,7 @@ static void print_text(const struct audit_source *s, const struct bundle_result 
     printf("verified: session %s, %" PRIu64 " records%s, in a log signed to %" PRIu64 "\n", id,
            v->records, v->ended ? "" : " (it had not ended)", v->size);
     if (v->disputed)
-        puts("  DISPUTED: the recorded input is not what the operator's side attested");
+        puts("  DISPUTED: recorded input or starts are not what the operator's side attested");
     if (v->ended && !v->judged)
         puts("  the verdict about its input, which is each session's last record, is not in it");
     printf("  %" PRIu64 " records of the gateway beside it\n  log key  %s%s\n", v->others, key,

@@ -21,7 +21,7 @@ static const char help[] =
     "usage: sallyport audit list [OPTION]...\n\n"
     "The sessions in the trail, oldest first. Sizes and classes come from clear records: no "
     "identity is\n"
-    "needed. The mark says whether the operator's side attests the recorded input: `=` agreed, "
+    "needed. The mark says whether the operator's side attests what was recorded: `=` agreed, "
     "`!` disputed,\n"
     "`?` not attested, `*` the session runs. `pruned`: recordings of it were "
     "destroyed, `audit\n"
@@ -32,7 +32,7 @@ static const char help[] =
     "                  or 2h (ago); UTC\n"
     "  --decision allowed|denied    with nothing refused; with something refused, also openings\n"
     "  --class shell|exec|subsystem|forward   may be repeated\n"
-    "  --disputed      whose input and attestations differ\n"
+    "  --disputed      whose input or starts and attestations differ\n"
     "  --live          that run now\n"
     "  --limit N       the newest N\n"
     "  --json          print JSON, one session a line, with everything that is known\n";
@@ -61,7 +61,7 @@ static char mark_of(const struct session_entry *s)
     return !s->ended && s->started ? '*' : marks[s->verdict];
 }
 
-/* What a reviewer wants first: disputed input, refusals; then how it ended. */
+/* What a reviewer wants first: what is disputed, refusals; then how it ended. */
 static void outcome(const struct session_entry *s, char out[100])
 {
     const bool plain = strcmp(s->reason, "client-closed") == 0;

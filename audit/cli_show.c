@@ -189,6 +189,23 @@ static void print_bytes(const struct show *show, struct bytes b)
         printf(" and %zu more", b.len - shown);
 }
 
+/* What differs: the other members say where. */
+static const char *disputed_text(const json_t *j)
+{
+    bool starts = json_array_size(json_object_get(json_object_get(j, "starts"), "disputed")) > 0;
+    bool input = !starts;
+    size_t i;
+    const json_t *channel;
+
+    json_array_foreach(json_object_get(j, "channels"), i, channel)
+    {
+        input = input || json_object_get(channel, "disputed_at");
+    }
+    if (starts && input)
+        return "  input, starts and attestations DIFFER";
+    return starts ? "  starts and attestations DIFFER" : "  input and attestations DIFFER";
+}
+
 /* A verdict and a decision as a sentence would begin; what else they have follows. */
 static void print_lead(const struct source_record *v, const json_t *j)
 {
@@ -199,9 +216,9 @@ static void print_lead(const struct source_record *v, const json_t *j)
     if (v->r.type == RECORD_VERDICT) {
         const char *verdict = text_member(j, "verdict");
 
-        fputs(strcmp(verdict, "agreed") == 0     ? "  input and attestations AGREE"
-              : strcmp(verdict, "disputed") == 0 ? "  input and attestations DIFFER"
-                                                 : "  input is NOT ATTESTED",
+        fputs(strcmp(verdict, "agreed") == 0     ? "  input, starts and attestations AGREE"
+              : strcmp(verdict, "disputed") == 0 ? disputed_text(j)
+                                                 : "  input or starts are NOT ATTESTED",
               stdout);
     }
 }

@@ -85,15 +85,15 @@ static json_t *disputed_json(const struct verify_result *v)
     return json_pack("{s:I, s:o}", "sessions", (json_int_t)v->disputed, "ids", ids);
 }
 
-/* The log is whole all the same: what is in dispute is who typed it. */
+/* The log is whole all the same: what is in dispute is who typed or started it. */
 static void print_disputed(const struct verify_result *v)
 {
     char id[2 * RECORD_SESSION_ID + 1];
 
     if (v->disputed == 0)
         return;
-    printf("  DISPUTED: the recorded input of %" PRIu64
-           " session%s is not what the operator's side attested:\n",
+    printf("  DISPUTED: recorded input or starts of %" PRIu64
+           " session%s are not what the operator's side attested:\n",
            v->disputed, v->disputed == 1 ? "" : "s");
     for (unsigned i = 0; i < named(v); i++) {
         hex_encode(id, v->disputed_ids[i], RECORD_SESSION_ID);

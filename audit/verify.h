@@ -62,7 +62,7 @@ struct verify_result {
     uint64_t elsewhere;  /* size of the newest checkpoint known elsewhere that the log has */
     uint64_t unfinished; /* bytes of a record that is being written, or that a crash tore */
     uint64_t last_ns;    /* time of the last record */
-    uint64_t disputed;   /* sessions whose input is disputed; the first of them: */
+    uint64_t disputed;   /* sessions that are disputed; the first of them: */
     uint8_t disputed_ids[VERIFY_DISPUTED_NAMED][RECORD_SESSION_ID];
     uint64_t dropped;     /* payloads that pruning destroyed: only their headers were verified */
     uint64_t unaccounted; /* of those, with `before`: by no order that was read */
