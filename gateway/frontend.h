@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/link.h"
 #include "gateway/messages.h"
+#include "gateway/sftp_elide.h"
 
 /* The message queue's getters are marked deprecated in favour of the server callbacks, which would
  * take the messages away from the queue. */
@@ -98,8 +99,9 @@ struct frontend_attest {
     uint64_t bytes, attested;
     uint64_t frames; /* ever; the ring holds the newest */
     struct attest_point *points;
-    bool wanted;   /* the backend was told of this channel */
-    bool answered; /* the backend answered its start */
+    struct sftp_elider *sftp; /* NULL: input is recorded as it comes */
+    bool wanted;              /* the backend was told of this channel */
+    bool answered;            /* the backend answered its start */
     bool final;
 };
 
@@ -272,6 +274,8 @@ void refusal_report(struct frontend *f, const struct frontend_channel *c, enum r
 /* --- frontend_attest.c */
 
 #define FRONTEND_ATTEST_MS 10000u
+/* Before the first input of a channel on which the subsystem `sftp` was started. */
+void attest_sftp(struct frontend_channel *c);
 void attest_input(struct frontend_channel *c, const void *p, size_t len);
 /* Before the start is passed on. 0, or a negative code: the recorder was not told. */
 MUST_CHECK int attest_started(struct frontend *f, const struct frontend_channel *c,

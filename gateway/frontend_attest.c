@@ -7,7 +7,8 @@
  * last attestation of a channel also names the ends of its newest frames, because a backend that
  * ends earlier has recorded up to one of them; a channel without input has one that says so. What
  * was started on the channel is attested on its own, before it is passed on, so that no hypervisor
- * can have another command recorded either.
+ * can have another command recorded either. On a channel of SFTP input is its recorded form
+ * (gateway/sftp_elide.h), as it is in the input records.
  *
  * Payload: docs/FORMAT.md, "Attestations". Runs in the frontend. */
 #include "gateway/frontend.h"
@@ -39,15 +40,32 @@ static void begin(struct frontend_channel *c)
               EVP_DigestInit_ex(a->digest, c->frontend->server->sha256, NULL) == 1);
 }
 
+void attest_sftp(struct frontend_channel *c)
+{
+    c->attest.sftp = sftp_elider_new(SFTP_REQUESTS, c->frontend->server->sha256);
+    INVARIANT(c->attest.sftp);
+}
+
+static int take(void *arg, const void *p, size_t len)
+{
+    struct frontend_attest *a = arg;
+
+    INVARIANT(EVP_DigestUpdate(a->digest, p, len) == 1);
+    a->bytes += len;
+    return 0;
+}
+
 void attest_input(struct frontend_channel *c, const void *p, size_t len)
 {
     struct frontend_attest *a = &c->attest;
     struct attest_point *point;
+    uint64_t before = a->bytes;
 
     if (!a->digest)
         begin(c);
-    INVARIANT(EVP_DigestUpdate(a->digest, p, len) == 1);
-    a->bytes += len;
+    INVARIANT((a->sftp ? sftp_elide(a->sftp, p, len, take, a) : take(a, p, len)) == 0);
+    if (a->bytes == before) /* in the middle of a WRITE's data nothing is recorded */
+        return;
     point = &a->points[a->frames++ % FRONTEND_POINTS];
     point->bytes = a->bytes;
     digest_now(a, point->sha256);
@@ -174,6 +192,7 @@ void attest_clear(struct frontend_attest *a)
 {
     EVP_MD_CTX_free(a->digest);
     EVP_MD_CTX_free(a->copy);
+    sftp_elider_free(a->sftp);
     free(a->points);
     *a = (struct frontend_attest){0};
 }

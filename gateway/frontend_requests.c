@@ -150,6 +150,15 @@ static void request_start(struct frontend *f, struct frontend_channel *c, ssh_me
         bad_link(f, &e);
 }
 
+static bool starts_sftp(ssh_message m)
+{
+    const char *name = NULL;
+
+    if (m && ssh_message_subtype(m) == SSH_CHANNEL_REQUEST_SUBSYSTEM)
+        name = ssh_message_channel_request_subsystem(m);
+    return name && strcmp(name, "sftp") == 0;
+}
+
 void requests_started(struct frontend *f, const struct relay_started *m)
 {
     bool known;
@@ -162,6 +171,8 @@ void requests_started(struct frontend *f, const struct relay_started *m)
         refusal_tell(c, m->text, m->status);
         return;
     }
+    if (starts_sftp(c->start))
+        attest_sftp(c);
     channel_answer_start(c, true);
     if (m->text[0] != '\0')
         refusal_notice(c, m->text);
