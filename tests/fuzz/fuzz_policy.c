@@ -29,6 +29,23 @@ static void put(struct buf *out, const char *name, const void *bytes, size_t len
     buf_commit(out, 6 + name_len + len);
 }
 
+static void carry(const struct policy_decision *d)
+{
+    struct file_rules *files;
+    struct buf bytes;
+
+    buf_init(&bytes, FILES_ENCODED_MAX);
+    if (file_rules_encode(d->files, &bytes) < 0)
+        abort();
+    files = file_rules_decode(buf_head(&bytes), buf_len(&bytes), NULL);
+    if (!files || file_rules_unrestricted(files) != file_rules_unrestricted(d->files) ||
+        file_rules_access(files, "/tmp/x", 6, 0, NULL) !=
+            file_rules_access(d->files, "/tmp/x", 6, 0, NULL))
+        abort();
+    file_rules_free(files);
+    buf_clear(&bytes);
+}
+
 static void decide(const struct policy *p)
 {
     struct policy_request r = {.operator_name = "alice", .target = "hv1", .account = "root"};
@@ -39,6 +56,12 @@ static void decide(const struct policy *p)
             (!(r.factors & (FACTOR_KEY | FACTOR_PASSWORD)) ||
              !(r.factors & (FACTOR_TOTP | FACTOR_REMEMBERED))))
             abort();
+        /* Abilities and what they need come together, and everything that a grant carries fits. */
+        if (d.allowed != (d.token[0] == 0) || !(d.abilities & ABILITY_SFTP) != !d.files ||
+            (!d.allowed && (d.abilities || d.rules)) || (d.keep_max && !d.files) ||
+            (d.bulk == BULK_FULL) != !d.bulk_after)
+            abort();
+        carry(&d);
         policy_decision_clear(&d);
     }
 }
