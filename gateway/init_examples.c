@@ -72,4 +72,5 @@ const char init_role_example[] =
     "allow:\n"
     "  shell: true\n"
     "  exec: true\n"
+    "  sftp: {read: [\"/var/log/**\"], write: [\"/tmp/**\"]}   # sftp, scp; true is every path\n"
     "session: {idle: 15m, max: 8h, record: strict}\n";
