@@ -30,9 +30,15 @@
 
 enum { POLL_TARGET, POLL_RELAY, POLL_GRANT, POLL_TRAIL, POLL_COUNT };
 
+/* What the parent made ready. */
+struct loaded {
+    uint32_t connect_ms;
+    EVP_MD *sha256;
+};
+
 int backend_start(const struct forkserver_start *start, void **data, struct err *e)
 {
-    static uint32_t connect_ms;
+    static struct loaded loaded;
     unsigned char seed[32], digest[EVP_MAX_MD_SIZE];
     unsigned int n;
 
@@ -40,12 +46,13 @@ int backend_start(const struct forkserver_start *start, void **data, struct err 
      * generator, the algorithms. */
     if (ssh_init() != SSH_OK)
         return err_set(e, ERR_CRYPTO, "libssh does not start");
-    if (RAND_bytes(seed, sizeof seed) != 1 ||
+    loaded.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (loaded.sha256 == NULL || RAND_bytes(seed, sizeof seed) != 1 ||
         EVP_Digest(seed, sizeof seed, digest, &n, EVP_sha256(), NULL) != 1)
         return err_set(e, ERR_CRYPTO, "OpenSSL does not start");
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
-    connect_ms = start->connect_ms > 0 ? start->connect_ms : CONNECT_MS;
-    *data = &connect_ms;
+    loaded.connect_ms = start->connect_ms > 0 ? start->connect_ms : CONNECT_MS;
+    *data = &loaded;
     return 0;
 }
 
@@ -149,6 +156,7 @@ static void turn(struct backend *b)
 
 int backend_child(uint64_t conn, const int *fds, void *data)
 {
+    const struct loaded *loaded = data;
     struct backend *b = calloc(1, sizeof *b);
     struct err e = ERR_INIT;
     int status = 1;
@@ -158,7 +166,8 @@ int backend_child(uint64_t conn, const int *fds, void *data)
         goto out;
     }
     b->conn = conn;
-    b->connect_ms = *(const uint32_t *)data;
+    b->connect_ms = loaded->connect_ms;
+    b->sha256 = loaded->sha256;
     b->now_ms = clock_mono_ms();
     if (open_links(b, fds) != 0) {
         log_error("start", "links");

@@ -64,6 +64,7 @@ static void release(struct channel *ch)
     segments_clear(&ch->input);
     segments_clear(&ch->output);
     bulk_end(ch);
+    sftp_clear(ch);
     b->bytes_in += ch->bytes_in;
     b->forwarded += ch->forwarded;
     b->bytes_out += ch->bytes_out;
@@ -165,6 +166,7 @@ void channel_record_close(struct channel *ch, const char *by)
     if (ch->close_recorded)
         return;
     ch->close_recorded = true;
+    sftp_ended(ch);
     record_begin(&r);
     json_str(&r.json, "event", "close");
     json_str(&r.json, "by", by);
@@ -198,7 +200,7 @@ static void tell_closed(struct channel *ch)
 /* The operator closed: input that is recorded, or about to be, still goes; not for ever. */
 static bool input_done(const struct channel *ch)
 {
-    return ch->input.head == NULL || ch->target_closed || ch->state != CHANNEL_RUNNING ||
+    return (ch->input.head == NULL && sftp_input_idle(ch)) || ch->target_closed || ch->state != CHANNEL_RUNNING ||
            ch->owner->now_ms >= ch->close_deadline_ms;
 }
 

@@ -79,9 +79,11 @@ static bool drained(struct backend *b)
         delivered += ch->delivered;
         if (b->end.drain_output && b->relay != NULL && !ch->operator_closed &&
             ch->state == CHANNEL_RUNNING)
-            empty &= ch->output.head == NULL && ch->held[0] + ch->held[1] == 0;
+            empty &= ch->output.head == NULL && ch->held[0] + ch->held[1] == 0 &&
+                     sftp_output_idle(ch);
         if (b->end.drain_input && ch->state == CHANNEL_RUNNING && !ch->target_closed)
-            empty &= ch->input.head == NULL && (!ch->input_eof || ch->input_eof_sent);
+            empty &= ch->input.head == NULL && (!ch->input_eof || ch->input_eof_sent) &&
+                     sftp_input_idle(ch);
     }
     if (b->end.drain_input && target_alive(b))
         empty &= !target_unsent(b);
@@ -117,6 +119,8 @@ static void record_session_end(struct backend *b)
              delivered = b->delivered;
     struct json_record r;
 
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        sftp_ended(&b->channels[i]);
     if (b->end.words[0] != '\0')
         record_words(b, "session-end", b->end.words);
     record_begin(&r);

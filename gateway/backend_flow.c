@@ -21,6 +21,19 @@ static void memory_out(struct backend *b)
 
 /* --- from libssh: callbacks, which only note and copy */
 
+/* Output that was taken and is not delivered. */
+static size_t waiting(const struct channel *ch)
+{
+    return ch->output.bytes + sftp_held(ch);
+}
+
+static bool put_output(struct channel *ch, bool is_stderr, const void *p, size_t len)
+{
+    if (ch->sftp != NULL && !is_stderr)
+        return sftp_take_output(ch, p, len);
+    return bulk_output(ch, is_stderr, p, len) == 0;
+}
+
 static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int is_stderr,
                    void *user)
 {
@@ -30,7 +43,7 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
     (void)ssh, (void)c;
 
     is_stderr = is_stderr != 0;
-    if (ch->operator_closed || b->phase >= PHASE_FINISH) {
+    if (ch->operator_closed || ch->gateway_closed || b->phase >= PHASE_FINISH) {
         ch->held[is_stderr] = 0;
         return (int)len;
     }
@@ -39,10 +52,10 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
         take = ch->held[is_stderr];
         ch->lost += len - take;
     } else if (ch->held[0] == 0 && ch->held[1] == 0) {
-        room = ch->output.bytes < OUTPUT_HELD_MAX ? OUTPUT_HELD_MAX - ch->output.bytes : 0;
+        room = waiting(ch) < OUTPUT_HELD_MAX ? OUTPUT_HELD_MAX - waiting(ch) : 0;
         take = len < room ? len : room;
     }
-    if (take > 0 && bulk_output(ch, is_stderr, data, take) != 0) {
+    if (take > 0 && !put_output(ch, is_stderr, data, take)) {
         memory_out(b);
         return (int)len;
     }
@@ -124,7 +137,7 @@ bool flow_stopped(const struct backend *b)
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
         if (b->channels[i].state == CHANNEL_FREE)
             continue;
-        total += b->channels[i].output.bytes + held(&b->channels[i]);
+        total += waiting(&b->channels[i]) + held(&b->channels[i]);
         limit += SESSION_HELD_MAX;
     }
     return total > limit;
@@ -146,10 +159,10 @@ static void fetch(struct channel *ch)
                 break;
             }
             ch->held[i] -= (size_t)n;
-            if (ch->operator_closed)
+            if (ch->operator_closed || ch->gateway_closed)
                 continue;
             ch->bytes_out += (uint64_t)n;
-            if (bulk_output(ch, i, bytes, (size_t)n) != 0) {
+            if (!put_output(ch, i == 1, bytes, (size_t)n)) {
                 memory_out(ch->owner);
                 return;
             }
@@ -160,7 +173,8 @@ static void fetch(struct channel *ch)
 static bool can_fetch(const struct channel *ch)
 {
     return ch->state != CHANNEL_FREE && held(ch) > 0 && ch->ssh != NULL &&
-           (!target_alive(ch->owner) || ch->output.bytes <= OUTPUT_HELD_LOW);
+           (!target_alive(ch->owner) ||
+            (ch->output.bytes <= OUTPUT_HELD_LOW && sftp_output_idle(ch)));
 }
 
 void flow_fetch(struct backend *b)
@@ -202,6 +216,11 @@ void flow_input(struct channel *ch, struct bytes bytes)
     b->active_ms = b->now_ms;
     if (ch->refused || ch->target_closed || ch->state == CHANNEL_REFUSED || b->phase != PHASE_READY)
         return;
+    if (ch->sftp != NULL) {
+        if (!sftp_take_input(ch, bytes.p, bytes.len))
+            memory_out(b);
+        return;
+    }
     if (bulk_input(ch, bytes.p, bytes.len) != 0)
         memory_out(b);
 }
@@ -265,6 +284,8 @@ bool flow_ready(const struct backend *b)
             return true;
         if (!record_busy(b) && (can_record(ch, &ch->input) || can_record(ch, &ch->output)))
             return true;
+        if (sftp_ready(ch))
+            return true;
     }
     return false;
 }
@@ -287,7 +308,7 @@ static void mark_input(struct channel *ch)
     struct json_record r;
 
     if (!ch->input_eof || ch->input_eof_sent || ch->input.unrecorded != NULL || ch->refused ||
-        !ch->start_asked || record_busy(ch->owner))
+        !ch->start_asked || record_busy(ch->owner) || !sftp_input_idle(ch))
         return;
     record_begin(&r);
     json_str(&r.json, "event", "eof");
@@ -316,7 +337,7 @@ static void mark_output(struct channel *ch)
     struct backend *b = ch->owner;
     struct json_record r;
 
-    if (held(ch) > 0 || ch->output.unrecorded != NULL || record_busy(b))
+    if (held(ch) > 0 || ch->output.unrecorded != NULL || record_busy(b) || !sftp_output_idle(ch))
         return;
     if (ch->target_eof && !ch->target_eof_sent) {
         record_begin(&r);
@@ -326,8 +347,8 @@ static void mark_output(struct channel *ch)
     }
     if (ch->target_exit && !ch->target_exit_sent)
         mark_exit(ch);
-    if (ch->target_closed && !ch->target_close_sent) {
-        channel_record_close(ch, "target");
+    if ((ch->target_closed || ch->gateway_closed) && !ch->target_close_sent) {
+        channel_record_close(ch, ch->gateway_closed ? "gateway" : "target");
         if (b->trail.stopped)
             return;
         ch->target_close_sent = true;
@@ -339,8 +360,11 @@ static void mark_output(struct channel *ch)
 void flow_record_full(struct backend *b)
 {
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
-        if (b->channels[i].state != CHANNEL_FREE)
+        if (b->channels[i].state != CHANNEL_FREE) {
             record_queue(&b->channels[i], &b->channels[i].output, true);
+            if (sftp_held(&b->channels[i]) >= RELAY_CHUNK)
+                sftp_output_step(&b->channels[i]);
+        }
 }
 
 void flow_record(struct backend *b)
@@ -350,15 +374,19 @@ void flow_record(struct backend *b)
         if (ch->state == CHANNEL_FREE)
             continue;
         record_queue(ch, &ch->input, false);
-        mark_input(ch);
         record_queue(ch, &ch->output, false);
+        if (ch->sftp != NULL) {
+            sftp_step(ch);
+            flow_give_credit(ch);
+        }
+        mark_input(ch);
         mark_output(ch);
     }
 }
 
 /* --- durable input to the target */
 
-static void give_credit(struct channel *ch)
+void flow_give_credit(struct channel *ch)
 {
     struct backend *b = ch->owner;
     struct relay_input_credit m = {.channel = ch->id, .bytes = ch->input_passed};
@@ -405,8 +433,9 @@ static bool forward(struct channel *ch)
         return false; /* it exchanges keys, or is closed: the callbacks tell */
     segments_pass(&ch->input, (size_t)written);
     ch->forwarded += (uint64_t)written;
-    ch->input_passed += (uint32_t)written;
-    give_credit(ch);
+    if (ch->sftp == NULL) /* else credit goes back for what was taken up */
+        ch->input_passed += (uint32_t)written;
+    flow_give_credit(ch);
     return true;
 }
 

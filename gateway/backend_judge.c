@@ -114,6 +114,28 @@ static bool judge_exec(struct backend *b, const struct channel *ch, const struct
     return refuse(b, ch, m, "rules", text);
 }
 
+static bool judge_subsystem(struct backend *b, const struct channel *ch,
+                            const struct relay_start *m, char *text)
+{
+    char name[80];
+    size_t n = m->command.len > 64 ? 64 : m->command.len;
+
+    if (m->command.len != 4 || memcmp(m->command.p, "sftp", 4) != 0) {
+        snprintf(text, 1001,
+                 "the subsystem %s is refused: this version of the gateway permits shells, "
+                 "commands and SFTP only",
+                 escape_text(name, sizeof name, m->command.p, n));
+        return refuse(b, ch, m, "version", text);
+    }
+    if (b->granted.abilities & ABILITY_SFTP)
+        return true;
+    snprintf(text, 1001,
+             "your role does not permit SFTP on %s as %s; ask your administrators for a role with "
+             "`sftp: {read: [...], write: [...]}`",
+             b->granted.target, b->granted.account);
+    return refuse(b, ch, m, "role", text);
+}
+
 bool judge_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
                  char rule[128], struct buf *forward, char *text)
 {
@@ -123,14 +145,7 @@ bool judge_start(struct backend *b, const struct channel *ch, const struct relay
         return judge_shell(b, ch, m, text);
     case START_EXEC:
         return judge_exec(b, ch, m, rule, forward, text);
-    default: {
-        char name[80];
-        size_t n = m->command.len > 64 ? 64 : m->command.len;
-        snprintf(text, 1001,
-                 "the subsystem %s is refused: this version of the gateway permits shells and "
-                 "commands only",
-                 escape_text(name, sizeof name, m->command.p, n));
-        return refuse(b, ch, m, "version", text);
-    }
+    default:
+        return judge_subsystem(b, ch, m, text);
     }
 }

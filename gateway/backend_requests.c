@@ -150,6 +150,25 @@ static int record_exec(struct channel *ch, const struct relay_start *m, const ch
     return record_end(ch->owner, &r, RECORD_EXEC, ch->id, WANT_DURABLE, number);
 }
 
+/* As the start of a command, without a command. */
+static int record_subsystem(struct channel *ch, const struct relay_start *m, uint64_t *number)
+{
+    struct json_record r;
+
+    record_begin(&r);
+    json_str(&r.json, "event", "start");
+    json_bytes(&r.json, "subsystem", m->command.p, m->command.len);
+    return record_end(ch->owner, &r, RECORD_SUBSYSTEM, ch->id, WANT_DURABLE, number);
+}
+
+/* What a permitted start is called in the clear. */
+static const char *start_name(uint8_t kind)
+{
+    static const char *const names[] = {
+        [START_SHELL] = "shell", [START_EXEC] = "exec", [START_SUBSYSTEM] = "sftp"};
+    return names[kind];
+}
+
 /* Judged and permitted: records, then queues all that belongs to the start. */
 static void start_permitted(struct channel *ch, const struct relay_start *m, const char *rule,
                             const struct buf *forward)
@@ -163,10 +182,16 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
         end_begin(ch->owner, "memory", EXIT_TRY_AGAIN, "the gateway is out of memory");
         return;
     }
-    if (ch->pty && !judge_pty(ch->owner, ch, (enum start_kind)m->kind))
+    bool subsystem = m->kind == START_SUBSYSTEM;
+    if (subsystem || (ch->pty && !judge_pty(ch->owner, ch, (enum start_kind)m->kind)))
         ch->pty = false;
     bulk_start(ch, (enum start_kind)m->kind, ch->stdin_digest);
-    rc = record_exec(ch, m, rule, command, &record);
+    if (subsystem && !sftp_begin(ch)) {
+        end_begin(ch->owner, "memory", EXIT_TRY_AGAIN, "the gateway is out of memory");
+        goto out;
+    }
+    rc = subsystem ? record_subsystem(ch, m, &record)
+                   : record_exec(ch, m, rule, command, &record);
     if (rc == ERR_FULL) {
         const char *text = "the command is too long to be recorded, so it does not run";
         record_refused_start(ch->owner, ch, m, "length", text);
@@ -174,8 +199,7 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
         goto out;
     }
     if (rc == 0)
-        rc = record_permitted(ch->owner, ch->id, m->kind == START_SHELL ? "shell" : "exec", ch->pty,
-                              &record);
+        rc = record_permitted(ch->owner, ch->id, start_name(m->kind), ch->pty, &record);
     if (rc != 0 || (ch->pty && record_size(ch, true, &size_record) != 0))
         goto out;
     if (ch->pty) {
@@ -292,6 +316,8 @@ static int ask(struct channel *ch, const struct request *q)
     case REQUEST_START:
         if (q->start == START_SHELL)
             return ssh_channel_request_shell(ch->ssh);
+        if (q->start == START_SUBSYSTEM)
+            return ssh_channel_request_subsystem(ch->ssh, "sftp");
         return ssh_channel_request_exec(ch->ssh, q->value);
     case REQUEST_RESIZE:
         return ssh_channel_change_pty_size(ch->ssh, (int)q->columns, (int)q->rows);
@@ -313,7 +339,9 @@ static void answered(struct channel *ch, const struct request *q, bool ok)
         return;
     if (!ok) {
         snprintf(text, sizeof text, "%s refused to start the %s", b->granted.target,
-                 q->start == START_SHELL ? "shell" : "command");
+                 q->start == START_SHELL  ? "shell"
+                 : q->start == START_EXEC ? "command"
+                                          : "subsystem sftp");
         channel_record_close(ch, "target");
         channel_start_failed(ch, text, EXIT_TARGET_DOWN);
         return;

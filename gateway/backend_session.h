@@ -10,6 +10,7 @@
 
 #include <libssh/libssh.h>
 #include <libssh/callbacks.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@
 #include "gateway/backend_bulk.h"
 #include "gateway/backend_queue.h"
 #include "gateway/messages.h"
+#include "policy/files.h"
 #include "policy/policy.h"
 
 /* Output of one channel that is held here before the target is left waiting. With what libssh
@@ -73,6 +75,7 @@ enum channel_state {
 };
 
 struct backend;
+struct sftp; /* gateway/backend_sftp.h */
 
 struct channel {
     struct backend *owner;
@@ -93,6 +96,7 @@ struct channel {
     bool start_asked;
     bool stdin_digest; /* by the rule that permits the command */
 
+    struct sftp *sftp; /* the subsystem sftp was asked for */
     struct segment_queue input, output;
     struct bulk input_bulk, output_bulk;
     uint32_t input_credit;  /* what the frontend may still send */
@@ -112,6 +116,7 @@ struct channel {
     bool operator_closed;       /* the frontend closed: no more output to it */
     uint64_t close_deadline_ms; /* input that waits may go out until then */
     bool refused;               /* the start failed: close the target's side */
+    bool gateway_closed;        /* the gateway ended it: a client broke the SFTP protocol */
     bool target_closing;        /* our close of the target's channel is due */
     bool close_recorded;
     uint64_t close_record; /* the target is told when this is durable */
@@ -150,6 +155,7 @@ struct backend {
     struct grant_grant granted; /* its DATA members point to memory of ours */
     struct rule_set *rules;
     struct file_rules *files; /* from the grant on never NULL */
+    const EVP_MD *sha256;     /* fetched before the sandbox */
     enum trail_want output_want;
     uint64_t start_record;
 
@@ -289,6 +295,7 @@ void requests_clear(struct channel *ch);
 void flow_callbacks(struct channel *ch);
 void flow_input(struct channel *ch, struct bytes bytes);
 void flow_credit(struct channel *ch, uint32_t bytes);
+void flow_give_credit(struct channel *ch); /* what ch->input_passed says */
 void flow_record(struct backend *b);      /* queued bytes become records */
 void flow_record_full(struct backend *b); /* only whole segments, between two reads */
 void flow_forward(struct backend *b);     /* durable input goes to the target */
@@ -311,6 +318,23 @@ bool bulk_ready(const struct channel *ch, const struct segment_queue *q);
 /* For the record of the channel's end. */
 void bulk_write_close(const struct channel *ch, struct json_out *j);
 void bulk_end(struct channel *ch);
+
+/* backend_sftp.c: a channel on which the subsystem sftp was asked for. Without one (ch->sftp NULL)
+ * the last five do nothing, and are true. */
+MUST_CHECK bool sftp_begin(struct channel *ch); /* false: memory is out; sftp_clear frees it */
+void sftp_clear(struct channel *ch);
+/* Bytes as they came. False: memory is out. */
+MUST_CHECK bool sftp_take_input(struct channel *ch, const void *bytes, size_t len);
+MUST_CHECK bool sftp_take_output(struct channel *ch, const void *bytes, size_t len);
+/* Records them, and passes on what is whole, permitted, and has room. */
+void sftp_step(struct channel *ch);
+void sftp_output_step(struct channel *ch); /* the target's alone, between two reads */
+/* The channel ends: what is open is recorded as closed. Before the record of its end. */
+void sftp_ended(struct channel *ch);
+size_t sftp_held(const struct channel *ch); /* bytes of the target's that were taken */
+bool sftp_ready(const struct channel *ch);  /* a step would do something */
+bool sftp_input_idle(const struct channel *ch); /* nothing waits that was taken */
+bool sftp_output_idle(const struct channel *ch);
 
 /* backend_limits.c */
 void limits_step(struct backend *b);
