@@ -42,6 +42,8 @@ static int send_record(struct backend *b, enum record_type type, uint32_t channe
         return ERR_TRAIL;
     }
     b->trail.sent++;
+    for (unsigned i = WANT_NOTHING; i <= (unsigned)want; i++)
+        b->trail.wanted[i] = b->trail.sent;
     if (number != NULL)
         *number = b->trail.sent;
     return 0;

@@ -130,6 +130,7 @@ struct channel {
 struct recorder {
     struct link *link;
     uint64_t sent, accepted, durable;
+    uint64_t wanted[WANT_DURABLE + 1]; /* the last one of which at least so much was asked */
     bool stopped;
     char reason[501];
 };

@@ -161,15 +161,16 @@ bool sftp_send_status(struct channel *ch, uint32_t id, uint32_t status, const ch
     return sftp_send_response(ch, &r);
 }
 
-/* What was put into the queues waits for all records that were sent by now. */
+/* What was put into the queues waits for all records that were sent by now, as far as it has to: a
+ * record that only was to be accepted may never be told to be durable. */
 static void settle(struct channel *ch)
 {
-    uint64_t record = ch->owner->trail.sent;
+    const struct backend *b = ch->owner;
 
     while (ch->input.unrecorded != NULL)
-        segments_recorded(&ch->input, record);
+        segments_recorded(&ch->input, b->trail.wanted[WANT_DURABLE]);
     while (ch->output.unrecorded != NULL)
-        segments_recorded(&ch->output, record);
+        segments_recorded(&ch->output, b->trail.wanted[b->output_want]);
 }
 
 /* --- what came in */

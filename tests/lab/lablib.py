@@ -24,7 +24,7 @@ SLOTS = "/run/sallyport-labs"
 SLOT_COUNT = 200
 FIRST_UID, UIDS = 210000, 16
 FIRST_PORT, PORTS = 20000, 50
-PEOPLE = ("alice", "bob", "carol", "dave", "erin")
+PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank")
 GATEWAY = "gateway.lab.test"
 
 ROLES = {
@@ -35,7 +35,7 @@ targets: {{env: lab}}
 accounts: [root]
 factors: [key, totp]
 remember: 1h
-allow: {{shell: true, exec: true}}
+allow: {{shell: true, exec: true, sftp: true}}
 """,
     "lab-viewer": """role: lab-viewer
 description: Two read-only commands, on hv1 alone
@@ -49,6 +49,18 @@ programs: {{virsh: {virsh}}}
 commands:
   - allow: "virsh -c test:///default list"
   - allow: "virsh -c test:///default dominfo test"
+""",
+    "lab-files": """role: lab-files
+description: Files alone, and of them some
+members: [frank]
+targets: {{env: lab}}
+accounts: [root]
+factors: [key, totp]
+remember: 1h
+allow:
+  shell: false
+  exec: false
+  sftp: {{read: ["{dir}/files/logs/**", "{dir}/files/shared/**"], write: ["{dir}/files/drop/**", "{dir}/files/shared/**"]}}
 """,
     "lab-remote": """role: lab-remote
 description: Only from an address that the lab does not have
@@ -325,10 +337,12 @@ class Lab:
             out = self.run("ssh-keygen", "-l", "-f", self.path(name, "host_key.pub"))
             self.tool("target", "add", name, f"127.0.0.1:{self.ports[1 + i]}", "--fingerprint", out.split()[1],
                       "--label", "env=lab", "--label", "kind=libvirt", "-c", self.conf)
-        admins = ", ".join(n for n in self.operators if n not in ("bob", "carol", "erin"))
+        admins = ", ".join(n for n in self.operators if n not in ("bob", "carol", "erin", "frank"))
         for name, text in ROLES.items():
             self.write_conf(f"roles.d/{name}.yaml",
-                            text.format(admins=admins, virsh=shutil.which("virsh") or "/usr/bin/virsh"))
+                            text.format(admins=admins, dir=self.dir, virsh=shutil.which("virsh") or "/usr/bin/virsh"))
+        for folder in ("logs", "drop", "shared"):
+            os.makedirs(self.path("files", folder))
 
     def write_operators(self):
         """A lab of thousands: one write instead of one `user add` each."""
