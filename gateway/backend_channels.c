@@ -200,8 +200,8 @@ static void tell_closed(struct channel *ch)
 /* The operator closed: input that is recorded, or about to be, still goes; not for ever. */
 static bool input_done(const struct channel *ch)
 {
-    return (ch->input.head == NULL && sftp_input_idle(ch)) || ch->target_closed || ch->state != CHANNEL_RUNNING ||
-           ch->owner->now_ms >= ch->close_deadline_ms;
+    return (ch->input.head == NULL && sftp_input_idle(ch)) || ch->target_closed ||
+           ch->state != CHANNEL_RUNNING || ch->owner->now_ms >= ch->close_deadline_ms;
 }
 
 /* Closes the target's side when it is time. */

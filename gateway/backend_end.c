@@ -79,8 +79,8 @@ static bool drained(struct backend *b)
         delivered += ch->delivered;
         if (b->end.drain_output && b->relay != NULL && !ch->operator_closed &&
             ch->state == CHANNEL_RUNNING)
-            empty &= ch->output.head == NULL && ch->held[0] + ch->held[1] == 0 &&
-                     sftp_output_idle(ch);
+            empty &=
+                ch->output.head == NULL && ch->held[0] + ch->held[1] == 0 && sftp_output_idle(ch);
         if (b->end.drain_input && ch->state == CHANNEL_RUNNING && !ch->target_closed)
             empty &= ch->input.head == NULL && (!ch->input_eof || ch->input_eof_sent) &&
                      sftp_input_idle(ch);

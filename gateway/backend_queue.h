@@ -22,7 +22,7 @@ enum segment_kind {
     SEGMENT_INPUT_BULK, /* passed on and not kept: digests are recorded (backend_bulk.h) */
     SEGMENT_OUTPUT_BULK,
     SEGMENT_SFTP, /* packets, recorded in a form of their own */
-    SEGMENT_EOF, /* from here on: marks, without bytes */
+    SEGMENT_EOF,  /* from here on: marks, without bytes */
     SEGMENT_EXIT,
     SEGMENT_CLOSE,
 };

@@ -157,7 +157,9 @@ static int record_subsystem(struct channel *ch, const struct relay_start *m, uin
 
     record_begin(&r);
     json_str(&r.json, "event", "start");
-    json_bytes(&r.json, "subsystem", m->command.p, m->command.len);
+    json_bytes(&r.json, "name", m->command.p, m->command.len);
+    if (ch->pty_asked)
+        json_bool(&r.json, "pty_asked", true);
     return record_end(ch->owner, &r, RECORD_SUBSYSTEM, ch->id, WANT_DURABLE, number);
 }
 
@@ -190,8 +192,7 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
         end_begin(ch->owner, "memory", EXIT_TRY_AGAIN, "the gateway is out of memory");
         goto out;
     }
-    rc = subsystem ? record_subsystem(ch, m, &record)
-                   : record_exec(ch, m, rule, command, &record);
+    rc = subsystem ? record_subsystem(ch, m, &record) : record_exec(ch, m, rule, command, &record);
     if (rc == ERR_FULL) {
         const char *text = "the command is too long to be recorded, so it does not run";
         record_refused_start(ch->owner, ch, m, "length", text);

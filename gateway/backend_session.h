@@ -297,11 +297,11 @@ void flow_callbacks(struct channel *ch);
 void flow_input(struct channel *ch, struct bytes bytes);
 void flow_credit(struct channel *ch, uint32_t bytes);
 void flow_give_credit(struct channel *ch); /* what ch->input_passed says */
-void flow_record(struct backend *b);      /* queued bytes become records */
-void flow_record_full(struct backend *b); /* only whole segments, between two reads */
-void flow_forward(struct backend *b);     /* durable input goes to the target */
-void flow_deliver(struct backend *b);     /* settled output goes to the frontend */
-void flow_fetch(struct backend *b);       /* what libssh held back */
+void flow_record(struct backend *b);       /* queued bytes become records */
+void flow_record_full(struct backend *b);  /* only whole segments, between two reads */
+void flow_forward(struct backend *b);      /* durable input goes to the target */
+void flow_deliver(struct backend *b);      /* settled output goes to the frontend */
+void flow_fetch(struct backend *b);        /* what libssh held back */
 /* Passing bytes on made room that nothing from outside will tell of: take another turn now. */
 bool flow_ready(const struct backend *b);
 bool flow_stopped(const struct backend *b); /* do not read from the target now */
@@ -332,8 +332,8 @@ void sftp_step(struct channel *ch);
 void sftp_output_step(struct channel *ch); /* the target's alone, between two reads */
 /* The channel ends: what is open is recorded as closed. Before the record of its end. */
 void sftp_ended(struct channel *ch);
-size_t sftp_held(const struct channel *ch); /* bytes of the target's that were taken */
-bool sftp_ready(const struct channel *ch);  /* a step would do something */
+size_t sftp_held(const struct channel *ch);     /* bytes of the target's that were taken */
+bool sftp_ready(const struct channel *ch);      /* a step would do something */
 bool sftp_input_idle(const struct channel *ch); /* nothing waits that was taken */
 bool sftp_output_idle(const struct channel *ch);
 

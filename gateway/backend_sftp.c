@@ -77,7 +77,8 @@ void sftp_violation(struct channel *ch, const char *format, ...)
     ch->sftp->stage = SFTP_OVER;
     if (b->phase >= PHASE_DRAIN)
         return;
-    record_alarm(b, "target-violation", "the target broke the SFTP protocol; the session was ended");
+    record_alarm(b, "target-violation",
+                 "the target broke the SFTP protocol; the session was ended");
     if (end_begin(b, "target-violation", EXIT_TARGET_DOWN, "%s broke the SFTP protocol",
                   b->granted.target))
         end_quote(b, text);
@@ -145,8 +146,7 @@ bool sftp_send_response(struct channel *ch, const struct sftp_response *r)
     head[4] = SFTP_DATA;
     wire_store_u32(head + 5, r->id);
     wire_store_u32(head + 9, (uint32_t)r->data.len);
-    return put(ch, &ch->output, head, sizeof head) &&
-           put(ch, &ch->output, r->data.p, r->data.len);
+    return put(ch, &ch->output, head, sizeof head) && put(ch, &ch->output, r->data.p, r->data.len);
 }
 
 bool sftp_send_status(struct channel *ch, uint32_t id, uint32_t status, const char *text)

@@ -171,10 +171,9 @@ static enum sftp_verdict judge_one(struct channel *ch, const struct sftp_request
 /* Texts that are no path of their own: a user's name, "~user". */
 static bool is_name(const struct sftp_request *r)
 {
-    return r->type == SFTP_EXTENDED &&
-           (r->extension == SFTP_EXT_HOME_DIRECTORY ||
-            (r->extension == SFTP_EXT_EXPAND_PATH && r->path.len > 1 && r->path.p[0] == '~' &&
-             r->path.p[1] != '/'));
+    return r->type == SFTP_EXTENDED && (r->extension == SFTP_EXT_HOME_DIRECTORY ||
+                                        (r->extension == SFTP_EXT_EXPAND_PATH && r->path.len > 1 &&
+                                         r->path.p[0] == '~' && r->path.p[1] != '/'));
 }
 
 static enum sftp_verdict judge_name(struct channel *ch, const struct sftp_request *r,

@@ -53,8 +53,8 @@ static void put_attrs(struct json_out *j, const struct sftp_attrs *a)
     json_close(j);
 }
 
-static void put_path(struct json_out *j, const char *name, const char *asked_name,
-                     const char *path, struct bytes asked)
+static void put_path(struct json_out *j, const char *name, const char *asked_name, const char *path,
+                     struct bytes asked)
 {
     if (path != NULL)
         json_bytes(j, name, path, strlen(path));

@@ -195,8 +195,7 @@ static bool judge_handle(struct channel *ch, struct sftp_request *r)
         if (!(f->access & FILE_WRITE))
             return no_write(ch, r, f);
         if (!sftp_record_request(ch, r, &paths, &n))
-            return refuse(ch, r, NULL, SFTP_FX_FAILURE, "limit",
-                          "the path is too long to record");
+            return refuse(ch, r, NULL, SFTP_FX_FAILURE, "limit", "the path is too long to record");
         struct sftp_pending *p = pass_on(ch, r, f);
         p->recorded = true;
         p->n = n;
@@ -233,8 +232,7 @@ static bool judge_permitted(struct channel *ch, struct sftp_request *r, struct s
     if (!sftp_record_request(ch, r, paths, &n)) {
         if (f != NULL)
             sftp_file_drop(s, f);
-        return refuse(ch, r, NULL, SFTP_FX_FAILURE, "limit",
-                      "the path is too long to be recorded");
+        return refuse(ch, r, NULL, SFTP_FX_FAILURE, "limit", "the path is too long to be recorded");
     }
     if (f != NULL)
         f->n = n;
