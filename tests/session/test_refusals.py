@@ -201,8 +201,8 @@ class Forwarding(harness.SessionTest):
         self.record("decision", "x11")
 
     def test_sftp(self):
-        done = subprocess.run(["sftp", "-F", self.lab.path("as", "alice", "ssh_config"), "-b", "/dev/null", "hv1"],
-                              env=self.lab.operator_env("alice"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run(["sftp", "-F", self.lab.path("as", "bob", "ssh_config"), "-b", "/dev/null", "hv1"],
+                              env=self.lab.operator_env("bob"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=harness.TIMEOUT, check=False)
         self.assertNotEqual(done.returncode, 0)
         self.record("decision", "sftp|subsystem")
