@@ -143,6 +143,8 @@ static int deny(struct policy_decision *out, const char *token, const char *form
     out->files = NULL;
     out->allowed = false;
     out->abilities = 0;
+    out->bulk = BULK_FULL;
+    out->bulk_after = out->keep_max = 0;
     snprintf(out->token, sizeof out->token, "%s", token);
     va_start(args, format);
     vsnprintf(out->reason, sizeof out->reason, format, args);
@@ -293,6 +295,12 @@ static int decide(const struct policy *p, const struct policy_request *r,
             "log in with a code",
             (unsigned long long)r->remembered_age_s, t->pub.name,
             (unsigned long long)sum.remember_s);
+    if (!sum.shell && !sum.exec && !out->files)
+        return deny(out, "no-ability",
+                    "Your role %s%s matches %s on %s, but permits nothing there: no shell, no "
+                    "commands, no file transfer" ASK,
+                    nearest->name, sum.matches > 1 ? ", as others of yours," : "", r->account,
+                    t->pub.name);
     if (sum.exec_of_anything) {
         rule_set_free(out->rules);
         out->rules = NULL;

@@ -94,7 +94,7 @@ struct policy_decision {
     /* denied: for the operator, after both factors: what failed and whom to ask */
     char reason[1000];
     /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old",
-     * "rules" */
+     * "no-ability", "rules" */
     char token[32];
     struct rule_set *rules;   /* NULL: none; freed by policy_decision_clear */
     struct file_rules *files; /* NULL: no SFTP; freed by policy_decision_clear */

@@ -70,7 +70,8 @@ Test(policy_decide, table)
         {"bob", "hv2", "root", "10.1.2.3", ABILITY_EXEC | ABILITY_PTY, NULL, "account, from match"},
         {"bob", "hv2", "root", "::ffff:10.1.2.3", ABILITY_EXEC | ABILITY_PTY, NULL, "role two"},
         {"alice", "sw1", "root", "2001:db8:9::1", ABILITY_EXEC | ABILITY_PTY, NULL, "group:net"},
-        {"carol", "sw1", "backup", "10.0.0.9", 0, NULL, "role none"},
+        {"carol", "sw1", "backup", "10.0.0.9", 0, "no-ability",
+         "Your role none matches backup on sw1, but permits nothing there"},
 
         {"bob", "hv2", "root", "10.2.0.1", 0, "address",
          "Your role two does not permit logins to hv2 from 10.2.0.1; ask your policy "
@@ -424,6 +425,38 @@ Test(policy_decide, stdin_digest)
                      ERR_DENIED);
         cr_expect(!digest);
         buf_clear(&forward);
+        policy_decision_clear(&d);
+    }
+    policy_free(p);
+}
+
+/* A login that nothing could come of is told so, and not let in to be refused at each step. */
+Test(policy_decide, no_ability)
+{
+    static const char *const texts[] = {
+        ROLE("1", "env: lab") "allow: {shell: false, sftp: {write: []}}\n",
+        ROLE("2", "kind: libvirt") "allow: {}\n",
+        ROLE("3", "kind: xen") "allow: {sftp: {write: [/tmp/x]}}\n",
+    };
+    static const struct {
+        const char *target, *reason; /* NULL: allowed */
+    } cases[] = {
+        {"hv1", "Your role 1, as others of yours, matches root on hv1, but permits nothing there: "
+                "no shell, no commands, no file transfer; ask your policy administrators"},
+        {"hv2", NULL},
+    };
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(texts, 3, &e);
+    cr_assert_not_null(p, "%s", e.text);
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy_request r = request("alice", cases[i].target, "root", "10.0.0.9");
+        struct policy_decision d;
+        cr_assert_eq(policy_decide(p, &r, &d, NULL), 0);
+        cr_expect_eq(d.allowed, !cases[i].reason);
+        cr_expect_str_eq(d.token, cases[i].reason ? "no-ability" : "");
+        cr_expect_str_eq(d.reason, cases[i].reason ? cases[i].reason : "");
+        cr_expect_eq(d.abilities, cases[i].reason ? 0 : ABILITY_SFTP);
         policy_decision_clear(&d);
     }
     policy_free(p);
