@@ -132,6 +132,12 @@ bool bulk_record(struct channel *ch, struct segment_queue *q, bool full_only)
 
 void bulk_write_close(const struct channel *ch, struct json_out *j)
 {
-    if (ch->output_bulk.record != 0)
-        json_u64(j, "kept_out", ch->output_bulk.after);
+    const struct bulk *in = &ch->input_bulk, *out = &ch->output_bulk;
+
+    if (out->record != 0) {
+        json_u64(j, "kept_out", out->after);
+        json_u64(j, "digest_out", out->from + out->in_block - out->after);
+    }
+    if (in->record != 0)
+        json_u64(j, "digest_in", in->from + in->in_block);
 }

@@ -85,7 +85,7 @@ static bool judge_shell(struct backend *b, const struct channel *ch, const struc
     return refuse(b, ch, m, "role", text);
 }
 
-static bool judge_exec(struct backend *b, const struct channel *ch, const struct relay_start *m,
+static bool judge_exec(struct backend *b, struct channel *ch, const struct relay_start *m,
                        char rule[128], struct buf *forward, char *text)
 {
     struct err e = ERR_INIT;
@@ -108,7 +108,8 @@ static bool judge_exec(struct backend *b, const struct channel *ch, const struct
         snprintf(text, 1001, "the command is too long");
         return refuse(b, ch, m, "length", text);
     }
-    if (rule_set_apply(b->rules, m->command.p, m->command.len, rule, NULL, forward, &e) == 0)
+    if (rule_set_apply(b->rules, m->command.p, m->command.len, rule, &ch->stdin_digest, forward,
+                       &e) == 0)
         return true;
     snprintf(text, 1001, "%.1000s", e.text);
     return refuse(b, ch, m, "rules", text);
@@ -136,8 +137,8 @@ static bool judge_subsystem(struct backend *b, const struct channel *ch,
     return refuse(b, ch, m, "role", text);
 }
 
-bool judge_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
-                 char rule[128], struct buf *forward, char *text)
+bool judge_start(struct backend *b, struct channel *ch, const struct relay_start *m, char rule[128],
+                 struct buf *forward, char *text)
 {
     rule[0] = '\0';
     switch (m->kind) {

@@ -260,9 +260,10 @@ void relay_notice_text(struct backend *b, const char *text);
  * recorded and text holds what the operator is told (room for 1001 bytes). */
 bool judge_env(struct backend *b, const struct relay_env *m);
 bool judge_signal(struct backend *b, const struct relay_signal *m);
-/* rule: which command rule matched ("" without rules). forward: what goes to the target. */
-bool judge_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
-                 char rule[128], struct buf *forward, char *text);
+/* rule: which command rule matched ("" without rules); ch->stdin_digest is what it says. forward:
+ * what goes to the target. */
+bool judge_start(struct backend *b, struct channel *ch, const struct relay_start *m, char rule[128],
+                 struct buf *forward, char *text);
 /* A terminal for this start; ch->notice says why not. */
 bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind);
 /* The terminal's name, or "dumb" for one that is no name. */

@@ -151,6 +151,25 @@ class SessionTest(unittest.TestCase):
 
     # --- the gateway's side
 
+    @classmethod
+    def with_hostile_backend(cls):
+        """For setUpClass: the lab's gateway runs hostile_backend.c in the backend's place until the class ends."""
+        lab = sys.modules[cls.__module__].lab
+        honest, programs = lab.build, tempfile.mkdtemp(dir=lab.dir)
+        os.chmod(programs, 0o755)
+        for name in os.listdir(honest):
+            if name.startswith("sallyport"):
+                os.symlink(os.path.join(honest, name), os.path.join(programs, name))
+        os.unlink(os.path.join(programs, "sallyport-backend"))
+        os.symlink(os.path.join(honest, "hostile_backend"), os.path.join(programs, "sallyport-backend"))
+
+        def run(build):
+            lab.build = build
+            lab.stop()
+            lab.start()
+        run(programs)
+        cls.addClassCleanup(run, honest)
+
     def admin(self, *words, check=True):
         done = subprocess.run([os.path.join(self.lab.build, "sallyport"), *words], env=self.lab.operator_env("admin"),
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,

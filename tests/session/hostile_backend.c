@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sallyport-backend as an enemy would have it: all of the real program, but what it records as the
- * operator's input is not always what he sent. Stands in its place in tests/session/test_attest.py.
- * The linker puts __wrap_record_bytes between the two (--wrap). */
+ * operator's input is not always what he sent. Stands in its place in tests/session/test_attest.py
+ * and test_bulk.py. The linker puts the functions __wrap_... between the two (--wrap). */
 #include <string.h>
 
 #include "gateway/backend.h"
@@ -12,6 +12,11 @@ int __real_record_bytes(struct backend *b, enum record_type type, uint32_t chann
                         enum trail_want want, const void *bytes, size_t len, uint64_t *number);
 int __wrap_record_bytes(struct backend *b, enum record_type type, uint32_t channel,
                         enum trail_want want, const void *bytes, size_t len, uint64_t *number);
+
+int __real_record_end(struct backend *b, struct json_record *r, enum record_type type,
+                      uint32_t channel, enum trail_want want, uint64_t *number);
+int __wrap_record_end(struct backend *b, struct json_record *r, enum record_type type,
+                      uint32_t channel, enum trail_want want, uint64_t *number);
 
 static bool starts(const void *bytes, size_t len, const char *word)
 {
@@ -34,4 +39,33 @@ int __wrap_record_bytes(struct backend *b, enum record_type type, uint32_t chann
     if (r == 0 && starts(bytes, len, "channel"))
         r = __real_record_bytes(b, type, channel + 1000, want, forged, sizeof forged - 1, number);
     return r;
+}
+
+static void falsify(struct buf *text, const char *member)
+{
+    uint8_t *p = memmem(buf_head(text), buf_len(text), member, strlen(member));
+
+    if (p != NULL)
+        p[strlen(member)] = p[strlen(member)] == '0' ? '1' : '0';
+}
+
+/* Input that is not kept, by how much of it there is: 6 bytes, another digest; 8 bytes, the right
+ * one and input that never came. */
+int __wrap_record_end(struct backend *b, struct json_record *r, enum record_type type,
+                      uint32_t channel, enum trail_want want, uint64_t *number)
+{
+    bool add = false;
+    int rc;
+
+    if (type == RECORD_INPUT_DIGEST &&
+        memmem(buf_head(&r->text), buf_len(&r->text), "\"bytes\":6,", 10) != NULL) {
+        falsify(&r->text, "\"sha256\":\"");
+        falsify(&r->text, "\"total\":\"");
+    }
+    if (type == RECORD_INPUT_DIGEST)
+        add = memmem(buf_head(&r->text), buf_len(&r->text), "\"bytes\":8,", 10) != NULL;
+    rc = __real_record_end(b, r, type, channel, want, number);
+    if (rc == 0 && add)
+        rc = __real_record_bytes(b, RECORD_INPUT, channel, want, "rm -rf /", 8, number);
+    return rc;
 }

@@ -167,24 +167,7 @@ class Disputed(AttestTest):
     """With a backend that is an enemy's: hostile_backend.c."""
     @classmethod
     def setUpClass(cls):
-        lab = sys.modules[cls.__module__].lab
-        honest = lab.build
-        cls.programs = tempfile.mkdtemp(dir=lab.dir)
-        os.chmod(cls.programs, 0o755)
-        for name in os.listdir(honest):
-            if name.startswith("sallyport"):
-                os.symlink(os.path.join(honest, name), os.path.join(cls.programs, name))
-        os.unlink(os.path.join(cls.programs, "sallyport-backend"))
-        os.symlink(os.path.join(honest, "hostile_backend"), os.path.join(cls.programs, "sallyport-backend"))
-        lab.build = cls.programs
-        lab.stop()
-        lab.start()
-
-        def back():
-            lab.build = honest
-            lab.stop()
-            lab.start()
-        cls.addClassCleanup(back)
+        cls.with_hostile_backend()
 
     def test_disputed(self):
         for said, recorded in ((b"change", b"invent"), (b"add", b"addrm -rf /\n"), (b"channel", b"channelrm -rf /\n")):
