@@ -157,7 +157,7 @@ static int record_subsystem(struct channel *ch, const struct relay_start *m, uin
 
     record_begin(&r);
     json_str(&r.json, "event", "start");
-    json_bytes(&r.json, "name", m->command.p, m->command.len);
+    json_bytes(&r.json, "subsystem", m->command.p, m->command.len);
     if (ch->pty_asked)
         json_bool(&r.json, "pty_asked", true);
     return record_end(ch->owner, &r, RECORD_SUBSYSTEM, ch->id, WANT_DURABLE, number);
