@@ -3,7 +3,6 @@
 byte what crossed."""
 import os
 import shutil
-import subprocess
 
 import harness
 import tools
@@ -140,7 +139,7 @@ class Tar(tools.ToolTest):
 
     def test_all_three_streams_are_binary(self):
         data = bytes(range(256)) * 8000 + os.urandom(1_000_003)
-        done = self.tool("ssh", "hv1", "tee /dev/stderr; exit 42", input=data, status=42)
+        done = self.tool("ssh", "hv1", "tee /dev/stderr; exit 42", data=data, status=42)
         self.assertTrue(done.stdout == data and done.stderr == data)
         self.account_is_true()
 

@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -72,14 +73,19 @@ class ToolTest(harness.SessionTest):
         os.chmod(path, 0o755)
         return directory
 
-    def tool(self, *words, operator="alice", status=0, tap=True, env=None, **more):
-        """Runs a tool that finds `ssh` in PATH, to its end; stdout and stderr are bytes."""
+    def tool(self, *words, operator="alice", status=0, tap=True, env=None, data=None, timeout=harness.TIMEOUT, **more):
+        """Runs a tool that finds `ssh` in PATH, to its end; stdout and stderr are bytes. data: its stdin."""
         environment = {**self.lab.operator_env(operator), **self.environment, **(env or {})}
         environment["PATH"] = self.ssh_for(operator, tap) + ":" + environment["PATH"]
-        more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": self.dir, **more}
-        if "input" in more:
-            del more["stdin"]
-        done = subprocess.run(words, env=environment, timeout=harness.TIMEOUT, check=False, start_new_session=True, **more)
+        child = subprocess.Popen(words, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 stdin=subprocess.DEVNULL if data is None else subprocess.PIPE, **{"cwd": self.dir, **more})
+        try:
+            done = subprocess.CompletedProcess(words, 0, *child.communicate(data, timeout))
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)  # the tool's own children, too
+            child.communicate()
+            raise
+        done.returncode = child.returncode
         if status is not None:
             self.assertEqual(done.returncode, status, f"{shlex.join(words)}: {done.stdout!r} {done.stderr!r}")
         return done
