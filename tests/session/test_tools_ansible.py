@@ -106,7 +106,7 @@ class Ansible(tools.ToolTest):
         self.assertEqual(self.records("alarm"), [])
 
     def test_without_pipelining(self):
-        names = self.sites(3)
+        names = self.sites(2)
         done = self.run_it("ansible-playbook", "play.yml", env={"ANSIBLE_PIPELINING": "0", "ANSIBLE_SSH_TRANSFER_METHOD": "piped"})
         self.arrived(names, done.stdout)
         self.sessions(len(names))
