@@ -25,6 +25,7 @@ void bundle_summary_note(struct bundle_summary *s, const struct record *r, const
     }
     s->last = r->index;
     s->last_ns = r->real_ns;
+    s->files += r->type == RECORD_FILE;
     s->sealed += (r->flags & RECORD_FLAG_SEALED) != 0;
     if (r->type == RECORD_INPUT)
         s->bytes_in += stored - tag;

@@ -19,7 +19,8 @@
 static const char help[] =
     "usage: sallyport audit commands [OPTION]... SESSION\n"
     "       sallyport audit commands [OPTION]... --since TIME\n\n"
-    "The commands and shells that were started: time, session, operator, target, how it ended, "
+    "The commands, shells and services (sftp) that were started: time, session, operator, target, "
+    "how it ended, "
     "command.\n\n" AUDIT_SOURCE_HELP AUDIT_READ_HELP UNSEAL_HELP
     "  --since TIME         of all sessions, not before; YYYY-MM-DD[THH:MM[:SS]] in UTC, or 2h, "
     "3d\n"
@@ -87,7 +88,7 @@ static const char *what_of(const struct record *r, const json_t *j, const char *
     if (r->type == RECORD_COMMAND)
         return "typed";
     if (r->type == RECORD_SUBSYSTEM) {
-        *detail = text_member(j, "name");
+        *detail = text_member(j, "subsystem");
         return "service";
     }
     if (strcmp(event, "start") == 0)

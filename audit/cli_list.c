@@ -31,7 +31,7 @@ static const char help[] =
     "14:05, yesterday,\n"
     "                  or 2h (ago); UTC\n"
     "  --decision allowed|denied    with nothing refused; with something refused, also openings\n"
-    "  --class shell|exec|subsystem|forward   may be repeated\n"
+    "  --class shell|exec|sftp|subsystem|forward   may be repeated\n"
     "  --disputed      whose input or starts and attestations differ\n"
     "  --live          that run now\n"
     "  --limit N       the newest N\n"
@@ -157,7 +157,7 @@ static void print_json(const struct session_entry *s)
     json_t *kinds = json_array(), *j;
 
     hex_encode(id, s->id, RECORD_SESSION_ID);
-    for (unsigned bit = 1; bit <= CLASS_FORWARD; bit <<= 1) {
+    for (unsigned bit = 1; bit <= CLASS_SFTP; bit <<= 1) {
         char text[40];
 
         if (s->classes & bit)
@@ -240,8 +240,8 @@ static int take_option(struct list_options *o, int c, const char *value, struct 
         bit = session_class_parse(value);
         o->filter.classes |= bit;
         return bit ? 0
-                   : err_set(e, ERR_USAGE, "--class %s: expected shell, exec, subsystem or forward",
-                             value);
+                   : err_set(e, ERR_USAGE,
+                             "--class %s: expected shell, exec, sftp, subsystem or forward", value);
     case 'n':
         limit = strtoul(value, &end, 10);
         o->filter.limit = limit;

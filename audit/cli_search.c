@@ -19,7 +19,8 @@
 
 static const char help[] =
     "usage: sallyport audit search [OPTION]... WORD...\n\n"
-    "Where the words were printed or run, oldest first: session, time, and the place in its "
+    "Where the words were printed, run or names of files, oldest first: session, time, and the "
+    "place in its "
     "recording.\n"
     "All words must be near each other; WORD* stands for any ending. It looks in the index that\n"
     "`sallyport audit index` makes; the trail itself is not read, and nothing is proved.\n\n"
@@ -126,8 +127,11 @@ static int print_match(void *arg, const struct text_match *m)
            escape_text(b, sizeof b, m->account, strlen(m->account)),
            escape_text(c, sizeof c, m->target, strlen(m->target)), m->kind);
     print_snippet(s, m->snippet);
-    printf("    sallyport audit play %.12s --from %.0f\n", m->session,
-           offset_of(m) > 1 ? offset_of(m) - 1 : 0);
+    if (strcmp(m->kind, "file") == 0)
+        printf("    sallyport audit files %.12s\n", m->session);
+    else
+        printf("    sallyport audit play %.12s --from %.0f\n", m->session,
+               offset_of(m) > 1 ? offset_of(m) - 1 : 0);
     return ferror(stdout) ? -1 : 0;
 }
 

@@ -14,6 +14,7 @@
 #include "audit/digest.h"
 #include "audit/pruned_by.h"
 #include "audit/segments.h"
+#include "audit/sftp_view.h"
 #include "audit/time_text.h"
 #include "audit/unseal.h"
 #include "base/clock.h"
@@ -46,6 +47,7 @@ struct show {
     uint64_t from_ns, to_ns; /* since the start; to_ns 0: the end */
     uint64_t start_ns;       /* of the first record that was seen */
     bool identity_missed;    /* something was sealed, and there is no identity */
+    struct sftp_channels sftp;
     struct pruned_by *pruned_by;
     char pruned[PRUNED_BY_TEXT];   /* the record's that is shown */
     char key_gone[PRUNED_BY_TEXT]; /* "": the session's keys are there */
@@ -56,6 +58,8 @@ struct content {
     struct bytes plain;
     const char *why_not; /* NULL: plain is the payload */
     bool hidden;         /* keystrokes, not asked for */
+    bool form;           /* the recorded form of SFTP, with these packets */
+    struct sftp_counts counts;
 };
 
 /* "output": its number; -1. */
@@ -72,7 +76,7 @@ static int type_number(const char *token)
 
 static struct content open_record(struct show *show, const struct source_record *v)
 {
-    struct content c = {{NULL, 0}, NULL, false};
+    struct content c = {.why_not = NULL};
     enum unseal_result result;
     struct err e = ERR_INIT;
 
@@ -93,6 +97,32 @@ static struct content open_record(struct show *show, const struct source_record 
     return c;
 }
 
+/* Keeps count of an SFTP channel's packets, over all of its records. */
+static void note_sftp(struct show *show, const struct source_record *v, struct content *c)
+{
+    struct sftp_channel *channel;
+
+    sftp_channels_note(&show->sftp, &v->r, c->why_not ? NULL : c->plain.p, c->plain.len);
+    c->form = sftp_channels_form(&show->sftp, &v->r);
+    if (!c->form)
+        return;
+    channel = sftp_channels_find(&show->sftp, v->r.channel);
+    sftp_form_count(v->r.type == RECORD_INPUT ? &channel->requests : &channel->responses,
+                    c->why_not ? NULL : c->plain.p, c->plain.len, &c->counts);
+}
+
+static void add_counts(json_t *j, const struct sftp_counts *counts)
+{
+    json_t *packets = json_object();
+    char name[16];
+
+    for (unsigned type = 0; type < 256; type++)
+        if (counts->of[type])
+            json_object_set_new(packets, sftp_type_text((uint8_t)type, name),
+                                json_integer(counts->of[type]));
+    json_object_set_new(j, "sftp", packets);
+}
+
 static void add_content(json_t *j, const struct source_record *v, const struct content *c)
 {
     json_t *value;
@@ -102,6 +132,8 @@ static void add_content(json_t *j, const struct source_record *v, const struct c
         json_object_set_new(j, v->pruned ? "destroyed" : "sealed", json_string(c->why_not));
         return;
     }
+    if (c->form && !c->counts.lost)
+        add_counts(j, &c->counts);
     if (c->hidden) {
         json_object_set_new(j, "keystrokes", json_integer((json_int_t)c->plain.len));
         return;
@@ -206,6 +238,28 @@ static const char *disputed_text(const json_t *j)
     return starts ? "  starts and attestations DIFFER" : "  input and attestations DIFFER";
 }
 
+static void print_form(const struct source_record *v, const struct content *c)
+{
+    struct buf line;
+
+    buf_init(&line, 8192);
+    if (sftp_counts_text(&c->counts, v->r.type == RECORD_OUTPUT, c->plain.len, &line) == 0)
+        printf("  %.*s", (int)buf_len(&line), (const char *)buf_head(&line));
+    buf_clear(&line);
+}
+
+/* u64 number of the open, u8 direction, u64 offset, the bytes. */
+static void print_file_content(const struct show *show, struct bytes b)
+{
+    if (b.len < 17) {
+        print_bytes(show, b);
+        return;
+    }
+    printf("  n=%" PRIu64 "  %s at %" PRIu64, wire_load_u64(b.p), b.p[8] == 1 ? "read" : "written",
+           wire_load_u64(b.p + 9));
+    print_bytes(show, (struct bytes){b.p + 17, b.len - 17});
+}
+
 /* A verdict and a decision as a sentence would begin; what else they have follows. */
 static void print_lead(const struct source_record *v, const json_t *j)
 {
@@ -234,6 +288,13 @@ static void print_content(const struct show *show, const struct source_record *v
         if (v->r.flags & RECORD_FLAG_SEALED && len > DATA_KEY_TAG)
             len -= DATA_KEY_TAG;
         printf("  %zu B  [%s]", len, c->why_not);
+        return;
+    }
+    if (c->form || v->r.type == RECORD_FILE_CONTENT) {
+        if (c->form)
+            print_form(v, c);
+        else
+            print_file_content(show, c->plain);
         return;
     }
     if (c->hidden) {
@@ -289,9 +350,12 @@ static int show_records(struct show *show, struct record_source *source, struct 
             show->start_ns = v.r.real_ns;
         if (v.payload && unseal_note(show->unseal, &v.r, v.payload, &bad) < 0)
             fprintf(stderr, "sallyport: record %" PRIu64 ": %s\n", v.r.index, bad.text);
-        if (!wanted(show, &v) && !(v.pruned && v.r.type == RECORD_KEY))
+        if (!wanted(show, &v) && !(v.pruned && v.r.type == RECORD_KEY) &&
+            v.r.type != RECORD_SUBSYSTEM && !sftp_channels_form(&show->sftp, &v.r))
             continue;
         c = open_record(show, &v);
+        if (show->selection.what == SOURCE_SESSION)
+            note_sftp(show, &v, &c);
         if (!wanted(show, &v))
             continue;
         if (show->json)

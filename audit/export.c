@@ -104,6 +104,10 @@ int exporter_put(struct exporter *x, const struct export_record *v, struct err *
         x->start_ns = v->r->boot_ns;
         x->start_real_ns = v->r->real_ns;
     }
+    sftp_channels_note(&x->sftp, v->r, v->payload, v->len);
+    /* What crossed on an SFTP channel is no text; its operations are told by FILE records. */
+    if (x->o.format != EXPORT_JSONL && sftp_channels_form(&x->sftp, v->r))
+        return 0;
     if (v->payload && record_is_json(v->r->type)) {
         json_t *j = json_loadb((const char *)v->payload, v->len, 0, NULL);
 

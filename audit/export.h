@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "audit/record.h"
+#include "audit/sftp_view.h"
 #include "audit/term_filter.h"
 #include "audit/utf8_stream.h"
 
@@ -54,6 +55,7 @@ struct exporter {
     uint64_t locked;   /* records that stayed sealed though they were wanted */
     uint64_t left_out; /* control sequences */
     struct buf text;   /* of one record, filtered */
+    struct sftp_channels sftp;
 };
 
 /* What a writer may append for one record: each byte of a payload becomes six in JSON at most, and

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "audit/export.h"
+#include "audit/file_op_show.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -110,6 +111,28 @@ static int put_event(struct exporter *x, const struct export_record *v)
     return text[0] ? put_note(x, exporter_time_us(x, v->r), text) : 0;
 }
 
+/* What the record says of files, which is escaped already. */
+static int put_file(struct exporter *x, const struct export_record *v)
+{
+    struct buf line;
+    int r;
+
+    buf_init(&line, FILE_OP_LINE_MAX);
+    r = file_record_line(v, &line);
+    if (r == 0 && buf_len(&line) > 0) {
+        r = close_line(x);
+        if (r == 0)
+            r = put_time(x, exporter_time_us(x, v->r), '#');
+        if (r == 0)
+            r = buf_put(x->out, buf_head(&line), buf_len(&line));
+        if (r == 0)
+            r = buf_put(x->out, "\n", 1);
+        x->events++;
+    }
+    buf_clear(&line);
+    return r;
+}
+
 int export_text_put(struct exporter *x, const struct export_record *v)
 {
     uint8_t type = v->r->type;
@@ -133,6 +156,12 @@ int export_text_put(struct exporter *x, const struct export_record *v)
     case RECORD_RESIZE:
     case RECORD_EXEC:
         return !x->o.one_channel || v->r->channel == x->o.channel ? put_event(x, v) : 0;
+    case RECORD_SUBSYSTEM:
+        return !x->o.one_channel || v->r->channel == x->o.channel
+                   ? put_note(x, exporter_time_us(x, v->r), "service: files (sftp)")
+                   : 0;
+    case RECORD_FILE:
+        return !x->o.one_channel || v->r->channel == x->o.channel ? put_file(x, v) : 0;
     case RECORD_SESSION_END:
         return put_note(x, exporter_time_us(x, v->r), "end of the session");
     default:

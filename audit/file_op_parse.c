@@ -104,6 +104,9 @@ int file_op_take_request(struct file_op *op, const json_t *j)
     int r = 0;
 
     file_op_take_text(op->op, sizeof op->op, j, "op");
+    /* What was refused may be no request at all. */
+    if (!op->op[0] && json_object_get(j, "why"))
+        snprintf(op->op, sizeof op->op, "?");
     if (!file_number_take(&n, j, "n") || !op->op[0])
         return ERR_INPUT;
     op->n = n.value;
@@ -114,6 +117,9 @@ int file_op_take_request(struct file_op *op, const json_t *j)
     file_number_take(&op->gid, attrs, "gid");
     file_number_take(&op->atime, attrs, "atime");
     file_number_take(&op->mtime, attrs, "mtime");
+    file_number_take(&op->from, j, "from");
+    file_number_take(&op->bytes, j, "bytes");
+    file_number_take(&op->to_offset, j, "to_offset");
     take_flags(op, json_object_get(j, "flags"));
     if (r == 0)
         r = take_bytes(op, &op->path, j, "path", FILE_OP_PATH_MAX);
@@ -126,6 +132,11 @@ int file_op_take_request(struct file_op *op, const json_t *j)
     if (r == 0)
         r = take_bytes(op, &op->rule, j, "rule", TEXT_MAX);
     return r < 0 ? r : take_bytes(op, &op->text, j, "text", TEXT_MAX);
+}
+
+int file_op_take_path(struct file_op *op, const json_t *j)
+{
+    return take_bytes(op, &op->path, j, "path", FILE_OP_PATH_MAX);
 }
 
 static int take_moved(struct file_op *op, struct file_moved *m, const json_t *j)

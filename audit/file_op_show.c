@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "audit/digest.h"
+#include "audit/file_op_parse.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -95,6 +96,12 @@ static int put_asked_for(struct buf *out, const struct file_op *op)
         r = put_number(out, "atime", &op->atime, &any);
     if (r == 0)
         r = put_number(out, "mtime", &op->mtime, &any);
+    if (r == 0)
+        r = put_number(out, "from", &op->from, &any);
+    if (r == 0)
+        r = put_number(out, "bytes", &op->bytes, &any);
+    if (r == 0)
+        r = put_number(out, "to_offset", &op->to_offset, &any);
     return r < 0 || !any ? r : buf_printf(out, "]");
 }
 
@@ -103,7 +110,7 @@ static int put_moved(struct buf *out, const struct file_moved *m, enum file_dire
     char hash[DIGEST_HEX];
     int r;
 
-    if (!m->there || (m->bytes == 0 && m->ranges == 0 && m->failed == 0))
+    if (!m->there)
         return 0;
     r = buf_printf(out, ", %s %" PRIu64 " B", file_direction_text(d), m->bytes);
     if (r == 0 && m->failed)
@@ -164,7 +171,8 @@ static int put_close(struct buf *out, const struct file_op *op)
     return r;
 }
 
-int file_op_line(const struct file_op *op, struct buf *out)
+/* What was asked for. */
+static int put_request(struct buf *out, const struct file_op *op)
 {
     int r = put_word(out, op->op);
 
@@ -176,11 +184,79 @@ int file_op_line(const struct file_op *op, struct buf *out)
         r = put_path(out, " to ", op->to, "");
     if (r == 0)
         r = put_path(out, " (asked: ", op->asked_to, ")");
-    if (r == 0)
-        r = put_asked_for(out, op);
+    return r < 0 ? r : put_asked_for(out, op);
+}
+
+int file_op_line(const struct file_op *op, struct buf *out)
+{
+    int r = put_request(out, op);
+
     if (r == 0)
         r = put_outcome(out, op);
     return r < 0 ? r : put_close(out, op);
+}
+
+/* " 7 ok, 8 no-such-file"; what is too much for a line is cut. */
+static int put_results(struct buf *out, const json_t *results)
+{
+    const json_t *result;
+    size_t i;
+    int r = buf_printf(out, "answers:");
+
+    json_array_foreach((json_t *)results, i, result)
+    {
+        struct file_number n;
+        char status[40];
+
+        if (r < 0 || i == 100)
+            break;
+        file_number_take(&n, result, "n");
+        file_op_take_text(status, sizeof status, result, "status");
+        r = buf_printf(out, "%s #%" PRIu64 " ", i ? "," : "", n.value);
+        if (r == 0)
+            r = put_word(out, status);
+    }
+    return r < 0 || json_array_size(results) <= 100 ? r : buf_printf(out, " ...");
+}
+
+int file_record_line(const struct export_record *v, struct buf *out)
+{
+    json_t *j = file_record_parse(v);
+    const char *event = json_string_value(json_object_get(j, "event"));
+    struct file_op *op = calloc(1, sizeof *op);
+    struct file_number n;
+    int r = op ? 0 : ERR_MEMORY;
+
+    if (r == 0 && event && strcmp(event, "results") == 0) {
+        r = put_results(out, json_object_get(j, "results"));
+    } else if (r == 0 && event && strcmp(event, "closed") == 0) {
+        file_number_take(&n, j, "n");
+        r = file_op_take_closed(op, j);
+        if (r == 0)
+            r = file_op_take_path(op, j);
+        op->closed = true;
+        /* Of a folder alone there are entries. */
+        snprintf(op->op, sizeof op->op, "%s", op->entries.there ? "opendir" : "open");
+        if (r == 0)
+            r = buf_printf(out, "closed #%" PRIu64, n.value);
+        if (r == 0)
+            r = put_path(out, " ", op->path, "");
+        if (r == 0)
+            r = put_close(out, op);
+    } else if (r == 0 && event &&
+               (strcmp(event, "request") == 0 || strcmp(event, "refused") == 0)) {
+        r = file_op_take_request(op, j);
+        if (r == 0)
+            r = buf_printf(out, "#%" PRIu64 " ", op->n);
+        if (r == 0)
+            r = put_request(out, op);
+        op->outcome = FILE_OP_REFUSED;
+        if (r == 0 && event[2] == 'f')
+            r = put_outcome(out, op);
+    }
+    file_op_free(op);
+    json_decref(j);
+    return r == ERR_INPUT ? buf_printf(out, "(a record that is not of its form)") : r;
 }
 
 void file_json_bytes(json_t *object, const char *name, struct bytes b)
@@ -254,6 +330,7 @@ static json_t *flags_json(const char *flags)
 static json_t *moved_json(const struct file_moved *m)
 {
     json_t *j = json_object(), *ranges = json_array();
+    uint8_t whole[RECORD_HASH_SIZE];
     char hash[DIGEST_HEX];
 
     set_u64(j, "bytes", m->bytes);
@@ -264,8 +341,8 @@ static json_t *moved_json(const struct file_moved *m)
                                         "to", (json_int_t)m->range[i].to, "sha256", hash));
     }
     json_object_set_new(j, "ranges", ranges);
-    if (file_moved_whole(m)) {
-        digest_hex(m->range[0].sha256, hash);
+    if (file_moved_whole(m, whole)) {
+        digest_hex(whole, hash);
         set_text(j, "sha256", hash);
     }
     if (m->more)
@@ -306,6 +383,9 @@ json_t *file_op_json(const struct file_op *op)
     if (json_object_size(attrs))
         json_object_set(j, "attrs", attrs);
     json_decref(attrs);
+    set_number(j, "from", &op->from);
+    set_number(j, "bytes", &op->bytes);
+    set_number(j, "to_offset", &op->to_offset);
     set_bytes(j, "rule", op->rule);
     set_text(j, "outcome", file_op_outcome(op));
     set_text(j, "why", op->why);

@@ -15,6 +15,8 @@
 /* "open "/tmp/x" [write,creat]: ok, written 340 B, sha256 ..." to out, which has room for
  * FILE_OP_LINE_MAX more. No newline. */
 MUST_CHECK int file_op_line(const struct file_op *op, struct buf *out);
+/* One FILE record that was opened, as it stands; nothing for an event that is not known. */
+MUST_CHECK int file_record_line(const struct export_record *v, struct buf *out);
 /* "ok", "no-such-file", "refused", "unknown", "contradictory" */
 const char *file_op_outcome(const struct file_op *op);
 /* All of it but time and session; the caller's to decref. NULL when memory is out. */

@@ -297,10 +297,21 @@ uint64_t file_ops_destroyed(const struct file_ops *o)
     return o->destroyed;
 }
 
-bool file_moved_whole(const struct file_moved *m)
+bool file_moved_whole(const struct file_moved *m, uint8_t sha256[RECORD_HASH_SIZE])
 {
-    return m->ranges == 1 && m->more == 0 && m->failed == 0 && m->range[0].from == 0 &&
-           m->range[0].to == m->bytes;
+    static const uint8_t of_nothing[RECORD_HASH_SIZE] = {
+        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
+        0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b,
+        0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55};
+
+    if (!m->there || m->more || m->failed || m->ranges > 1)
+        return false;
+    if (m->ranges == 1 && (m->range[0].from != 0 || m->range[0].to != m->bytes))
+        return false;
+    if (m->ranges == 0 && m->bytes != 0)
+        return false;
+    memcpy(sha256, m->ranges ? m->range[0].sha256 : of_nothing, RECORD_HASH_SIZE);
+    return true;
 }
 
 const char *file_direction_text(enum file_direction d)

@@ -66,7 +66,8 @@ struct file_op {
     char flags[128], mode[16]; /* "write,creat,trunc"; "0644" */
     char close_status[40], closed_by[16];
     struct file_number size, uid, gid, atime, mtime, entries;
-    struct bytes path, to, asked, asked_to; /* p NULL: there is none; bytes as they crossed */
+    struct file_number from, bytes, to_offset; /* of copy-data */
+    struct bytes path, to, asked, asked_to;    /* p NULL: there is none; bytes as they crossed */
     struct bytes rule, text;
     bool closed;
     uint64_t closed_ns;
@@ -99,8 +100,9 @@ uint64_t file_ops_odd(const struct file_ops *o, uint64_t *first);
 uint64_t file_ops_sealed(const struct file_ops *o);
 uint64_t file_ops_destroyed(const struct file_ops *o);
 
-/* One sequential transfer of a whole file from its beginning: its hash is the file's. */
-bool file_moved_whole(const struct file_moved *m);
+/* One sequential transfer from the beginning, or of nothing: its hash is that of all that was
+ * moved. */
+bool file_moved_whole(const struct file_moved *m, uint8_t sha256[RECORD_HASH_SIZE]);
 /* "read" or "written" */
 const char *file_direction_text(enum file_direction d);
 /* Whether the path (or its last part, where the pattern has no slash) is one of the pattern: `*`

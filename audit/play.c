@@ -45,7 +45,7 @@ struct play {
     char key_gone[PRUNED_BY_TEXT]; /* the session's keys; "": they are there */
     struct {
         uint32_t id;
-        bool terminal;
+        bool terminal, sftp;
     } channels[CHANNELS_MAX];
     size_t channel_count;
     uint64_t at_ns; /* of o.at_record */
@@ -58,9 +58,18 @@ static bool draws(const struct record *r)
     return r->type == RECORD_OUTPUT || r->type == RECORD_STDERR;
 }
 
+/* What crossed there is no text. */
+static bool on_sftp(const struct play *p, const struct record *r)
+{
+    for (size_t i = 0; r->type != RECORD_STDERR && i < p->channel_count; i++)
+        if (p->channels[i].id == r->channel)
+            return p->channels[i].sftp;
+    return false;
+}
+
 static bool on_channel(const struct play *p, const struct record *r)
 {
-    return !p->o.one_channel || r->channel == p->o.channel;
+    return (!p->o.one_channel || r->channel == p->o.channel) && !on_sftp(p, r);
 }
 
 /* --- the pass over headers */
@@ -69,7 +78,7 @@ static void note_channel(struct play *p, const struct record *r)
 {
     size_t i;
 
-    if (!draws(r) && r->type != RECORD_RESIZE)
+    if (!draws(r) && r->type != RECORD_RESIZE && r->type != RECORD_SUBSYSTEM)
         return;
     for (i = 0; i < p->channel_count && p->channels[i].id != r->channel; i++)
         ;
@@ -79,6 +88,8 @@ static void note_channel(struct play *p, const struct record *r)
         p->channel_count++;
     p->channels[i].id = r->channel;
     p->channels[i].terminal = p->channels[i].terminal || r->type == RECORD_RESIZE;
+    /* No other subsystem is permitted. */
+    p->channels[i].sftp = p->channels[i].sftp || r->type == RECORD_SUBSYSTEM;
 }
 
 static void choose_channel(struct play *p)
@@ -91,11 +102,20 @@ static void choose_channel(struct play *p)
             p->o.one_channel = true;
             p->o.channel = p->channels[i].id;
         }
+    for (size_t i = 0; i < p->channel_count; i++)
+        if (p->channels[i].sftp)
+            fprintf(stderr,
+                    "(channel %" PRIu32 " moved files, which are not played: `sallyport audit "
+                    "files` lists them)\n",
+                    p->channels[i].id);
     if (p->channel_count < 2)
         return;
     for (size_t i = 0; i < p->channel_count && n < sizeof list - 40; i++)
         n += (size_t)snprintf(list + n, sizeof list - n, "%s%" PRIu32 "%s", i ? ", " : "",
-                              p->channels[i].id, p->channels[i].terminal ? " (terminal)" : "");
+                              p->channels[i].id,
+                              p->channels[i].terminal ? " (terminal)"
+                              : p->channels[i].sftp   ? " (sftp)"
+                                                      : "");
     if (p->o.one_channel)
         fprintf(stderr, "(channel %" PRIu32 " of %s; --channel chooses another)\n", p->o.channel,
                 list);
@@ -413,6 +433,7 @@ static int play_record(struct play *p, const struct source_record *v, struct err
 
     if (v->payload && v->r.type == RECORD_KEY && unseal_note(p->unseal, &v->r, v->payload, e) < 0)
         return err_wrap(e, "record %" PRIu64, v->r.index);
+    note_channel(p, &v->r);
     play_index_extend(&p->index, v->r.real_ns);
     if (!on_channel(p, &v->r) || !(draws(&v->r) || typed || v->r.type == RECORD_RESIZE))
         return 0;

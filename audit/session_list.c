@@ -26,7 +26,8 @@ static const struct {
 } classes[] = {{"shell", CLASS_SHELL},
                {"exec", CLASS_EXEC},
                {"subsystem", CLASS_SUBSYSTEM},
-               {"forward", CLASS_FORWARD}};
+               {"forward", CLASS_FORWARD},
+               {"sftp", CLASS_SFTP}};
 
 unsigned session_class_parse(const char *text)
 {
@@ -228,7 +229,7 @@ static void note(struct session_entry *s, const struct source_record *v)
     if (v->r.type == RECORD_FORWARD_OPEN)
         s->classes |= CLASS_FORWARD;
     if (v->r.type == RECORD_SUBSYSTEM)
-        s->classes |= CLASS_SUBSYSTEM;
+        s->classes |= CLASS_SFTP; /* no other one is permitted */
     if (!v->payload || v->r.flags & RECORD_FLAG_SEALED || !record_is_json(v->r.type))
         return;
     j = json_loadb((const char *)v->payload, v->r.payload_len, 0, NULL);

@@ -17,6 +17,7 @@ enum session_class {
     CLASS_EXEC = 2,
     CLASS_SUBSYSTEM = 4,
     CLASS_FORWARD = 8,
+    CLASS_SFTP = 16,
 };
 
 enum session_verdict { VERDICT_NONE, VERDICT_AGREED, VERDICT_DISPUTED, VERDICT_UNATTESTED };
@@ -46,7 +47,7 @@ struct session_filter {
 
 struct session_list;
 
-/* "shell", "exec", "subsystem", "forward": its bit; 0 for another text. */
+/* "shell", "exec", "subsystem", "forward", "sftp": its bit; 0 for another text. */
 unsigned session_class_parse(const char *text);
 /* "shell,exec", "-"; out has room for 40 bytes. */
 const char *session_class_text(unsigned classes, char out[40]);

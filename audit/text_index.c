@@ -17,6 +17,7 @@ static const char schema[] =
     "CREATE TABLE sessions(number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, first INTEGER,"
     " start_ns INTEGER, end_ns INTEGER, operator TEXT, account TEXT, target TEXT, source TEXT,"
     " reason TEXT, verdict TEXT);"
+    "CREATE TABLE sftp(session TEXT, channel INTEGER, PRIMARY KEY(session, channel)) WITHOUT ROWID;"
     "CREATE TABLE keys(session TEXT, header BLOB, payload BLOB);"
     "CREATE TABLE pieces(number INTEGER PRIMARY KEY, session INTEGER NOT NULL, record INTEGER,"
     " real_ns INTEGER, channel INTEGER, kind TEXT, text TEXT);"

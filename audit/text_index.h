@@ -13,8 +13,8 @@
 
 struct text_index;
 
-/* 1: tables and meaning of this version; another one is built anew. */
-#define TEXT_INDEX_VERSION 1
+/* Tables and meaning of this version; another one is built anew. 2: channels of SFTP. */
+#define TEXT_INDEX_VERSION 2
 /* A piece of text: what a search names the time of. */
 #define TEXT_INDEX_PIECE 4096u
 /* Streams (a session's channel, one way) whose text is being gathered at once. */

@@ -20,6 +20,9 @@ static const char *const statement_sql[STATEMENTS] = {
     [SESSION_NUMBER] = "SELECT number FROM sessions WHERE id = ?1",
     [ADD_PIECE] = "INSERT INTO pieces(session, record, real_ns, channel, kind, text)"
                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [ADD_SFTP] = "INSERT OR IGNORE INTO sftp(session, channel) VALUES(?1, ?2)",
+    [IS_SFTP] = "SELECT 1 FROM sftp WHERE session = ?1 AND channel = ?2",
+    [DROP_SFTP] = "DELETE FROM sftp WHERE session = ?1",
     [ADD_WORDS] = "INSERT INTO words(rowid, text) VALUES(?1, ?2)",
     [ADD_KEY] = "INSERT INTO keys(session, header, payload) VALUES(?1, ?2, ?3)",
     [DROP_KEYS] = "DELETE FROM keys WHERE session = ?1",
@@ -174,12 +177,28 @@ void text_index_drop_streams(struct text_index *x)
         drop(x, TAILQ_FIRST(&x->streams));
 }
 
+/* 1: the channel is one of SFTP's; 0; or an error. */
+static int is_sftp(struct text_index *x, const struct record *r, struct err *e)
+{
+    sqlite3_stmt *s = statement(x, IS_SFTP, e);
+    int step;
+
+    if (!s)
+        return e->code;
+    bind_id(s, 1, r->session);
+    sqlite3_bind_int64(s, 2, r->channel);
+    step = sqlite3_step(s);
+    sqlite3_reset(s);
+    return step == SQLITE_ROW ? 1 : step == SQLITE_DONE ? 0 : text_index_failed(x, "be read", e);
+}
+
 /* The record's stream, begun where it is new. NULL and e. */
 static struct text_stream *stream(struct text_index *x, const struct record *r, const char *kind,
                                   struct err *e)
 {
     size_t slot = slot_of(r, kind);
     struct text_stream *t = x->slots[slot];
+    int sftp;
 
     while (t && (t->channel != r->channel || t->kind != kind ||
                  memcmp(t->session, r->session, RECORD_SESSION_ID) != 0))
@@ -196,11 +215,15 @@ static struct text_stream *stream(struct text_index *x, const struct record *r, 
             return NULL;
         drop(x, oldest);
     }
+    sftp = strcmp(kind, "stderr") == 0 ? 0 : is_sftp(x, r, e);
+    if (sftp < 0)
+        return NULL;
     t = calloc(1, sizeof *t);
     if (!t) {
         err_set(e, ERR_MEMORY, "no memory for a channel's text");
         return NULL;
     }
+    t->sftp = sftp;
     memcpy(t->session, r->session, RECORD_SESSION_ID);
     t->channel = r->channel;
     t->kind = kind;
@@ -239,6 +262,8 @@ static int add_text(struct text_index *x, const struct export_record *v, const c
 
     if (!t)
         return e->code;
+    if (t->sftp)
+        return 0;
     if (buf_len(&t->text) > 0 && v->r->real_ns > t->real_ns + PIECE_NS)
         r = flush(x, t, buf_len(&t->text), e);
     for (size_t left = v->len, n; r == 0 && left > 0; p += n, left -= n) {
@@ -283,6 +308,46 @@ static int add_words_of(struct text_index *x, const struct export_record *v, con
         err_set(e, (enum err_code)r, "no memory for a record's words");
     else if (buf_len(&text) > 0)
         r = add_piece(x, v->r->session, v->r->index, v->r->real_ns, v->r->channel, kind,
+                      buf_head(&text), buf_len(&text), e);
+    buf_clear(&text);
+    return r;
+}
+
+static int note_sftp(struct text_index *x, const struct record *r, enum statement which,
+                     struct err *e)
+{
+    sqlite3_stmt *s = statement(x, which, e);
+
+    if (!s)
+        return e->code;
+    bind_id(s, 1, r->session);
+    if (which == ADD_SFTP)
+        sqlite3_bind_int64(s, 2, r->channel);
+    return finish(x, s, e);
+}
+
+/* "rename /a /b", of a request and of one that was refused: their results have no words. */
+static int add_file(struct text_index *x, const struct export_record *v, struct err *e)
+{
+    static const char *const names[] = {"op", "path", "to", "asked", "asked_to"};
+    json_t *j = json_loadb((const char *)v->payload, v->len, JSON_ALLOW_NUL, NULL);
+    const char *event = json_string_value(json_object_get(j, "event"));
+    struct buf text;
+    int r = 0;
+
+    buf_init(&text, 2 * RECORD_PAYLOAD_MAX);
+    if (event && (strcmp(event, "request") == 0 || strcmp(event, "refused") == 0))
+        for (size_t i = 0; i < sizeof names / sizeof *names && r == 0; i++) {
+            const char *s = json_string_value(json_object_get(j, names[i]));
+
+            if (s)
+                r = buf_printf(&text, "%s%s", buf_len(&text) ? " " : "", s);
+        }
+    json_decref(j);
+    if (r < 0)
+        err_set(e, (enum err_code)r, "no memory for a record's words");
+    else if (buf_len(&text) > 0)
+        r = add_piece(x, v->r->session, v->r->index, v->r->real_ns, v->r->channel, "file",
                       buf_head(&text), buf_len(&text), e);
     buf_clear(&text);
     return r;
@@ -374,6 +439,8 @@ int text_index_put(struct text_index *x, const struct export_record *v, bool key
         return start_session(x, v, e);
     case RECORD_SESSION_END:
         r = end_session(x, v, END_SESSION, "reason", e);
+        if (r == 0)
+            r = note_sftp(x, v->r, DROP_SFTP, e);
         return r < 0 ? r : forget_key(x, v->r, e);
     case RECORD_VERDICT:
         return end_session(x, v, SET_VERDICT, "verdict", e);
@@ -388,12 +455,14 @@ int text_index_put(struct text_index *x, const struct export_record *v, bool key
     case RECORD_EXEC:
     case RECORD_COMMAND:
         return add_words_of(x, v, "command", e);
+    case RECORD_SUBSYSTEM: /* no other one than sftp is permitted */
+        r = note_sftp(x, v->r, ADD_SFTP, e);
+        return r < 0 ? r : add_words_of(x, v, "request", e);
     case RECORD_REQUEST:
-    case RECORD_SUBSYSTEM:
     case RECORD_FORWARD_OPEN:
         return add_words_of(x, v, "request", e);
     case RECORD_FILE:
-        return add_words_of(x, v, "file", e);
+        return add_file(x, v, e);
     default:
         return 0;
     }

@@ -18,6 +18,7 @@ struct text_stream {
     uint8_t session[RECORD_SESSION_ID];
     uint32_t channel;
     const char *kind;
+    bool sftp; /* what crosses is no text */
     struct term_filter filter;
     struct buf text;
     uint64_t record, real_ns; /* of the text's first byte */
@@ -32,6 +33,9 @@ enum statement {
     SESSION_NUMBER,
     ADD_PIECE,
     ADD_WORDS,
+    ADD_SFTP,
+    IS_SFTP,
+    DROP_SFTP,
     ADD_KEY,
     DROP_KEYS,
     SET_STATE,

@@ -19,7 +19,7 @@ _sallyport()
     --check | --record | --payload | --output | --prepare | --signature | --known | --database) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --for) words='list openssh putty dropbear paramiko asyncssh curl sshfs rsync git ansible libvirt' ;;
     --decision) words='allowed denied' ;;
-    --class) words='shell exec subsystem forward' ;;
+    --class) words='shell exec sftp subsystem forward' ;;
     --speed) words='0.5 2 4 8 max' ;;
     --dir | --extract | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
