@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "audit/digest.h"
+#include "audit/shown_bytes.h"
 #include "base/buf.h"
-#include "base/utf8.h"
 
 static void digest(const void *p, size_t len, uint8_t out[RECORD_HASH_SIZE])
 {
@@ -20,68 +20,6 @@ static void digest(const void *p, size_t len, uint8_t out[RECORD_HASH_SIZE])
 
 /* A backend composes its records in this much; what is longer is not parsed. */
 #define RECORD_MAX 65536u
-
-/* What base/json_out.h makes of these bytes: what is not valid UTF-8 is the character U+00XX of
- * each byte. */
-static int shown_as(const uint8_t *p, size_t len, struct buf *out)
-{
-    int r = 0;
-
-    for (size_t i = 0, n; i < len && r == 0; i += n) {
-        uint32_t c;
-        uint8_t wide[2] = {(uint8_t)(0xC0 | p[i] >> 6), (uint8_t)(0x80 | (p[i] & 0x3F))};
-
-        n = utf8_next(p + i, len - i, &c);
-        if (n > 0)
-            r = buf_put(out, p + i, n);
-        else
-            r = buf_put(out, wide, sizeof wide);
-        n += n == 0;
-    }
-    return r;
-}
-
-static bool is_text(const json_t *value, const struct buf *text)
-{
-    return json_string_length(value) == buf_len(text) &&
-           (buf_len(text) == 0 ||
-            memcmp(json_string_value(value), buf_head(text), buf_len(text)) == 0);
-}
-
-/* The bytes that a member of text shows; none when it is not there. */
-static int shown_bytes(const json_t *record, const char *name, struct buf *out)
-{
-    const json_t *value = json_object_get(record, name);
-    const json_t *raw;
-    struct buf text;
-    char raw_name[32];
-    uint8_t *bytes;
-    size_t len;
-    int r = ERR_SYNTAX;
-
-    snprintf(raw_name, sizeof raw_name, "%s.raw", name);
-    raw = json_object_get(record, raw_name);
-    if (!value)
-        return raw ? ERR_SYNTAX : 0;
-    if (!json_is_string(value))
-        return ERR_SYNTAX;
-    if (!raw)
-        return buf_put(out, json_string_value(value), json_string_length(value));
-    len = json_string_length(raw) / 2;
-    if (!json_is_string(raw) || strlen(json_string_value(raw)) != 2 * len || len == 0)
-        return ERR_SYNTAX;
-    bytes = buf_reserve(out, len);
-    if (!bytes)
-        return ERR_MEMORY;
-    buf_init(&text, 2 * len);
-    if (hex_decode(json_string_value(raw), bytes, len) == 0 && shown_as(bytes, len, &text) == 0 &&
-        is_text(value, &text)) {
-        buf_commit(out, len);
-        r = 0;
-    }
-    buf_clear(&text);
-    return r;
-}
 
 /* Whether a flag that may be missing is set. */
 static int add_flag(const json_t *record, const char *name, bool *flag)
@@ -116,6 +54,7 @@ static int read_words(const json_t *record, const char *name, bool may_be_cut,
 
     buf_init(&shown, RECORD_PAYLOAD_MAX);
     r = shown_bytes(record, name, &shown);
+    r = r < 0 ? r : 0;
     if (r == 0 && may_be_cut && json_object_get(record, "bytes")) {
         r = cut_words(record, &shown, out);
     } else if (r == 0) {
@@ -163,8 +102,7 @@ static int read_start(unsigned type, const json_t *record, struct attest_start *
         break;
     case RECORD_SUBSYSTEM:
         out->kind = ATTEST_SUBSYSTEM;
-        r = json_object_get(record, "subsystem") ? read_words(record, "subsystem", false, out)
-                                                 : ERR_SYNTAX;
+        r = json_object_get(record, "name") ? read_words(record, "name", false, out) : ERR_SYNTAX;
         break;
     default:
         if (!has_kind(record, "what", &out->kind))

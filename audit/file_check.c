@@ -16,8 +16,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "audit/digest.h"
 #include "audit/record.h"
+#include "audit/shown_bytes.h"
 #include "base/log.h"
 #include "gateway/messages.h"
 #include "gateway/sftp_wire.h"
@@ -232,11 +232,13 @@ static int take_first(struct file_check *c)
     uint32_t size;
     int r = 1;
 
-    if (have < 5)
+    if (have < 4)
         return 0;
     takes = size = wire_load_u32(p);
     if (size == 0 || size > SFTP_PACKET_MAX)
         return add_last(c, "");
+    if (have == 4)
+        return 0;
     if (p[4] == SFTP_WRITE)
         r = write_recorded(p + 4, have - 4, size, &takes);
     if (r == ERR_PROTOCOL || (r > 0 && p[4] == SFTP_WRITE && !c->begun))
@@ -265,26 +267,12 @@ int file_check_input(struct file_check *c, const void *p, size_t len, char text[
 
 /* --- records */
 
-/* The bytes of a member: its raw sibling's, or its text's. false: it is not there. */
-static bool member(const json_t *record, const char *name, struct buf *out)
+/* The first of two members that is there. */
+static bool first_of(const json_t *record, const char *one, const char *other, struct buf *out)
 {
-    const json_t *value = json_object_get(record, name), *raw;
-    char raw_name[32];
-    size_t len;
-    uint8_t *p;
+    int r = shown_bytes(record, one, out);
 
-    snprintf(raw_name, sizeof raw_name, "%s.raw", name);
-    raw = json_object_get(record, raw_name);
-    if (!json_is_string(value))
-        return false;
-    if (!json_is_string(raw))
-        return buf_put(out, json_string_value(value), json_string_length(value)) == 0;
-    len = json_string_length(raw) / 2;
-    p = buf_reserve(out, len > 0 ? len : 1);
-    if (!p || hex_decode(json_string_value(raw), p, len) < 0)
-        return false;
-    buf_commit(out, len);
-    return true;
+    return r == 1 || (r == 0 && shown_bytes(record, other, out) == 1);
 }
 
 /* Whether a record names this path as the one that was asked for. */
@@ -296,7 +284,7 @@ static bool names(const json_t *record, const char *asked_name, const char *name
     size_t n = asked.len;
 
     buf_init(&shown, RECORD_PAYLOAD_MAX);
-    there = member(record, asked_name, &shown) || member(record, name, &shown);
+    there = first_of(record, asked_name, name, &shown);
     if (refused && n > CUT_MAX && buf_len(&shown) == CUT_MAX)
         n = CUT_MAX;
     same = there && buf_len(&shown) == n && (n == 0 || memcmp(buf_head(&shown), asked.p, n) == 0);

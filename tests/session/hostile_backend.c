@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sallyport-backend as an enemy would have it: all of the real program, but what it records as the
- * operator's input is not always what he sent. Stands in its place in tests/session/test_attest.py
- * and test_bulk.py. The linker puts the functions __wrap_... between the two (--wrap). */
+ * operator's input, and as what he started, is not always what he sent. Stands in its place in
+ * tests/session/test_attest.py and test_bulk.py. The linker puts the functions __wrap_... between
+ * the two (--wrap). */
 #include <string.h>
 
 #include "gateway/backend.h"
@@ -17,6 +18,24 @@ int __real_record_end(struct backend *b, struct json_record *r, enum record_type
                       uint32_t channel, enum trail_want want, uint64_t *number);
 int __wrap_record_end(struct backend *b, struct json_record *r, enum record_type type,
                       uint32_t channel, enum trail_want want, uint64_t *number);
+
+/* Where the record that is being written has these words; NULL: nowhere. */
+static char *find(struct json_record *r, const char *words)
+{
+    return memmem(buf_head(&r->text), buf_len(&r->text), words, strlen(words));
+}
+
+static void record_start(struct backend *b, uint32_t channel, const char *command)
+{
+    struct json_record r;
+
+    record_begin(&r);
+    json_str(&r.json, "event", "start");
+    json_str(&r.json, "kind", "exec");
+    json_str(&r.json, "command", command);
+    json_bool(&r.json, "pty", false);
+    (void)!__real_record_end(b, &r, RECORD_EXEC, channel, WANT_DURABLE, NULL);
+}
 
 static bool starts(const void *bytes, size_t len, const char *word)
 {
@@ -51,12 +70,35 @@ static void falsify(struct buf *text, const char *member)
 
 /* Input that is not kept, by how much of it there is: 6 bytes, another digest; 8 bytes, the right
  * one and input that never came. */
+/* false: the record of this start is left out. */
+static bool forge_start(struct backend *b, struct json_record *r, uint32_t channel)
+{
+    char *p;
+
+    if (find(r, "\"event\":\"start\"") == NULL)
+        return true;
+    if ((p = find(r, "echo another")) != NULL)
+        memcpy(p, "echo forged!", 12);
+    if (find(r, "echo before"))
+        record_start(b, channel + 1000, "rm -rf /");
+    if (find(r, "echo twice"))
+        record_start(b, channel, "echo twice");
+    if (find(r, "echo screen") && (p = find(r, "\"pty\":false")))
+        memcpy(p, "\"pty\":true ", 11);
+    return find(r, "echo hidden") == NULL;
+}
+
 int __wrap_record_end(struct backend *b, struct json_record *r, enum record_type type,
                       uint32_t channel, enum trail_want want, uint64_t *number)
 {
     bool add = false;
     int rc;
 
+    if (type == RECORD_EXEC && !forge_start(b, r, channel)) {
+        buf_clear(&r->text);
+        *number = b->trail.sent;
+        return 0;
+    }
     if (type == RECORD_INPUT_DIGEST &&
         memmem(buf_head(&r->text), buf_len(&r->text), "\"bytes\":6,", 10) != NULL) {
         falsify(&r->text, "\"sha256\":\"");

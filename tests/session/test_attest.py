@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded input against what the operator's side attested: agreed in every way that a session may end, disputed
-when the backend records what was not sent."""
+"""Recorded input and starts against what the operator's side attested: agreed in every way that a session may end,
+disputed when the backend records what was not sent or not started."""
 import contextlib
 import os
 import signal
@@ -27,12 +27,15 @@ class AttestTest(harness.SessionTest):
             return of[-1] if of and of[-1].type == "verdict" and self.records("session-end", session=session) else None
         return harness.wait_until(f"the verdict of {session}", last, 30).json
 
-    def agreed(self, recorded=None, session=None):
+    def agreed(self, recorded=None, session=None, starts=None):
+        """starts: recorded, and as many attested and agreed; a pair: attested, too."""
         verdict = self.verdict(session or self.finished_session())
         self.assertEqual(verdict["verdict"], "agreed", verdict)
         self.assertEqual(verdict["recorded"], verdict["agreed"])
         if recorded is not None:
             self.assertEqual(verdict["recorded"], recorded, verdict)
+        if starts is not None:
+            self.assertEqual(verdict.get("starts"), {"recorded": starts, "attested": starts, "agreed": starts}, verdict)
         self.assertEqual(self.records("alarm"), [])
         return verdict
 
@@ -152,6 +155,78 @@ class Agreed(AttestTest):
         harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
 
 
+class Starts(AttestTest):
+    """What was started, in every way that ends well."""
+    def test_a_command_and_its_terminal(self):
+        for options in ((), ("-tt",)):
+            with self.subTest(options=options):
+                self.assertEqual(self.ssh("alice", "hv1", "true", options=options).returncode, 0)
+                self.agreed(starts=1)
+
+    def test_a_shell(self):
+        self.ssh("alice", "hv1", stdin=b"exit\n")
+        self.agreed(5, starts=1)
+
+    def test_bytes_that_are_no_text(self):
+        done = self.ssh("alice", "hv1", b"printf %s \xff\xc3\xa9\x01'\"' | wc -c".decode("utf-8", "surrogateescape"))
+        self.assertEqual(done.returncode, 0, done)
+        self.agreed(starts=1)
+
+    def test_long_commands(self):
+        # The last one has no record that could hold it, so it is refused with its beginning and its digest.
+        for size, status in ((4096, 0), (4097, 0), (50000, 0), (65500, 77)):
+            with self.subTest(size=size):
+                command = "true " + "x" * (size - 5)
+                self.assertEqual(self.ssh("alice", "hv1", command).returncode, status)
+                self.agreed(starts=1)
+
+    def test_what_the_role_refuses(self):
+        virsh = "virsh -c test:///default list"
+        for options, command in (((), ("id",)), ((), ()), (("-tt",), ()), (("-tt",), ("id",)), (("-s",), ("nothing",)),
+                                 ((), ("rm -rf " + "x" * 6000,)), (("-tt",), (virsh,)), ((), ("echo \udcff",))):
+            with self.subTest(options=options, command=command):
+                done = self.ssh("bob", "hv1", *command, options=options)
+                self.assertEqual(done.returncode, 0 if command == (virsh,) else 77, done)
+                self.agreed(starts=1)
+
+    def test_a_locale_twice(self):
+        """A variable that comes twice stands in the record once."""
+        done = self.ssh("alice", "hv1", "true", options=("-o", "SendEnv=LANG LC_ALL", "-o", "SetEnv=LANG=C LC_ALL=C"),
+                        env={"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"})
+        self.assertEqual(done.returncode, 0, done)
+        self.agreed(starts=1)
+
+    def test_killed_before_the_answer(self):
+        for delay in (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6):
+            with self.subTest(delay=delay):
+                before = len(self.records("session-start"))
+                child = self.start_ssh("alice", "hv1", "sleep 30")
+                time.sleep(delay)
+                child.kill()
+                child.wait(harness.TIMEOUT)
+                time.sleep(0.5)
+                if len(self.records("session-start")) > before:
+                    self.agreed()
+
+    def test_many_channels_at_once(self):
+        control = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "m")
+        master = self.start_ssh("bob", "hv1", "-N", options=("-M", "-S", control))
+        harness.wait_until("the master's socket", lambda: os.path.exists(control))
+        children = []
+        for i in range(40):
+            children.append(self.start_ssh("bob", "hv1", "id", options=("-S", control)))
+            if len(children) == 6:
+                for child in children:
+                    child.communicate(timeout=harness.TIMEOUT)
+                children = []
+        for child in children:
+            child.communicate(timeout=harness.TIMEOUT)
+        subprocess.run(self.ssh_words("bob", "hv1", options=("-S", control, "-O", "exit")), check=True, timeout=30,
+                       env=self.lab.operator_env("bob"), stderr=subprocess.DEVNULL)
+        master.wait(harness.TIMEOUT)
+        self.assertEqual(self.agreed()["starts"]["agreed"], 40)
+
+
 class Unattested(AttestTest):
     def test_the_frontend_dies(self):
         child = self.live()
@@ -187,6 +262,24 @@ class Disputed(AttestTest):
                 done = self.admin("audit", "verify")
                 self.assertIn("DISPUTED", done.stdout)
                 self.assertIn(session[:12], done.stdout)
+
+    def test_disputed_starts(self):
+        for command, why, channel, recorded in (("echo another", "differs", 0, 1), ("echo hidden", "not-recorded", 0, 0),
+                                                ("echo before", "not-attested", 1000, 2),
+                                                ("echo twice", "not-attested", 0, 2), ("echo screen", "differs", 0, 1)):
+            with self.subTest(command):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                self.assertEqual(self.ssh("alice", "hv1", command).returncode, 0)
+                session = self.finished_session()
+                verdict = self.verdict(session)
+                self.assertEqual(verdict["verdict"], "disputed", verdict)
+                self.assertEqual(verdict["starts"]["disputed"], [{"channel": channel, "why": why}], verdict)
+                self.assertEqual((verdict["starts"]["recorded"], verdict["starts"]["attested"]), (recorded, 1), verdict)
+                self.assertEqual([a.json["alarm"] for a in self.records("alarm", session=session)], ["disputed-start"])
+                self.assertIn("disputed-start", self.log())
+                self.assertIn(session[:12], self.admin("audit", "list", "--disputed").stdout)
+                self.assertIn("starts and attestations DIFFER", self.admin("audit", "show", session).stdout)
+                self.assertIn(session[:12], self.admin("audit", "verify").stdout)
 
     def test_honest_input_of_the_same_backend(self):
         self.assertEqual(self.ssh("alice", "hv1", "cat", stdin=b"nothing odd").stdout, b"nothing odd")
