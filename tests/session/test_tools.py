@@ -125,6 +125,27 @@ class Git(tools.ToolTest):
         self.account_is_true()
 
 
+class Printed(tools.ToolTest):
+    """What `sallyport setup --for` says works as it stands, without anything in ~/.ssh."""
+
+    def printed(self, client):
+        return self.admin("setup", "--for", client, "--dir", self.lab.path("as", "alice")).stdout
+
+    def test_rsync(self):
+        self.tool("sh", "-ec", self.printed("rsync"), tap=None)
+        self.assertEqual(tools.digest(self.path("os-release")), tools.digest("/etc/os-release"))
+        self.assertEqual(len(self.sessions(1)), 1)
+
+    def test_git(self):
+        self.tool("git", "init", "-q", "-b", "main", "--bare", "repository.git", tap=None)
+        script = self.printed("git").replace("/srv/repository.git", self.path("repository.git"))
+        self.tool("sh", "-ec", script + f"git clone -q hv1:{self.path('repository.git')} clone", tap=None)
+        self.assertEqual(self.tool("git", "-C", "clone", "remote", "get-url", "origin", tap=None).stdout.decode().strip(),
+                         f"hv1:{self.path('repository.git')}")
+        self.assertEqual([self.accounts(i)[0].command for i in self.sessions(2)],
+                         [f"git-upload-pack '{self.path('repository.git')}'"] * 2)
+
+
 class Tar(tools.ToolTest):
     def test_pipes_both_ways(self):
         made, there, back = self.path("made"), self.path("there"), self.path("back")

@@ -74,9 +74,11 @@ class ToolTest(harness.SessionTest):
         return directory
 
     def tool(self, *words, operator="alice", status=0, tap=True, env=None, data=None, timeout=harness.TIMEOUT, **more):
-        """Runs a tool that finds `ssh` in PATH, to its end; stdout and stderr are bytes. data: its stdin."""
+        """Runs a tool that finds `ssh` in PATH, to its end; stdout and stderr are bytes. data: its stdin.
+        tap: whether that ssh notes what crosses; None: it is the machine's own ssh."""
         environment = {**self.lab.operator_env(operator), **self.environment, **(env or {})}
-        environment["PATH"] = self.ssh_for(operator, tap) + ":" + environment["PATH"]
+        if tap is not None:
+            environment["PATH"] = self.ssh_for(operator, tap) + ":" + environment["PATH"]
         child = subprocess.Popen(words, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  stdin=subprocess.DEVNULL if data is None else subprocess.PIPE, **{"cwd": self.dir, **more})
         try:
