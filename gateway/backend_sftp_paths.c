@@ -58,15 +58,26 @@ static bool denied(const struct backend *b, const char *path, unsigned bits, cha
     return false;
 }
 
-static bool permitted(const struct backend *b, const struct sftp_request *r, const char *path,
+/* Where SFTP begins everybody may know: OpenSSH's client asks it first, and gives up without. */
+static bool asks_home(const struct sftp *s, const struct sftp_request *r, const char *path)
+{
+    bool name = r->type == SFTP_REALPATH ||
+                (r->type == SFTP_EXTENDED && r->extension == SFTP_EXT_EXPAND_PATH);
+    return name && strcmp(path, s->home) == 0;
+}
+
+static bool permitted(const struct channel *ch, const struct sftp_request *r, const char *path,
                       char rule[128], char *text)
 {
+    const struct backend *b = ch->owner;
     unsigned bits = wanted(r);
     size_t len = strlen(path);
 
     unsigned access =
         file_rules_access(b->files, path, len, bits != 0 ? bits : FILE_READ | FILE_WRITE, rule);
     if (bits == 0 ? file_rules_visible(b->files, path, len) : (access & bits) == bits)
+        return true;
+    if (asks_home(ch->sftp, r, path))
         return true;
     return denied(b, path, bits, text);
 }
@@ -151,7 +162,7 @@ static enum sftp_verdict judge_one(struct channel *ch, const struct sftp_request
             snprintf(text, 1001, "%.1000s", e.text);
             return SFTP_REFUSED;
         }
-        if ((!leads && !permitted(b, r, path, rule, text)) ||
+        if ((!leads && !permitted(ch, r, path, rule, text)) ||
             (which == 1 && !nothing_gained(b, r, asked->canonical[0], path, text)))
             return SFTP_REFUSED;
         if (asked->failed)
@@ -162,7 +173,7 @@ static enum sftp_verdict judge_one(struct channel *ch, const struct sftp_request
         }
         asked->known[which] = true;
     }
-    if ((!leads && !permitted(b, r, path, rule, text)) ||
+    if ((!leads && !permitted(ch, r, path, rule, text)) ||
         (which == 1 && !nothing_gained(b, r, asked->canonical[0], path, text)))
         return SFTP_REFUSED;
     return SFTP_PERMITTED;

@@ -51,6 +51,9 @@ class Connection(paramiko.ServerInterface):
     def check_channel_shell_request(self, channel):
         return self.start(channel, b"")
 
+    def check_channel_subsystem_request(self, channel, name):
+        return self.start(channel, name)
+
     def serve(self):
         # The answer to the start goes out first.
         self.target.started.wait(0.2)
