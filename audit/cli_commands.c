@@ -88,7 +88,7 @@ static const char *what_of(const struct record *r, const json_t *j, const char *
     if (r->type == RECORD_COMMAND)
         return "typed";
     if (r->type == RECORD_SUBSYSTEM) {
-        *detail = text_member(j, json_object_get(j, "name") ? "name" : "subsystem");
+        *detail = text_member(j, "subsystem");
         return "service";
     }
     if (strcmp(event, "start") == 0)

@@ -11,6 +11,7 @@
 
 #include "audit/cli_audit.h"
 #include "audit/digest.h"
+#include "audit/file_checks.h"
 #include "audit/file_extract.h"
 #include "audit/file_op_show.h"
 #include "audit/opened_records.h"
@@ -25,7 +26,13 @@ static const char help[] =
     "       sallyport audit files [OPTION]... --since TIME\n\n"
     "What was done with files by SFTP: time, session, operator, target, operation, path, what came "
     "of it,\n"
-    "and for each file that was read or written how many bytes, with their SHA-256.\n\n" //
+    "and for each file that was read or written how many bytes, with their SHA-256. What is told "
+    "is "
+    "compared\n"
+    "with the requests as they were recorded, which the operator's side attests; exit status 1 "
+    "says "
+    "that\n"
+    "they differ.\n\n" //
     AUDIT_SOURCE_HELP AUDIT_READ_HELP UNSEAL_HELP
     "  --since TIME, --until TIME   of all sessions, by the operation's time: 2026-03-02,\n"
     "                       \"2026-03-02 14:05\", 14:05, yesterday, or 2h (ago); UTC\n"
@@ -35,10 +42,22 @@ static const char help[] =
     "                       a slash the last part of the path\n"
     "  --op OP              this operation (open, rename, mkdir ...); may be repeated\n"
     "  --refused            only what the gateway refused\n"
+    "  --check              fail also where there is nothing to compare with, because keystrokes "
+    "stay\n"
+    "                       sealed for you; --no-check compares nothing\n"
     "  --extract DIR        write the contents that were kept of one session's files into DIR\n"
     "  --json               print JSON, an object a line\n";
 
-enum { OPT_SINCE = OPT_FIRST_OWN, OPT_UNTIL, OPT_PATH, OPT_OP, OPT_REFUSED, OPT_EXTRACT };
+enum {
+    OPT_SINCE = OPT_FIRST_OWN,
+    OPT_UNTIL,
+    OPT_PATH,
+    OPT_OP,
+    OPT_REFUSED,
+    OPT_EXTRACT,
+    OPT_CHECK,
+    OPT_NO_CHECK
+};
 
 #define OPS_MAX 32u
 
@@ -47,11 +66,12 @@ struct files {
     const char *ops[OPS_MAX];
     size_t op_count;
     uint64_t since_ns, until_ns;
-    bool refused, json;
+    bool refused, json, check, no_check; /* check: asked for */
     struct unseal *unseal;
     struct session_names names;
     struct file_ops *join;
     struct file_extract *extract;
+    struct file_checks *checks; /* NULL: --no-check */
     uint64_t shown, extracted, differing, odd, first_odd, sealed, destroyed;
 };
 
@@ -161,6 +181,8 @@ static int read_records(struct files *f, struct opened_records *in, struct err *
         r = session_names_note(&f->names, &v, e);
         if (r == 0)
             r = file_ops_put(f->join, &v, e);
+        if (r == 0 && f->checks)
+            r = file_checks_put(f->checks, &v, e);
         if (r == 0 && f->extract && v.r->type == RECORD_FILE_CONTENT)
             r = file_extract_put(f->extract, f->join, &v, e);
         if (r < 0)
@@ -207,6 +229,40 @@ static int read_selection(struct files *f, struct audit_source *s, const char *n
     return reported;
 }
 
+/* Whether what was told is what was asked for. */
+static int report_checks(const struct files *f, struct err *e)
+{
+    const struct file_checks_result *x = file_checks_end(f->checks);
+    char id[2 * RECORD_SESSION_ID + 1];
+
+    if (x->differing) {
+        hex_encode(id, x->session, RECORD_SESSION_ID);
+        return err_set(e, ERR_TAMPERED,
+                       "file operations DIFFER from the requests as recorded, on %" PRIu64
+                       " channels; first in session %.12s, channel %" PRIu32 ", record %" PRIu64
+                       ": %s",
+                       x->differing, id, x->channel, x->record, x->text);
+    }
+    if (x->agreed && !x->not_opened && !x->too_many)
+        fprintf(stderr, "(%" PRIu64 " file operations agree with the requests as recorded)\n",
+                x->agreed);
+    if (x->unjudged)
+        fprintf(stderr,
+                "(%" PRIu64
+                " requests were recorded when their session ended, and came to nothing)\n",
+                x->unjudged);
+    if (!x->not_opened && !x->too_many)
+        return 0;
+    if (f->check)
+        return err_set(e, ERR_DENIED,
+                       "%" PRIu64 " channels could not be compared with the requests as recorded",
+                       x->not_opened + x->too_many);
+    fprintf(stderr, "(%" PRIu64 " channels were not compared with the requests as recorded: %s)\n",
+            x->not_opened + x->too_many,
+            x->not_opened ? "those stay sealed" : "there are too many at once");
+    return 0;
+}
+
 /* What a reader of the list has to know about what is not in it. */
 static int report(const struct files *f, struct err *e)
 {
@@ -233,7 +289,7 @@ static int report(const struct files *f, struct err *e)
                        "%" PRIu64 " records of file operations are not of their form or contradict "
                        "others, the first of them is record %" PRIu64,
                        f->odd, f->first_odd);
-    return 0;
+    return f->checks ? report_checks(f, e) : 0;
 }
 
 static int run(struct files *f, struct audit_source *s, char **names, int count, struct err *e)
@@ -244,6 +300,10 @@ static int run(struct files *f, struct audit_source *s, char **names, int count,
         r = audit_source_open_any(s, e);
     if (r == 0 && f->extract_to)
         r = file_extract_new(&f->extract, f->extract_to, e);
+    if (r == 0 && !f->no_check) {
+        f->checks = file_checks_new();
+        r = f->checks ? 0 : err_set(e, ERR_MEMORY, "no memory to compare file operations");
+    }
     if (r == 0 && count == 0)
         r = read_selection(f, s, NULL, e);
     for (int i = 0; i < count && r == 0; i++)
@@ -251,6 +311,7 @@ static int run(struct files *f, struct audit_source *s, char **names, int count,
     if (r == 0)
         r = report(f, e);
     file_extract_free(f->extract);
+    file_checks_free(f->checks);
     return r;
 }
 
@@ -282,6 +343,11 @@ static int take_option(struct files *f, int c, const char *value, struct err *e)
         return 0;
     case OPT_EXTRACT:
         f->extract_to = value;
+        return 0;
+    case OPT_CHECK:
+    case OPT_NO_CHECK:
+        f->check = c == OPT_CHECK;
+        f->no_check = c == OPT_NO_CHECK;
         return 0;
     default:
         f->json = true;
@@ -316,6 +382,8 @@ int audit_files(int argc, char **argv)
                                             {"op", required_argument, NULL, OPT_OP},
                                             {"refused", no_argument, NULL, OPT_REFUSED},
                                             {"extract", required_argument, NULL, OPT_EXTRACT},
+                                            {"check", no_argument, NULL, OPT_CHECK},
+                                            {"no-check", no_argument, NULL, OPT_NO_CHECK},
                                             {"json", no_argument, NULL, 'j'},
                                             {NULL, 0, NULL, 0}};
     struct audit_options o = {"audit files", help, "i:", options, -1};

@@ -34,9 +34,7 @@ void sftp_channels_note(struct sftp_channels *c, const struct record *r, const v
         c->count == SFTP_VIEW_CHANNELS)
         return;
     j = payload ? json_loadb(payload, len, 0, NULL) : NULL;
-    name = json_string_value(json_object_get(j, "name"));
-    if (!name)
-        name = json_string_value(json_object_get(j, "subsystem"));
+    name = json_string_value(json_object_get(j, "subsystem"));
     sftp = !payload || (name && strcmp(name, "sftp") == 0);
     json_decref(j);
     if (!sftp)

@@ -39,7 +39,7 @@ _sallyport()
         audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;
         audit-search) words='--operator --target --session --since --until --limit --database --json --help' ;;
         audit-commands) words='--since --until --operator --target --identity --json --reason --recorded --trail --state --help' ;;
-        audit-files) words='--since --until --operator --target --path --op --refused --extract --identity --json --reason --recorded --trail --state --help' ;;
+        audit-files) words='--since --until --operator --target --path --op --refused --extract --check --no-check --identity --json --reason --recorded --trail --state --help' ;;
         audit-new-log) words='--reason --help' ;;
         audit-verify) words='--bundle --log-key --anchor --known --witness --from --to --session --json --trail --state --help' ;;
         audit-reviewers) words='--json --help' ;;
