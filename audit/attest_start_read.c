@@ -102,7 +102,8 @@ static int read_start(unsigned type, const json_t *record, struct attest_start *
         break;
     case RECORD_SUBSYSTEM:
         out->kind = ATTEST_SUBSYSTEM;
-        r = json_object_get(record, "name") ? read_words(record, "name", false, out) : ERR_SYNTAX;
+        r = json_object_get(record, "subsystem") ? read_words(record, "subsystem", false, out)
+                                                 : ERR_SYNTAX;
         break;
     default:
         if (!has_kind(record, "what", &out->kind))

@@ -26,6 +26,8 @@ struct session_state {
     unsigned holders;               /* producers of auditd that write it now */
     unsigned unlinked;              /* its records that the chain placed and did not link yet */
     struct attest *attest;          /* auditd's, while there are holders */
+    uint64_t backend_bytes;         /* auditd: of records, with their headers, by its backend */
+    uint64_t frontend_bytes;        /* and by its frontend */
     struct session_keys *keys;      /* auditd: its data keys, once it needed some */
     bool keys_over;                 /* it had some, and nobody held it since */
     struct session_state *chain;    /* same bucket */

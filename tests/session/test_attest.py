@@ -196,6 +196,22 @@ class Starts(AttestTest):
         self.assertEqual(done.returncode, 0, done)
         self.agreed(starts=1)
 
+    def test_sftp(self):
+        """The subsystem's name, and its requests as they are recorded, WRITE with a digest for its data."""
+        source = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "source")
+        with open(source, "wb") as f:
+            f.write(os.urandom(3_000_000))
+        words = self.ssh_words("alice", "hv1")
+        target, options = words[-1], words[1:-1]
+        for _ in range(2):
+            done = subprocess.run(["sftp", "-q", *options, "-b", "-", target], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  input=f"put {source} {source}.new\nls {source}*\nget {source}.new {source}.back\nrm {source}.new\n".encode(),
+                                  env=self.lab.operator_env("alice"), timeout=harness.TIMEOUT, check=False)
+            self.assertEqual(done.returncode, 0, done)
+            verdict = self.agreed(starts=1)
+            self.assertGreater(verdict["recorded"], 1000)
+            self.assertLess(verdict["recorded"], 100_000)
+
     def test_killed_before_the_answer(self):
         for delay in (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6):
             with self.subTest(delay=delay):

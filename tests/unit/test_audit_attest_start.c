@@ -39,7 +39,7 @@ static const struct {
      "{\"event\":\"start\",\"kind\":\"shell\",\"command\":\"rm\",\"pty\":true}", 1, ATTEST_SHELL,
      true, "rm"},
     {"no start", RECORD_EXEC, "{\"event\":\"exit\",\"status\":0}", 0, 0, false, NULL},
-    {"a subsystem", RECORD_SUBSYSTEM, "{\"event\":\"start\",\"name\":\"sftp\"}", 1,
+    {"a subsystem", RECORD_SUBSYSTEM, "{\"event\":\"start\",\"subsystem\":\"sftp\"}", 1,
      ATTEST_SUBSYSTEM, false, "sftp"},
     {"a refused command", RECORD_REQUEST,
      "{\"what\":\"exec\",\"detail\":\"rm\",\"pty\":true,\"text\":\"no\"}", 1, ATTEST_EXEC, true,

@@ -302,6 +302,52 @@ Test(auditd, disputed_input)
     lab_remove(&rec.lab);
 }
 
+/* Nobody's share counts what a frontend writes, so that is bounded by what its backend writes. */
+Test(auditd, a_flood_of_attestations)
+{
+    struct recorder rec = {0};
+    struct auditd_bind bind = {.conn = 7};
+    struct link *frontend, *backend;
+    struct err e = ERR_INIT;
+    char last[600], text[8000];
+    unsigned sent = 0;
+    int r = 0;
+
+    lab_make(&rec.lab);
+    start(&rec);
+    frontend = producer(&rec, PRODUCER_FRONTEND, 7, 0);
+    memset(bind.session, 9, sizeof bind.session);
+    cr_assert_eq(auditd_bind_send(rec.link, &bind, NULL, &e), 0);
+    backend = producer(&rec, PRODUCER_BACKEND, 7, 9);
+    send_text(backend, RECORD_SESSION_START, WANT_DURABLE, "{\"operator\":\"alice\"}");
+    await_ack(backend, 1, 1);
+    snprintf(text, sizeof text, "%.*sfalse,\"more\":\"%07000u\"}", (int)strlen(ATTESTED_LS) - 5,
+             ATTESTED_LS, 0u);
+    for (; sent < 10000 && (r == 0 || r == ERR_FULL); sent++) {
+        struct trail_record m = {.type = RECORD_ATTESTATION,
+                                 .channel = 1,
+                                 .payload = {(const uint8_t *)text, strlen(text)}};
+        struct pollfd wait = {.fd = link_fd(frontend), .events = POLLOUT};
+
+        r = trail_record_send(frontend, &m, NULL, &e);
+        if (r == ERR_FULL || link_pending(frontend) > 0) {
+            (void)poll(&wait, 1, WAIT_MS);
+            r = link_flush(frontend, &e);
+        }
+    }
+    cr_expect_eq(r, ERR_CLOSED, "%d", r);
+    cr_expect_gt(sent, 1000);
+    cr_expect_lt(sent, 3000);
+    send_text(backend, RECORD_OUTPUT, WANT_DURABLE, "goes on");
+    await_ack(backend, 2, 2);
+    cr_expect_eq(count_records(&rec.lab, RECORD_ALARM, last, sizeof last), 1);
+    cr_expect(strstr(last, "more attestations than a session has"), "%s", last);
+    link_free(backend);
+    link_free(frontend);
+    cr_expect_eq(shut_down(&rec), 0);
+    lab_remove(&rec.lab);
+}
+
 /* A recorder that was killed has forgotten what it compared. */
 Test(auditd, orphans_are_unattested)
 {
