@@ -12,6 +12,7 @@
 #include "audit/cli_audit.h"
 #include "audit/data_key.h"
 #include "audit/digest.h"
+#include "audit/not_kept.h"
 #include "audit/pruned_by.h"
 #include "audit/segments.h"
 #include "audit/sftp_view.h"
@@ -33,7 +34,7 @@ static const char help[] =
     "repeated\n"
     "  --from TIME, --to TIME   since the session's start: 1m20s, 80, 1:20\n"
     "  --follow        wait for more, until the session ends\n"
-    "  --full          do not cut long contents\n"
+    "  --full          do not cut long contents; show each digest of what was not kept\n"
     "  --json          print JSON, one record a line, with segment and offset\n";
 
 /* Bytes of a payload that a line shows; --full shows all. */
@@ -48,6 +49,7 @@ struct show {
     uint64_t start_ns;       /* of the first record that was seen */
     bool identity_missed;    /* something was sealed, and there is no identity */
     struct sftp_channels sftp;
+    struct not_kept not_kept;
     struct pruned_by *pruned_by;
     char pruned[PRUNED_BY_TEXT];   /* the record's that is shown */
     char key_gone[PRUNED_BY_TEXT]; /* "": the session's keys are there */
@@ -329,6 +331,28 @@ static void print_text(const struct show *show, const struct source_record *v,
     putchar('\n');
 }
 
+/* A stream that was not kept is one line, and digests are lines of their own only on request. */
+static bool gather_digest(struct show *show, const struct source_record *v, const struct content *c)
+{
+    const bool digest = v->r.type == RECORD_OUTPUT_DIGEST || v->r.type == RECORD_INPUT_DIGEST;
+
+    if (!digest || c->why_not || show->full || show->any_type)
+        return false;
+    not_kept_put(&show->not_kept, v->r.channel, c->plain.p, c->plain.len);
+    return true;
+}
+
+static void print_not_kept(struct show *show, const struct source_record *v,
+                           const struct content *c)
+{
+    const bool open = v && !c->why_not;
+    char text[NOT_KEPT_TEXT];
+
+    while (not_kept_over(&show->not_kept, v ? &v->r : NULL, open ? c->plain.p : NULL,
+                         open ? c->plain.len : 0, text))
+        printf("%8s  %10s  %s\n", "", "", text);
+}
+
 static bool wanted(const struct show *show, const struct source_record *v)
 {
     const uint64_t at = v->r.real_ns > show->start_ns ? v->r.real_ns - show->start_ns : 0;
@@ -358,13 +382,17 @@ static int show_records(struct show *show, struct record_source *source, struct 
             note_sftp(show, &v, &c);
         if (!wanted(show, &v))
             continue;
-        if (show->json)
+        if (show->json) {
             print_json(&v, &c);
-        else
+        } else if (!gather_digest(show, &v, &c)) {
+            print_not_kept(show, &v, &c);
             print_text(show, &v, &c);
+        }
         if (show->selection.follow)
             fflush(stdout);
     }
+    if (!show->json)
+        print_not_kept(show, NULL, NULL);
     if (r == 0 && show->identity_missed && !show->json)
         fputs("(what is sealed opens with a reviewer's identity: --identity FILE)\n", stderr);
     return r;

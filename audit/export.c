@@ -115,6 +115,7 @@ int exporter_put(struct exporter *x, const struct export_record *v, struct err *
         json_decref(j);
     }
     if (!v->payload && (v->r->type == RECORD_OUTPUT || v->r->type == RECORD_STDERR ||
+                        v->r->type == RECORD_OUTPUT_DIGEST ||
                         (x->o.keystrokes && v->r->type == RECORD_INPUT)))
         x->locked++;
     r = x->o.format == EXPORT_JSONL  ? export_json_put(x, v)

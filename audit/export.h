@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "audit/not_kept.h"
 #include "audit/record.h"
 #include "audit/sftp_view.h"
 #include "audit/term_filter.h"
@@ -56,6 +57,7 @@ struct exporter {
     uint64_t left_out; /* control sequences */
     struct buf text;   /* of one record, filtered */
     struct sftp_channels sftp;
+    struct not_kept not_kept;
 };
 
 /* What a writer may append for one record: each byte of a payload becomes six in JSON at most, and

@@ -160,10 +160,32 @@ static int put_exit(struct exporter *x, const struct export_record *v)
     return put_event(x, v->r, 'x', text, strlen(text));
 }
 
+/* What is over by this record (NULL: the last one) and was not kept, on a line of its own. */
+static int put_not_kept(struct exporter *x, const struct export_record *v)
+{
+    char text[NOT_KEPT_TEXT], line[NOT_KEPT_TEXT + 4];
+    int r = 0;
+
+    while (r == 0 && not_kept_over(&x->not_kept, v ? v->r : NULL, v ? v->payload : NULL,
+                                   v ? v->len : 0, text)) {
+        snprintf(line, sizeof line, "\r\n%s\r\n", text);
+        r = put_event(x, v ? v->r : NULL, 'o', line, strlen(line));
+    }
+    return r;
+}
+
 int export_cast_put(struct exporter *x, const struct export_record *v)
 {
     uint8_t type = v->r->type;
+    int r = put_not_kept(x, v);
 
+    if (r < 0)
+        return r;
+    if (v->payload && (type == RECORD_OUTPUT_DIGEST || type == RECORD_INPUT_DIGEST)) {
+        if (exporter_wants(x, v->r) && (type == RECORD_OUTPUT_DIGEST || x->o.keystrokes))
+            not_kept_put(&x->not_kept, v->r->channel, v->payload, v->len);
+        return 0;
+    }
     if (!v->payload || (type != RECORD_OUTPUT && type != RECORD_STDERR && type != RECORD_RESIZE &&
                         type != RECORD_EXEC && (type != RECORD_INPUT || !x->o.keystrokes)))
         return 0;
@@ -197,6 +219,8 @@ int export_cast_end(struct exporter *x)
     if (r == 0)
         r = put_event(x, NULL, 'o', buf_head(&x->text), buf_len(&x->text));
     buf_consume(&x->text, buf_len(&x->text));
+    if (r == 0)
+        r = put_not_kept(x, NULL);
     if (r == 0 && !x->begun)
         r = put_header(x);
     return r;

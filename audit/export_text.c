@@ -133,6 +133,18 @@ static int put_file(struct exporter *x, const struct export_record *v)
     return r;
 }
 
+/* What is over by this record (NULL: the last one) and was not kept. */
+static int put_not_kept(struct exporter *x, const struct export_record *v)
+{
+    char text[NOT_KEPT_TEXT];
+    int r = 0;
+
+    while (r == 0 && not_kept_over(&x->not_kept, v ? v->r : NULL, v ? v->payload : NULL,
+                                   v ? v->len : 0, text))
+        r = put_note(x, v ? exporter_time_us(x, v->r) : x->last_us, text);
+    return r;
+}
+
 int export_text_put(struct exporter *x, const struct export_record *v)
 {
     uint8_t type = v->r->type;
@@ -147,7 +159,15 @@ int export_text_put(struct exporter *x, const struct export_record *v)
     }
     if (r < 0 || !v->payload)
         return r;
+    r = put_not_kept(x, v);
+    if (r < 0)
+        return r;
     switch (type) {
+    case RECORD_OUTPUT_DIGEST:
+    case RECORD_INPUT_DIGEST:
+        if (exporter_wants(x, v->r) && (type == RECORD_OUTPUT_DIGEST || x->o.keystrokes))
+            not_kept_put(&x->not_kept, v->r->channel, v->payload, v->len);
+        return 0;
     case RECORD_OUTPUT:
     case RECORD_STDERR:
         return exporter_wants(x, v->r) ? put_screen(x, v) : 0;
@@ -171,5 +191,7 @@ int export_text_put(struct exporter *x, const struct export_record *v)
 
 int export_text_end(struct exporter *x)
 {
-    return close_line(x);
+    int r = put_not_kept(x, NULL);
+
+    return r < 0 ? r : close_line(x);
 }

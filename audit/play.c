@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/not_kept.h"
 #include "audit/play_index.h"
 #include "audit/play_terminal.h"
 #include "audit/term_filter.h"
@@ -51,6 +52,8 @@ struct play {
     uint64_t at_ns; /* of o.at_record */
     bool size_told;
     char keys[4 * KEYS_SHOWN + 1]; /* escaped, the newest */
+    struct not_kept not_kept;
+    bool gap; /* not_kept has something */
 };
 
 static bool draws(const struct record *r)
@@ -249,6 +252,41 @@ static int put_output(struct play *p, const struct source_record *v, struct err 
     return flush_out(p, e);
 }
 
+/* What was not kept and is over by this record (NULL: the last one). */
+static int say_not_kept(struct play *p, const struct source_record *v, struct bytes plain,
+                        struct err *e)
+{
+    const char *newline = play_terminal_draws() ? "\r\n" : "\n";
+    char text[NOT_KEPT_TEXT];
+
+    while (not_kept_over(&p->not_kept, v ? &v->r : NULL, plain.p, plain.len, text)) {
+        if (v && v->r.real_ns < p->until_ns)
+            continue;
+        if (p->o.raw)
+            fprintf(stderr, "%s\n", text);
+        else if (buf_printf(&p->out, "%s%s%s", newline, text, newline) < 0)
+            return err_set(e, ERR_MEMORY, "no memory to draw");
+    }
+    return flush_out(p, e);
+}
+
+static int note_not_kept(struct play *p, const struct source_record *v, struct err *e)
+{
+    struct bytes plain;
+    int r;
+
+    if (v->r.type != RECORD_OUTPUT_DIGEST && !p->gap)
+        return 0;
+    r = open_record(p, v, &plain, e);
+    if (r <= 0)
+        return r;
+    if (v->r.type != RECORD_OUTPUT_DIGEST)
+        return say_not_kept(p, v, plain, e);
+    p->gap = true;
+    not_kept_put(&p->not_kept, v->r.channel, plain.p, plain.len);
+    return 0;
+}
+
 /* Where there is no terminal, or no key was asked for, typed bytes are marks in the text. */
 static int put_keys(struct play *p, const struct source_record *v, struct err *e)
 {
@@ -327,6 +365,7 @@ static int seek(struct play *p, uint64_t ns, struct err *e)
     p->now_ns = 0;
     p->ended = p->status_shown = false;
     p->keys[0] = 0;
+    p->not_kept = (struct not_kept){0};
     record_source_bare(p->source, false);
     return r < 0 ? r : record_source_seek(p->source, first, e);
 }
@@ -435,6 +474,8 @@ static int play_record(struct play *p, const struct source_record *v, struct err
         return err_wrap(e, "record %" PRIu64, v->r.index);
     note_channel(p, &v->r);
     play_index_extend(&p->index, v->r.real_ns);
+    if (on_channel(p, &v->r) && (v->r.type == RECORD_OUTPUT_DIGEST || v->r.type == RECORD_EXEC))
+        return note_not_kept(p, v, e);
     if (!on_channel(p, &v->r) || !(draws(&v->r) || typed || v->r.type == RECORD_RESIZE))
         return 0;
     if (draws(&v->r) && play_index_add(&p->index, v->r.index, v->r.real_ns, v->r.payload_len) < 0)
@@ -509,6 +550,8 @@ int play_run(struct record_source *source, struct unseal *u, const struct play_o
         r = play_from(&p, e);
     if (r == 0)
         r = play_records(&p, e);
+    if (r == 0)
+        r = say_not_kept(&p, NULL, (struct bytes){NULL, 0}, e);
     if (play_terminal_draws())
         fputs(term_filter_reset(&p.filter), stdout);
     fflush(stdout);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/not_kept.h"
 #include "audit/text_index_state.h"
 #include "base/wire.h"
 
@@ -353,6 +354,16 @@ static int add_file(struct text_index *x, const struct export_record *v, struct 
     return r;
 }
 
+static int add_not_kept(struct text_index *x, const struct export_record *v, struct err *e)
+{
+    char text[NOT_KEPT_TEXT];
+
+    return not_kept_by_close(v->payload, v->len, text)
+               ? add_piece(x, v->r->session, v->r->index, v->r->real_ns, v->r->channel, "output",
+                           text, strlen(text), e)
+               : 0;
+}
+
 static int start_session(struct text_index *x, const struct export_record *v, struct err *e)
 {
     json_t *j = json_loadb((const char *)v->payload, v->len, 0, NULL);
@@ -453,6 +464,8 @@ int text_index_put(struct text_index *x, const struct export_record *v, bool key
     case RECORD_INPUT:
         return keystrokes ? add_text(x, v, "input", e) : 0;
     case RECORD_EXEC:
+        r = add_not_kept(x, v, e);
+        return r < 0 ? r : add_words_of(x, v, "command", e);
     case RECORD_COMMAND:
         return add_words_of(x, v, "command", e);
     case RECORD_SUBSYSTEM: /* no other one than sftp is permitted */

@@ -2,8 +2,10 @@
 """Bulk that is passed on and not kept: what arrives is byte-exact, each digest in the trail is that of the bytes it
 stands for, and what is no bulk is kept as ever."""
 import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -256,6 +258,53 @@ class Input(BulkTest):
         covered = self.digests("input-digest", session, self.data)
         verdict = self.records("verdict", session=session)[-1].json
         self.assertEqual((verdict["verdict"], verdict["recorded"]), ("agreed", covered), verdict)
+
+
+class Readers(BulkTest):
+    SAID = "[18.1 MiB of output not kept; SHA-256 per MiB]"
+
+    def audit(self, verb, *words):
+        return self.admin("audit", verb, "--identity", self.lab.path("state", "keys", "reviewer.identity"), *words).stdout
+
+    def test_they_say_what_is_not_there(self):
+        done = self.ssh("alice", "hv1", f"cat {self.big}; echo the end >&2")
+        self.assertEqual(len(done.stdout), SIZE)
+        session = self.finished_session()
+        shown = self.audit("show", session)
+        self.assertIn(self.SAID, shown)
+        self.assertNotIn("output-digest", shown)
+        self.assertIn("output-digest", self.audit("show", "--full", session))
+        self.assertIn("output-digest", self.audit("show", "--type", "output-digest", session))
+        self.assertIn('"output-digest"', self.audit("show", "--json", session))
+        self.assertIn(self.SAID, self.audit("play", session))
+        for how in ("text", "cast2", "cast3"):
+            with self.subTest(how):
+                self.assertEqual(self.audit("export", "--format", how, session).count(self.SAID), 1)
+        of = [json.loads(line) for line in self.audit("export", "--format", "jsonl", session).splitlines()]
+        self.assertEqual(sum(o["type"] == "output-digest" for o in of), len(self.records("output-digest", session=session)))
+        index = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "index")
+        self.audit("index", "--index", index)
+        self.assertIn("not kept", self.admin("audit", "search", "--index", index, "kept").stdout)
+        self.assertEqual(self.admin("audit", "verify").returncode, 0)
+
+    def test_a_session_that_was_cut_off(self):
+        child = self.start_ssh("alice", "hv1", f"cat {self.big}; sleep 60")
+        self.assertEqual(len(child.stdout.read(SIZE)), SIZE)
+        session = self.record("session-start").session
+        for pid in self.servers_and_children("sallyport-backend")[1]:
+            os.kill(pid, signal.SIGKILL)
+        child.wait(harness.TIMEOUT)
+        harness.wait_until("the penalty is over", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+        self.assertIn(self.SAID, self.audit("show", session))
+        self.assertIn(self.SAID, self.audit("export", "--format", "text", session))
+        self.assertIn(self.SAID, self.audit("play", session))
+
+    def test_input(self):
+        self.assertEqual(self.ssh("bob", "hv1", "sha256sum -", stdin=self.data).returncode, 0)
+        session = self.finished_session()
+        said = self.SAID.replace("18.1", "19.1").replace("output", "input")
+        self.assertIn(said, self.audit("show", session))
+        self.assertIn(said, self.audit("export", "--format", "text", "--keystrokes", session))
 
 
 class Lies(BulkTest):
