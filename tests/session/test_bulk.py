@@ -277,14 +277,14 @@ class Readers(BulkTest):
         self.assertIn("output-digest", self.audit("show", "--type", "output-digest", session))
         self.assertIn('"output-digest"', self.audit("show", "--json", session))
         self.assertIn(self.SAID, self.audit("play", session))
-        for how in ("text", "cast2", "cast3"):
+        for how in ("text", "asciicast", "asciicast3"):
             with self.subTest(how):
                 self.assertEqual(self.audit("export", "--format", how, session).count(self.SAID), 1)
         of = [json.loads(line) for line in self.audit("export", "--format", "jsonl", session).splitlines()]
         self.assertEqual(sum(o["type"] == "output-digest" for o in of), len(self.records("output-digest", session=session)))
         index = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "index")
-        self.audit("index", "--index", index)
-        self.assertIn("not kept", self.admin("audit", "search", "--index", index, "kept").stdout)
+        self.audit("index", "--database", index)
+        self.assertIn("not kept", self.admin("audit", "search", "--database", index, "kept").stdout)
         self.assertEqual(self.admin("audit", "verify").returncode, 0)
 
     def test_a_session_that_was_cut_off(self):
