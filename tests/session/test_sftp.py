@@ -305,11 +305,33 @@ class Patterns(SftpTest):
         done = self.sftp("frank", f"get {self.path('secret/key')} /dev/null")
         self.assertNotEqual(done.returncode, 0)
         done = self.sftp("frank", f"put {self.path('logs/syslog')} {self.path('secret/new')}")
-        self.assertIn("your role does not permit to write", done.stderr)
+        self.assertIn("Permission denied", done.stderr)
         done = self.sftp("frank", f"get {self.path('logs/syslog')} {self.path('secret/copy')}",
                          f"put {self.path('logs/syslog')} {self.path('drop/copy')}", f"ls {self.path('logs')}")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.content("drop/copy"), self.content("logs/syslog"))
+
+
+class Gate(SftpTest):
+    def test_every_way_to_a_file_has_the_same_gate(self):
+        """Operators by what their roles have, and the ways in which a file could be moved."""
+        ways = {"shell": lambda o: self.ssh(o, "hv1", stdin=b"true\n"),
+                "exec": lambda o: self.ssh(o, "hv1", "cat " + self.path("logs/syslog")),
+                "sftp": lambda o: self.sftp(o, f"get {self.path('logs/syslog')} {self.path('secret/' + o)}"),
+                "scp": lambda o: self.scp(o), "scp -O": lambda o: self.scp(o, "-O")}
+        files = {"sftp", "scp"}
+        for operator, has in (("alice", set(ways)), ("bob", set()), ("carol", set()), ("dave", set()), ("erin", set()),
+                              ("frank", files)):
+            for name, way in ways.items():
+                with self.subTest(operator=operator, way=name):
+                    done = way(operator)
+                    self.assertEqual(done.returncode == 0, name in has, done.stderr)
+
+    def scp(self, operator, *options):
+        words = ["scp", "-q", *options, "-F", self.lab.path("as", operator, "ssh_config"),
+                 f"hv1:{self.path('logs/syslog')}", self.path("secret/" + operator)]
+        return subprocess.run(words, env=self.lab.operator_env(operator), check=False, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class Hostile(SftpTest):
