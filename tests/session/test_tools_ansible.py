@@ -79,18 +79,22 @@ class Ansible(tools.ToolTest):
 
     def account_of(self, name, session):
         """Word for word what the host's sshd was asked for, all on one connection."""
-        told = self.accounts(session)
-        self.assertEqual(sorted((a.command, a.status) for a in told), self.asked(name))
+        told, sftp = self.accounts(session), self.sftp_channels(session)
+        self.assertEqual(sorted([(a.command, a.status) for a in told] + [("internal-sftp", status) for status in sftp]),
+                         self.asked(name))
         end = self.records("session-end", session=session)[-1].json
-        self.assertEqual((end["bytes_in"], end["bytes_out"]),
-                         (sum(len(a.sent) for a in told), sum(len(a.out) + len(a.err) for a in told)))
-        self.verdict(session, end["bytes_in"])
+        if not sftp:
+            self.assertEqual((end["bytes_in"], end["bytes_out"]),
+                             (sum(len(a.sent) for a in told), sum(len(a.out) + len(a.err) for a in told)))
+            self.verdict(session, end["bytes_in"])
+        verdict = self.records("verdict", session=session)[-1].json
+        self.assertEqual(verdict["verdict"], "agreed", verdict)
         return told
 
     def test_twenty_targets_and_one_code(self):
         names = self.sites(TARGETS)
         self.log_in()
-        done = self.run_it("ansible-playbook", "play.yml", timeout=240)
+        done = self.run_it("ansible-playbook", "play.yml", timeout=600)
         self.arrived(names, done.stdout)
         self.sessions(TARGETS)
         starts = self.records("session-start")
@@ -103,11 +107,17 @@ class Ansible(tools.ToolTest):
             # Pipelining: a module is the command's standard input; no terminal.
             self.assertTrue(any(len(a.sent) > 50_000 for a in told))
             self.assertFalse(any(a.pty for a in told))
+            # What is copied goes by SFTP.
+            closed = [r.json for r in self.records("file", session=start.session, event="closed")]
+            payload = [r for r in closed if r["path"].endswith("/source") and r["written"]["bytes"] == 100_000]
+            self.assertEqual([r["written"]["ranges"] for r in payload],
+                             [[{"from": 0, "to": 100_000, "sha256": tools.digest(self.path("payload"))}]], closed)
         self.assertEqual(self.records("alarm"), [])
 
     def test_without_pipelining(self):
         names = self.sites(2)
-        done = self.run_it("ansible-playbook", "play.yml", env={"ANSIBLE_PIPELINING": "0", "ANSIBLE_SSH_TRANSFER_METHOD": "piped"})
+        done = self.run_it("ansible-playbook", "play.yml", env={"ANSIBLE_PIPELINING": "0", "ANSIBLE_SSH_TRANSFER_METHOD": "piped"},
+                           timeout=240)
         self.arrived(names, done.stdout)
         self.sessions(len(names))
         payload = tools.read(self.path("payload"))

@@ -150,6 +150,11 @@ class ToolTest(harness.SessionTest):
                                  joined("stderr"), start[0]["pty"]))
         return found
 
+    def sftp_channels(self, session):
+        """How each SFTP session on its channels ended, as the trail says: exit statuses."""
+        channels = {r.channel for r in self.records("subsystem", session=session) if r.json["subsystem"] == "sftp"}
+        return [r.json["status"] for r in self.records("exec", session=session, event="exit") if r.channel in channels]
+
     def verdict(self, session, sent):
         """The frontend's attestations agree with the recorded input, of so many bytes."""
         verdict = self.records("verdict", session=session)[-1].json
