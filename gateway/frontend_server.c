@@ -33,6 +33,12 @@
     "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"              \
     "ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
 
+/* The comment (RFC 4253, 4.2) is for SFTP clients. OpenSSH takes SYMLINK's two paths the other way
+ * round than the draft, and so does the gateway, whatever is behind it; libssh and asyncssh do as
+ * OpenSSH where the identification has its name, and mix the paths up where it has not. libssh
+ * reads the version after it. */
+#define BANNER "Sallyport (SFTP as OpenSSH_9.2)"
+
 static ssh_key import_host_key(int fd, struct err *e)
 {
     struct secret *file = secret_read(fd, HOST_KEY_FILE_MAX, e);
@@ -75,7 +81,7 @@ static int choose(ssh_bind bind, ssh_key key, struct err *e)
         {SSH_BIND_OPTIONS_HMAC_S_C, MACS},
         {SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "ssh-ed25519"},
         {SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, OPERATOR_KEYS},
-        {SSH_BIND_OPTIONS_BANNER, "Sallyport"},
+        {SSH_BIND_OPTIONS_BANNER, BANNER},
         {SSH_BIND_OPTIONS_IMPORT_KEY, key}, /* owned by the bind from here on */
     };
 

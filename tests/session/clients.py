@@ -12,15 +12,6 @@ import time
 
 import harness
 
-ROLE = """role: lab-files
-description: Files of the lab, for those who may do everything
-members: [alice]
-targets: {env: lab}
-accounts: [root]
-factors: [key, totp]
-remember: 1h
-allow: {shell: true, exec: true, sftp: true}
-"""
 # Sizes around those at which clients, SSH and SFTP cut: nothing, a byte, a packet and one more, several windows.
 SIZES = (0, 1, 32768, 32769, 3 << 20)
 
@@ -28,6 +19,24 @@ SIZES = (0, 1, 32768, 32769, 3 << 20)
 def sha256(path):
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+class Files:
+    """The file records of one SFTP channel, joined."""
+
+    def __init__(self, said):
+        self.requests = [s for s in said if s["event"] == "request"]
+        self.refused = [s for s in said if s["event"] == "refused"]
+        self.closed = [s for s in said if s["event"] == "closed"]
+        self.results = {r["n"]: r["status"] for s in said if s["event"] == "results" for r in s["results"]}
+
+    def changes(self):
+        """What was asked for and changes something, in order: (operation, path, to, status)."""
+        return [(r["op"], r["path"], r.get("to"), self.results.get(r["n"])) for r in self.requests if r["op"] in CHANGES]
+
+
+CHANGES = {"mkdir", "rmdir", "remove", "rename", "posix-rename@openssh.com", "symlink", "hardlink@openssh.com", "setstat",
+           "lsetstat@openssh.com"}
 
 
 class ClientTest(harness.SessionTest):
@@ -65,9 +74,9 @@ class ClientTest(harness.SessionTest):
                               env={**self.environment(), **(env or {})}, timeout=timeout, cwd=cwd or self.home,
                               start_new_session=True)
 
-    def printed(self, client, *options, fresh=False):
+    def printed(self, client, *options, fresh=False, operator="alice"):
         """What `sallyport setup --for CLIENT` prints, in a file."""
-        done = self.admin("setup", "--for", client, "--dir", self.device(fresh), *options)
+        done = self.admin("setup", "--for", client, "--dir", self.device(fresh, operator), *options)
         path = os.path.join(self.home, f"printed-{client}")
         with open(path, "w", encoding="utf-8") as f:
             f.write(done.stdout)
@@ -138,6 +147,25 @@ class ClientTest(harness.SessionTest):
             self.assertEqual(end["reason"], reason)
         self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
         return session
+
+    def subsystem(self, target="hv1", operator="alice", factors="key,remembered", channels=1):
+        """The last session, in which SFTP was spoken and nothing else done. Returns its Files."""
+        session = self.account(target=target, operator=operator, factors=factors)
+        self.assertEqual([r.json["subsystem"] for r in self.records("subsystem", session=session)], ["sftp"] * channels)
+        return Files([r.json for r in self.records("file", session=session)])
+
+    def moved(self, files, path, read=None, written=None):
+        """The trail has the last opening of path, closed, with the SHA-256 of the whole local file `read` or
+        `written`."""
+        closed = files.closed[-1] if path is None else [c for c in files.closed if c["path"] == path][-1]
+        for local, way in ((read, "read"), (written, "written")):
+            if local is None:
+                continue
+            size = os.path.getsize(local)
+            said = closed.get(way, {"bytes": 0, "ranges": []})
+            self.assertEqual(said["bytes"], size, closed)
+            if size:
+                self.assertEqual(said["ranges"], [{"from": 0, "to": size, "sha256": sha256(local)}], closed)
 
     def commands(self, *words, data, **how):
         """A client that runs commands as ssh does, the words before the command: the same four for each. Every

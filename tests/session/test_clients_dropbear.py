@@ -37,6 +37,15 @@ class Dbclient(clients.ClientTest):
         self.assertIn(b"\nhv1\n", seen)
         self.account("echo $LAB_HYPERVISOR; exit 3", status=3, factors="key,totp")
 
+    def test_what_is_printed_runs(self):
+        """All of it, and a second time."""
+        for _ in range(2):
+            done = self.run_client("bash", self.printed("dropbear"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(b"Linux", done.stdout)
+        with open(os.path.join(self.home, ".ssh", "known_hosts"), encoding="utf-8") as f:
+            self.assertEqual(len(f.readlines()), 1)
+
     def test_the_function_that_is_printed(self):
         with open(self.printed("dropbear"), encoding="utf-8") as f:
             function = "via() {" + f.read().split("via() {")[1]
