@@ -113,9 +113,7 @@ static int drain(struct file_ops *o, struct err *e)
         if (op->ready)
             r = come_out(o, op, e);
     }
-    if (o->held <= FILE_OPS_BYTES_MAX && o->waiting <= FILE_OPS_WAITING_MAX)
-        return r;
-    /* Some more than needed, so that this walk is not made for each record. */
+    /* So much room is made that this walk is not made for each record. */
     while (r == 0 && (op = TAILQ_FIRST(&o->list)) &&
            (o->held > FILE_OPS_BYTES_MAX / 4 * 3 || o->waiting > FILE_OPS_WAITING_MAX / 4 * 3))
         r = come_out(o, op, e);

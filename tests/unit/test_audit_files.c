@@ -44,7 +44,8 @@ static int take(void *arg, struct file_op *op, struct err *e)
     struct buf line;
 
     (void)e;
-    b->count++;
+    if (b->count++ % 32 != 0 && !b->keep) /* of a flood, some */
+        return 0;
     buf_init(&line, FILE_OP_LINE_MAX);
     cr_assert_eq(file_op_line(op, &line), 0);
     for (size_t i = 0; i < buf_len(&line); i++)
@@ -284,20 +285,20 @@ Test(file_ops, floods, .timeout = 120)
 
     setup(&b);
     b.keep = false;
-    for (unsigned i = 0; i < 300000; i++) {
+    for (unsigned i = 0; i < 100000; i++) {
         len = snprintf(record, sizeof record,
                        "{\"event\":\"request\",\"n\":%u,\"op\":\"open\",\"path\":\"/%01000u\"}", i,
                        i);
         put(&b, RECORD_FILE, i % 3, record, (size_t)len);
     }
-    cr_expect_gt(b.count, 200000);
+    cr_expect_gt(b.count, 40000);
     /* Behind one that is never answered, all others are. */
     for (unsigned i = 0; i < 100000; i++) {
         len = snprintf(record, sizeof record,
                        "{\"event\":\"refused\",\"n\":%u,\"op\":\"open\",\"path\":\"/x\"}", i);
         put(&b, RECORD_FILE, 9, record, (size_t)len);
     }
-    cr_expect_gt(b.count, 300000);
+    cr_expect_gt(b.count, 140000);
     /* The largest record of results for nobody, and as deep as it can be. */
     len = snprintf(record, sizeof record, "{\"event\":\"results\",\"results\":[{\"n\":0}");
     while ((size_t)len + 16 < sizeof record)
@@ -306,6 +307,9 @@ Test(file_ops, floods, .timeout = 120)
     put(&b, RECORD_FILE, 77, record, (size_t)len);
     memset(record, '[', sizeof record);
     put(&b, RECORD_FILE, 0, record, sizeof record);
+    put(&b, RECORD_SESSION_END, 0, "{}", 2);
+    teardown(&b);
+    setup(&b);
     /* The longest path, all of it escapes. */
     len =
         snprintf(record, sizeof record, "{\"event\":\"refused\",\"n\":1,\"op\":\"x\",\"path\":\"");
@@ -313,10 +317,14 @@ Test(file_ops, floods, .timeout = 120)
         len += snprintf(record + len, sizeof record - (size_t)len, "\\u001b");
     len += snprintf(record + len, sizeof record - (size_t)len, "\"}");
     put(&b, RECORD_FILE, 0, record, (size_t)len);
-    put(&b, RECORD_SESSION_END, 0, "{}", 2);
     teardown(&b);
+    cr_expect_gt(b.longest, 4 * FILE_OP_PATH_MAX);
     cr_expect_leq(b.longest, FILE_OP_LINE_MAX);
+#ifndef __SANITIZE_ADDRESS__ /* what is freed stays for a while */
     cr_expect_lt(resident_kb() - before, 300 * 1024);
+#else
+    (void)before;
+#endif
 }
 
 /* --- contents */
