@@ -49,9 +49,14 @@ int flow_take(struct frontend_channel *c, uint32_t len, const void *data)
     return (int)take;
 }
 
-/* Everything that libssh holds, in one loop: see above. */
+/* Everything that libssh holds, in one loop: see above. Room for all of it is made first: a queue
+ * that grows step by step leaves the smaller ones behind in the heap. */
 static void take_held(struct frontend_channel *c)
 {
+    if (c->in.held > 0 && !buf_reserve(&c->in.queue, c->in.held)) {
+        frontend_leave(c->frontend, "out of memory for input");
+        return;
+    }
     while (c->in.held > 0) {
         size_t want = MIN(c->in.held, (size_t)RELAY_CHUNK * 4);
         uint8_t *p = buf_reserve(&c->in.queue, want);
