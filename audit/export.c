@@ -114,9 +114,9 @@ int exporter_put(struct exporter *x, const struct export_record *v, struct err *
         note_facts(x, v, j);
         json_decref(j);
     }
-    if (!v->payload && (v->r->type == RECORD_OUTPUT || v->r->type == RECORD_STDERR ||
-                        v->r->type == RECORD_OUTPUT_DIGEST ||
-                        (x->o.keystrokes && v->r->type == RECORD_INPUT)))
+    if (!v->payload &&
+        (v->r->type == RECORD_OUTPUT || v->r->type == RECORD_STDERR ||
+         v->r->type == RECORD_OUTPUT_DIGEST || (x->o.keystrokes && v->r->type == RECORD_INPUT)))
         x->locked++;
     r = x->o.format == EXPORT_JSONL  ? export_json_put(x, v)
         : x->o.format == EXPORT_TEXT ? export_text_put(x, v)
