@@ -30,7 +30,8 @@ static unsigned wanted(const struct sftp_request *r)
         unsigned bits = r->pflags & SFTP_OPEN_READ ? FILE_READ : 0;
         if (r->pflags & (SFTP_OPEN_WRITE | SFTP_OPEN_APPEND | SFTP_OPEN_CREAT | SFTP_OPEN_TRUNC))
             bits |= FILE_WRITE;
-        return bits != 0 ? bits : FILE_READ;
+        /* OpenSSH opens for reading what does not say "write", whatever else it says */
+        return r->pflags & SFTP_OPEN_WRITE ? bits : bits | FILE_READ;
     }
     default:
         return 0;
@@ -91,6 +92,19 @@ static bool nothing_gained(const struct backend *b, const struct sftp_request *r
     unsigned gained = access_at(b, link ? path : to) & ~access_at(b, link ? to : path);
 
     return gained == 0 || denied(b, link ? to : path, gained, text);
+}
+
+/* Such a link leads elsewhere when its folder is moved, or where a folder on the way is a link. */
+static bool climbs(struct bytes text)
+{
+    for (size_t i = 0, part = 0; i <= text.len; i++) {
+        if (i < text.len && text.p[i] != '/')
+            continue;
+        if (i - part == 2 && memcmp(text.p + part, "..", 2) == 0)
+            return true;
+        part = i + 1;
+    }
+    return false;
 }
 
 /* --- one path */
@@ -160,6 +174,12 @@ static enum sftp_verdict judge_one(struct channel *ch, const struct sftp_request
             *why = "form";
             path[0] = '\0';
             snprintf(text, 1001, "%.1000s", e.text);
+            return SFTP_REFUSED;
+        }
+        if (leads && climbs(r->to) && !file_rules_unrestricted(b->files)) {
+            snprintf(text, 1001,
+                     "your role does not permit a link with \"..\" in it, which would lead "
+                     "elsewhere when its folder is moved; name the path from / on");
             return SFTP_REFUSED;
         }
         if ((!leads && !permitted(ch, r, path, rule, text)) ||

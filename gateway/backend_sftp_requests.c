@@ -156,6 +156,12 @@ static bool no_write(struct channel *ch, const struct sftp_request *r, const str
                   "your role does not permit to change this file; ask your administrators");
 }
 
+static bool no_read(struct channel *ch, const struct sftp_request *r, const struct sftp_file *f)
+{
+    return refuse(ch, r, f->path, SFTP_FX_PERMISSION_DENIED, "path",
+                  "your role does not permit to read this file; ask your administrators");
+}
+
 /* From one open file to another, on the target. */
 static bool copy_data(struct channel *ch, struct sftp_request *r, struct sftp_file *f)
 {
@@ -165,6 +171,10 @@ static bool copy_data(struct channel *ch, struct sftp_request *r, struct sftp_fi
 
     if (to == NULL)
         return unknown_handle(ch, r);
+    if (!(f->access & FILE_READ))
+        return no_read(ch, r, f);
+    if (!(to->access & FILE_WRITE))
+        return no_write(ch, r, to);
     paths.to = to->path;
     if (!sftp_record_request(ch, r, &paths, &n))
         return refuse(ch, r, NULL, SFTP_FX_FAILURE, "limit", "the paths are too long to record");
@@ -183,6 +193,13 @@ static bool judge_handle(struct channel *ch, struct sftp_request *r)
     switch (r->type) {
     case SFTP_CLOSE:
         f->closing = true;
+        break;
+    case SFTP_READ:
+    case SFTP_READDIR:
+        if (f->folder != (r->type == SFTP_READDIR))
+            return unknown_handle(ch, r);
+        if (!(f->access & FILE_READ))
+            return no_read(ch, r, f);
         break;
     case SFTP_WRITE:
         if (!(f->pflags & (SFTP_OPEN_WRITE | SFTP_OPEN_APPEND)))
@@ -284,8 +301,25 @@ static bool judge_path(struct channel *ch, struct sftp_request *r)
     return done;
 }
 
+/* What would reach the target without a word in a FILE record, or with numbers in it that its
+ * readers take for none; no file has so many bytes. */
+static const char *unsound(const struct sftp_request *r)
+{
+    const uint64_t more = r->type == SFTP_WRITE ? r->data.len : r->length;
+
+    if (r->pflags & ~SFTP_OPEN_ALL)
+        return "the gateway does not know these flags of an open";
+    if (r->attrs.flags & SFTP_ATTR_EXTENDED)
+        return "the gateway does not know these attributes";
+    if (r->attrs.size > INT64_MAX || r->offset > INT64_MAX - more || r->copy_bytes > INT64_MAX ||
+        r->to_offset > INT64_MAX)
+        return "a size or an offset beyond what a file can have";
+    return NULL;
+}
+
 bool sftp_judge(struct channel *ch, const uint8_t *packet, size_t len)
 {
+    const char *wrong;
     const struct sftp_operation *op;
     struct sftp_request r;
     struct err e = ERR_INIT;
@@ -301,6 +335,8 @@ bool sftp_judge(struct channel *ch, const uint8_t *packet, size_t len)
     if (op->need == SFTP_UNKNOWN)
         return refuse(ch, &r, NULL, SFTP_FX_OP_UNSUPPORTED, "extension",
                       "the gateway does not know this extension");
+    if ((wrong = unsound(&r)) != NULL)
+        return refuse(ch, &r, NULL, SFTP_FX_FAILURE, "form", wrong);
     if (op->handle)
         return judge_handle(ch, &r);
     if (op->need == SFTP_NEEDS_NOTHING) {

@@ -57,6 +57,7 @@ enum sftp_open_flag { /* pflags */
                       SFTP_OPEN_CREAT = 8,
                       SFTP_OPEN_TRUNC = 16,
                       SFTP_OPEN_EXCL = 32,
+                      SFTP_OPEN_ALL = 63,
 };
 
 enum sftp_status_code {

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators with a few folders who want more, or want it unseen: flags and numbers that no client sends, links that
+change where they lead when their folder is moved, requests in the moment of the end."""
+import os
+import time
+
+import harness
+import raw_sftp
+from raw_sftp import packet, u32, u64
+from test_sftp import SftpTest
+
+setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=1)
+
+HUGE = 1 << 63
+
+
+class Flags(SftpTest):
+    """frank reads logs/** and shared/**, and writes drop/** and shared/**."""
+
+    def test_what_opens_for_reading_needs_to_be_read(self):
+        """A target takes an open that does not say "write" as one for reading, whatever else it says."""
+        self.write("drop/in", b"may not be read")
+        sftp = self.raw("frank")
+        for flags in (0, raw_sftp.APPEND, raw_sftp.CREAT, raw_sftp.APPEND | raw_sftp.CREAT, raw_sftp.CREAT | raw_sftp.EXCL, raw_sftp.EXCL,
+                      raw_sftp.TRUNC):
+            self.denied(sftp.open(self.path("drop/in"), flags))
+        self.assertEqual(self.content("drop/in"), b"may not be read")
+        h = sftp.open(self.path("drop/in"), raw_sftp.W | raw_sftp.APPEND | raw_sftp.CREAT).string
+        self.denied(sftp.ask(raw_sftp.READ, h, (u64(0),), 100))
+        self.agreed(sftp)
+
+    def test_flags_that_nobody_knows(self):
+        sftp = self.raw()
+        self.denied(sftp.open(self.path("logs/syslog"), raw_sftp.R | 64), raw_sftp.FAILURE)
+        self.denied(sftp.open(self.path("logs/syslog"), raw_sftp.R | 1 << 31), raw_sftp.FAILURE)
+        session = self.agreed(sftp)
+        self.assertEqual([r["why"] for r in self.events("refused", session)], ["form"] * 2)
+
+    def test_attributes_that_nobody_knows(self):
+        """Pairs of words would be passed on without a word in the record."""
+        sftp = self.raw()
+        extended = (u32(1 << 31 | 4) + u32(0o644) + u32(1) + raw_sftp.string("acl@example.com") + raw_sftp.string("everybody"),)
+        self.denied(sftp.ask(raw_sftp.SETSTAT, self.path("logs/syslog"), extended), raw_sftp.FAILURE)
+        self.denied(sftp.ask(raw_sftp.MKDIR, self.path("drop/d"), extended), raw_sftp.FAILURE)
+        self.denied(sftp.ask(raw_sftp.OPEN, self.path("drop/f"), raw_sftp.W | raw_sftp.CREAT, extended), raw_sftp.FAILURE)
+        self.assertEqual(os.listdir(self.path("drop")), [])
+        h = sftp.open(self.path("drop/g"), raw_sftp.W | raw_sftp.CREAT).string
+        self.denied(sftp.ask(raw_sftp.FSETSTAT, h, extended), raw_sftp.FAILURE)
+        self.agreed(sftp)
+
+    def test_numbers_that_no_file_has(self):
+        """Beyond 2^63 - 1 a record's numbers would be none that readers take: nothing may be hidden so."""
+        self.write("drop/f", b"0123456789")
+        sftp = self.raw()
+        size = (u32(1) + u64(HUGE),)
+        self.denied(sftp.ask(raw_sftp.OPEN, self.path("logs/syslog"), raw_sftp.R, size), raw_sftp.FAILURE)
+        self.denied(sftp.ask(raw_sftp.SETSTAT, self.path("drop/f"), size), raw_sftp.FAILURE)
+        h = sftp.open(self.path("drop/f"), raw_sftp.R | raw_sftp.W).string
+        g = sftp.open(self.path("drop/f"), raw_sftp.R | raw_sftp.W).string
+        self.denied(sftp.ask(raw_sftp.FSETSTAT, h, size), raw_sftp.FAILURE)
+        for at in (HUGE, HUGE - 1, (1 << 64) - 1):
+            self.denied(sftp.ask(raw_sftp.WRITE, h, (u64(at),), "xyz"), raw_sftp.FAILURE)
+            self.denied(sftp.ask(raw_sftp.READ, h, (u64(at),), 3), raw_sftp.FAILURE)
+            self.denied(sftp.extended("copy-data", h, (u64(at),), (u64(10),), g, (u64(0),)), raw_sftp.FAILURE)
+            self.denied(sftp.extended("copy-data", h, (u64(0),), (u64(10),), g, (u64(at),)), raw_sftp.FAILURE)
+        self.denied(sftp.extended("copy-data", h, (u64(0),), (u64((1 << 64) - 1),), g, (u64(0),)), raw_sftp.FAILURE)
+        self.assertEqual(sftp.ask(raw_sftp.WRITE, h, (u64(0),), "abc").status, raw_sftp.OK)
+        session = self.agreed(sftp)
+        shown = self.admin("audit", "files", "--identity", self.lab.path("state", "keys", "reviewer.identity"), session).stdout
+        self.assertIn("written 3 B, sha256", shown)
+
+    def test_copies_between_what_is_open(self):
+        self.write("drop/in", b"may not be read")
+        sftp = self.raw("frank")
+        secret = sftp.open(self.path("drop/in"), raw_sftp.W).string
+        mine = sftp.open(self.path("shared/out"), raw_sftp.W | raw_sftp.R | raw_sftp.CREAT).string
+        log = sftp.open(self.path("logs/syslog")).string
+        self.denied(sftp.extended("copy-data", secret, (u64(0),), (u64(0),), mine, (u64(0),)))
+        self.denied(sftp.extended("copy-data", mine, (u64(0),), (u64(0),), log, (u64(0),)))
+        self.assertEqual(sftp.extended("copy-data", log, (u64(0),), (u64(8),), mine, (u64(0),)).status, raw_sftp.OK)
+        self.assertEqual(self.content("shared/out"), b"the log\n")
+        self.agreed(sftp)
+
+
+class Links(SftpTest):
+    def test_a_link_does_not_lead_elsewhere_when_its_folder_is_moved(self):
+        os.makedirs(self.path("shared/a/b"))
+        os.makedirs(self.path("shared/secret"))
+        self.write("shared/secret/key", b"his own")
+        sftp = self.raw("frank")
+        # From shared/a/b all of these lead into shared; from shared/b, they would lead to its neighbours.
+        for text in ("../../secret/key", "../../secret", "../b/../../secret", self.path("shared/a/../secret"), "..", "x/..", "../x"):
+            a = sftp.ask(raw_sftp.SYMLINK, text, self.path("shared/a/b/l"))
+            self.denied(a)
+            self.assertIn("..", a.text)
+        for text in ("x", "x/y..z", "...", self.path("shared/secret/key")):
+            a = sftp.ask(raw_sftp.SYMLINK, text, self.path("shared/a/b/l"))
+            self.assertEqual(a.status, raw_sftp.NO_SUCH_FILE if text == "x/y..z" else raw_sftp.OK, text)
+            sftp.ask(raw_sftp.REMOVE, self.path("shared/a/b/l"))
+        self.assertEqual(sftp.ask(raw_sftp.RENAME, self.path("shared/a/b"), self.path("shared/b")).status, raw_sftp.OK)
+        self.agreed(sftp)
+
+    def test_who_may_everything_may_make_any_link(self):
+        sftp = self.raw()
+        self.assertEqual(sftp.ask(raw_sftp.SYMLINK, "../secret/key", self.path("drop/l")).status, raw_sftp.OK)
+        self.agreed(sftp)
+
+
+class Ends(SftpTest):
+    def test_what_came_behind_the_end_of_a_channel_disputes_nothing(self):
+        """The gateway closes the channel at the first malformed packet, with more under way."""
+        for name, more in (("little", 1), ("much", 3000)):
+            with self.subTest(name):
+                sftp = self.raw()
+                try:
+                    sftp.send(packet(raw_sftp.OPEN) + packet(raw_sftp.STAT, 1, "/" + "x" * 300) * more)
+                except BrokenPipeError:
+                    pass
+                with self.assertRaises(raw_sftp.Gone):
+                    while True:
+                        sftp.read()
+                sftp.child.wait(30)
+                session = self.finished_session()
+                self.assertEqual(self.records("verdict", session=session)[-1].json["verdict"], "agreed")
+
+    def test_what_was_sent_right_before_the_end_is_done_or_not_and_said_so(self):
+        for operator in ("alice", "frank"):
+            for wait in (0, 0.02, 0.2):
+                with self.subTest(operator=operator, wait=wait):
+                    for f in os.listdir(self.path("drop")):
+                        os.rmdir(self.path("drop/" + f))
+                    sftp = self.raw(operator)
+                    sftp.send(b"".join(packet(raw_sftp.MKDIR, i, self.path(f"drop/{i}"), 0) for i in range(200)))
+                    time.sleep(wait)
+                    sftp.child.kill()
+                    session = self.finished_session()
+                    requests = {e["path"] for e in self.events("request", session)}
+                    made = {self.path("drop/" + f) for f in os.listdir(self.path("drop"))}
+                    self.assertLessEqual(made, requests)
+                    self.assertEqual(self.records("verdict", session=session)[-1].json["verdict"], "agreed")
