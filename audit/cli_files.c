@@ -247,10 +247,12 @@ static int report_checks(const struct files *f, struct err *e)
         fprintf(stderr, "(%" PRIu64 " file operations agree with the requests as recorded)\n",
                 x->agreed);
     if (x->unjudged)
-        fprintf(stderr,
-                "(%" PRIu64
-                " requests were recorded when their session ended, and came to nothing)\n",
-                x->unjudged);
+        fprintf(
+            stderr,
+            "(%" PRIu64
+            " requests were recorded, and not what came of them: their session ended before, or "
+            "nobody said)\n",
+            x->unjudged);
     if (!x->not_opened && !x->too_many)
         return 0;
     if (f->check)

@@ -42,8 +42,10 @@ struct entry {
     enum need need;
     char op[64];
     size_t count; /* NO_RECORD: so many one after the other */
-    bool has_to, is_open;
+    bool has_to, is_open, is_copy;
     uint32_t pflags;
+    struct sftp_attrs attrs; /* numbers alone */
+    uint64_t from, bytes, to_offset;
     struct bytes path, to; /* behind the entry */
 };
 
@@ -150,7 +152,13 @@ static int add(struct file_check *c, enum need need, const char *op, const struc
     n->count = 1;
     n->has_to = r->to.p != NULL;
     n->is_open = r->type == SFTP_OPEN;
+    n->is_copy = r->type == SFTP_EXTENDED && r->extension == SFTP_EXT_COPY_DATA;
     n->pflags = r->pflags;
+    n->attrs = r->attrs;
+    n->attrs.extended = (struct bytes){0};
+    n->from = r->offset;
+    n->bytes = r->copy_bytes;
+    n->to_offset = r->to_offset;
     snprintf(n->op, sizeof n->op, "%s", op);
     if (r->path.len > 0)
         memcpy(copy, r->path.p, r->path.len);
@@ -174,7 +182,7 @@ static int add_last(struct file_check *c, const char *op)
 
 static enum need need_of(const struct sftp_request *r)
 {
-    if (r->type == SFTP_EXTENDED && r->extension == SFTP_EXT_NONE)
+    if ((r->type == SFTP_EXTENDED && r->extension == SFTP_EXT_NONE) || sftp_request_unsound(r))
         return REFUSAL;
     if (r->type == SFTP_FSETSTAT ||
         (r->type == SFTP_EXTENDED && r->extension == SFTP_EXT_COPY_DATA))
@@ -203,7 +211,8 @@ static int take_request(struct file_check *c, const uint8_t *packet, size_t len)
 
 /* WRITE in the recorded form: its data's digest stands in its place. 1 with the bytes that it takes
  * behind its length; 0: more are needed; ERR_PROTOCOL: its parts do not fit. */
-static int write_recorded(const uint8_t *p, size_t have, uint32_t size, size_t *takes)
+static int write_recorded(const uint8_t *p, size_t have, uint32_t size, size_t *takes,
+                          struct sftp_request *r)
 {
     uint32_t handle, data;
 
@@ -219,6 +228,8 @@ static int write_recorded(const uint8_t *p, size_t have, uint32_t size, size_t *
     data = wire_load_u32(p + 9 + handle + 8);
     if (data != size - (9 + handle + 12))
         return ERR_PROTOCOL; /* bytes left over, or too few */
+    r->offset = wire_load_u64(p + 9 + handle);
+    r->data.len = data;
     *takes = 9 + handle + 12 + RECORD_HASH_SIZE;
     return have >= *takes;
 }
@@ -226,7 +237,7 @@ static int write_recorded(const uint8_t *p, size_t have, uint32_t size, size_t *
 /* The first packet of the stream. 1: it was taken; 0: it is not whole yet. */
 static int take_first(struct file_check *c)
 {
-    const struct sftp_request write = {.type = SFTP_WRITE};
+    struct sftp_request write = {.type = SFTP_WRITE};
     const uint8_t *p = buf_head(&c->input);
     size_t have = buf_len(&c->input), takes;
     uint32_t size;
@@ -240,12 +251,13 @@ static int take_first(struct file_check *c)
     if (have == 4)
         return 0;
     if (p[4] == SFTP_WRITE)
-        r = write_recorded(p + 4, have - 4, size, &takes);
+        r = write_recorded(p + 4, have - 4, size, &takes, &write);
     if (r == ERR_PROTOCOL || (r > 0 && p[4] == SFTP_WRITE && !c->begun))
         return add_last(c, "write");
     if (r == 0 || have - 4 < takes)
         return 0;
-    r = p[4] == SFTP_WRITE ? add(c, NO_RECORD, "write", &write) : take_request(c, p + 4, takes);
+    r = p[4] == SFTP_WRITE ? add(c, need_of(&write), "write", &write)
+                           : take_request(c, p + 4, takes);
     buf_consume(&c->input, takes + 4);
     return r < 0 ? r : 1;
 }
@@ -318,6 +330,44 @@ static bool same_flags(const json_t *record, uint32_t pflags)
     return json_array_size(flags) == n;
 }
 
+static bool same_number(const json_t *object, const char *name, bool there, uint64_t value)
+{
+    const json_t *number = json_object_get(object, name);
+
+    if (!there)
+        return !number;
+    return json_is_integer(number) && json_integer_value(number) >= 0 &&
+           (uint64_t)json_integer_value(number) == value;
+}
+
+static bool same_attrs(const json_t *record, const struct sftp_attrs *a)
+{
+    const json_t *attrs = json_object_get(record, "attrs");
+    const json_t *mode = json_object_get(attrs, "mode");
+    char octal[16] = "";
+
+    if (a->flags & SFTP_ATTR_PERMISSIONS)
+        snprintf(octal, sizeof octal, "%04o", a->permissions);
+    if (mode ? !json_is_string(mode) || strcmp(json_string_value(mode), octal) != 0
+             : octal[0] != '\0')
+        return false;
+    return same_number(attrs, "size", a->flags & SFTP_ATTR_SIZE, a->size) &&
+           same_number(attrs, "uid", a->flags & SFTP_ATTR_UIDGID, a->uid) &&
+           same_number(attrs, "gid", a->flags & SFTP_ATTR_UIDGID, a->gid) &&
+           same_number(attrs, "atime", a->flags & SFTP_ATTR_TIMES, a->atime) &&
+           same_number(attrs, "mtime", a->flags & SFTP_ATTR_TIMES, a->mtime);
+}
+
+/* Flags, attributes and numbers. */
+static bool same_rest(const struct entry *entry, const json_t *record)
+{
+    return (!entry->is_open || same_flags(record, entry->pflags)) &&
+           same_attrs(record, &entry->attrs) &&
+           same_number(record, "from", entry->is_copy, entry->from) &&
+           same_number(record, "bytes", entry->is_copy, entry->bytes) &&
+           same_number(record, "to_offset", entry->is_copy, entry->to_offset);
+}
+
 /* What of the paths is not the request's. NULL: nothing. */
 static const char *other_paths(const struct entry *entry, const json_t *record, bool refused)
 {
@@ -349,9 +399,11 @@ static void compare(struct file_check *c, const struct entry *entry, const json_
     else if (other)
         disagree(c, "record n=%llu of %s names %s; the request was of \"%s\"", n, said, other,
                  asked);
-    else if (entry->is_open && !refused && !same_flags(record, entry->pflags))
-        disagree(c, "record n=%llu of %s has other flags than the request of \"%s\"", n, said,
-                 asked);
+    else if (!refused && !same_rest(entry, record))
+        disagree(
+            c,
+            "record n=%llu of %s has other flags, attributes or numbers than the request of \"%s\"",
+            n, said, asked);
     else
         c->agreed++;
 }

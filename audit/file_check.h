@@ -4,9 +4,9 @@
  * request in the recorded form (gateway/sftp_elide.h), word for word, and are attested; FILE
  * records are the backend's word, made from them. Here they are made again: each request that has
  * a path, FSETSTAT and copy-data have exactly one request or refused record, in order, with the
- * same operation and the same paths as they were asked for; other requests have none but where they
- * were refused. Used by the reading tools; what it reads is hostile, and memory is bounded. Pure.
- * Source: docs/FORMAT.md, "Files". */
+ * same operation, the same paths as they were asked for, the same flags, attributes and numbers;
+ * other requests have none but where they were refused. Used by the reading tools; what it reads is
+ * hostile, and memory is bounded. Pure. Source: docs/FORMAT.md, "Files". */
 #ifndef SALLYPORT_AUDIT_FILE_CHECK_H
 #define SALLYPORT_AUDIT_FILE_CHECK_H
 

@@ -301,22 +301,6 @@ static bool judge_path(struct channel *ch, struct sftp_request *r)
     return done;
 }
 
-/* What would reach the target without a word in a FILE record, or with numbers in it that its
- * readers take for none; no file has so many bytes. */
-static const char *unsound(const struct sftp_request *r)
-{
-    const uint64_t more = r->type == SFTP_WRITE ? r->data.len : r->length;
-
-    if (r->pflags & ~SFTP_OPEN_ALL)
-        return "the gateway does not know these flags of an open";
-    if (r->attrs.flags & SFTP_ATTR_EXTENDED)
-        return "the gateway does not know these attributes";
-    if (r->attrs.size > INT64_MAX || r->offset > INT64_MAX - more || r->copy_bytes > INT64_MAX ||
-        r->to_offset > INT64_MAX)
-        return "a size or an offset beyond what a file can have";
-    return NULL;
-}
-
 bool sftp_judge(struct channel *ch, const uint8_t *packet, size_t len)
 {
     const char *wrong;
@@ -335,7 +319,7 @@ bool sftp_judge(struct channel *ch, const uint8_t *packet, size_t len)
     if (op->need == SFTP_UNKNOWN)
         return refuse(ch, &r, NULL, SFTP_FX_OP_UNSUPPORTED, "extension",
                       "the gateway does not know this extension");
-    if ((wrong = unsound(&r)) != NULL)
+    if ((wrong = sftp_request_unsound(&r)) != NULL)
         return refuse(ch, &r, NULL, SFTP_FX_FAILURE, "form", wrong);
     if (op->handle)
         return judge_handle(ch, &r);

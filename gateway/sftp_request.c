@@ -219,6 +219,20 @@ int sftp_request_parse(const void *packet, size_t len, struct sftp_request *out,
     return rc;
 }
 
+const char *sftp_request_unsound(const struct sftp_request *r)
+{
+    const uint64_t more = r->type == SFTP_WRITE ? r->data.len : r->length;
+
+    if (r->pflags & ~(uint32_t)SFTP_OPEN_ALL)
+        return "the gateway does not know these flags of an open";
+    if (r->attrs.flags & SFTP_ATTR_EXTENDED)
+        return "the gateway does not know these attributes";
+    if (r->attrs.size > INT64_MAX || r->offset > INT64_MAX - more || r->copy_bytes > INT64_MAX ||
+        r->to_offset > INT64_MAX)
+        return "a size or an offset beyond what a file can have";
+    return NULL;
+}
+
 /* --- writing */
 
 static void put_string(struct wire_writer *w, struct bytes b, size_t max)

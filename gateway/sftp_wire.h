@@ -132,6 +132,9 @@ struct sftp_request {
  * the id, and nothing else. A path or a name may hold a NUL: policy/files.h refuses it. */
 MUST_CHECK int sftp_request_parse(const void *packet, size_t len, struct sftp_request *out,
                                   struct err *e);
+/* What of a request would reach the target without a word in a FILE record, or with numbers in it
+ * that its readers take for none: words for people. NULL: nothing, it may be judged. */
+const char *sftp_request_unsound(const struct sftp_request *r);
 /* Appends the whole packet, its length first. Writes what is in the struct: the bytes that a client
  * sent are never passed on as they are. ERR_FULL, and nothing is appended: out has no room, the
  * packet is over SFTP_PACKET_MAX or a handle over SFTP_HANDLE_MAX; ERR_MEMORY; ERR_INPUT: of a type

@@ -115,6 +115,13 @@ static int play(struct file_check *c, const char *script, size_t cut, char text[
 #define NO(n, op)                                                                                  \
     "{\"event\":\"refused\",\"n\":" #n ",\"op\":\"" op "\",\"why\":\"handle\",\"text\":\"no\"}"
 
+/* of "/a" */
+#define SETSTAT_777 "!000000130900000001000000022f6100000004000001ff"
+#define OPEN_64     "!000000130300000001000000022f610000004100000000"
+#define WRITE_2_63                                                                                 \
+    "!000000180600000001000000026830800000000000000000000001"                                      \
+    "0000000000000000000000000000000000000000000000000000000000000000"
+
 static const struct {
     const char *what, *script;
     const char *says; /* NULL: they agree */
@@ -184,6 +191,18 @@ static const struct {
     {"no packet", "init;!00000000;{\"event\":\"refused\",\"n\":0,\"why\":\"form\"}", NULL, 0, 1},
     {"no beginning", "open /a;{\"event\":\"refused\",\"n\":0,\"op\":\"open\",\"why\":\"version\"}",
      NULL, 0, 1},
+    {"a mode",
+     "init;" SETSTAT_777 ";{\"event\":\"request\",\"n\":0,\"op\":\"setstat\",\"path\":\"/a\","
+     "\"attrs\":{\"mode\":\"0777\"}}",
+     NULL, 0, 1},
+    {"a copy",
+     "init;copy-data;{\"event\":\"request\",\"n\":0,\"op\":\"copy-data\",\"path\":\"/a\","
+     "\"to\":\"/b\",\"from\":0,\"bytes\":0,\"to_offset\":0}",
+     NULL, 0, 1},
+    {"refused flags and numbers",
+     "init;" OPEN_64 ";{\"event\":\"refused\",\"n\":0,\"op\":\"open\",\"asked\":\"/"
+                     "a\",\"why\":\"form\"};" WRITE_2_63 ";" NO(1, "write"),
+     NULL, 0, 2},
 
     {"another path", "init;open /b;" OPEN_A, "names another path", 0, 0},
     {"another path, as asked",
@@ -211,6 +230,29 @@ static const struct {
      "a\",\"flags\":[\"read\",\"creat\","
      "\"trunc\"]}",
      "other flags", 0, 0},
+    {"another mode",
+     "init;" SETSTAT_777 ";{\"event\":\"request\",\"n\":0,\"op\":\"setstat\",\"path\":\"/a\","
+     "\"attrs\":{\"mode\":\"0644\"}}",
+     "other flags, attributes", 0, 0},
+    {"no mode",
+     "init;" SETSTAT_777 ";{\"event\":\"request\",\"n\":0,\"op\":\"setstat\",\"path\":\"/a\"}",
+     "other flags, attributes", 0, 0},
+    {"an owner that nobody asked for",
+     "init;" SETSTAT_777 ";{\"event\":\"request\",\"n\":0,\"op\":\"setstat\",\"path\":\"/a\","
+     "\"attrs\":{\"mode\":\"0777\",\"uid\":0,\"gid\":0}}",
+     "other flags, attributes", 0, 0},
+    {"another part of a copy",
+     "init;copy-data;{\"event\":\"request\",\"n\":0,\"op\":\"copy-data\",\"path\":\"/a\","
+     "\"to\":\"/b\",\"from\":0,\"bytes\":9,\"to_offset\":0}",
+     "attributes or numbers", 0, 0},
+    {"flags passed on that nobody knows",
+     "init;" OPEN_64 ";{\"event\":\"request\",\"n\":0,\"op\":\"open\",\"path\":\"/a\","
+     "\"flags\":[\"read\"]}",
+     "none that could be", 0, 0},
+    {"a write passed on that no file has room for",
+     "init;" WRITE_2_63
+     ";remove /b;{\"event\":\"request\",\"n\":0,\"op\":\"remove\",\"path\":\"/b\"}",
+     "the request was write", 0, 0},
     {"another operation", "init;remove /a;" OPEN_A, "the request was remove", 0, 0},
     {"one left out", "init;remove /b;open /a;" OPEN_A, "the request was remove", 0, 0},
     {"another order",
