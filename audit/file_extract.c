@@ -32,7 +32,7 @@ struct file_extract {
 /* One way of one file. */
 struct content {
     char name[EXTRACT_NAME_MAX];
-    bool made;
+    bool made, lost; /* lost: a piece is where no file can have one */
     uint64_t bytes;
     EVP_MD_CTX *hash; /* of the run that goes on; NULL: none */
     uint64_t runs;    /* of them, so many are below */
@@ -79,7 +79,9 @@ void file_extract_free(struct file_extract *x)
 
 static void name_file(char out[EXTRACT_NAME_MAX], const struct file_op *op, enum file_direction d)
 {
-    const bool both = strstr(op->flags, "read") && strstr(op->flags, "write");
+    /* Opened for that alone; else both ways may come. */
+    const bool alone = (strstr(op->flags, "read") != NULL) == (d == FILE_OP_READ) &&
+                       (strstr(op->flags, "write") != NULL) == (d == FILE_OP_WRITTEN);
     size_t at, from = 0, end;
 
     for (size_t i = 0; i < op->path.len; i++)
@@ -100,7 +102,7 @@ static void name_file(char out[EXTRACT_NAME_MAX], const struct file_op *op, enum
         from += n;
     }
     snprintf(out + at, EXTRACT_NAME_MAX - at, "%s",
-             !both               ? ""
+             alone               ? ""
              : d == FILE_OP_READ ? ".read"
                                  : ".written");
 }
@@ -138,7 +140,9 @@ static int write_at(struct file_extract *x, struct content *c, uint64_t offset, 
     while (len > 0 && r == 0) {
         ssize_t n = pwrite(fd, p, len, (off_t)offset);
 
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == EFBIG)
+            r = ERR_FULL;
+        else if (n < 0 && errno != EINTR)
             r = err_errno(e, "cannot write %s at %" PRIu64, c->name, offset);
         if (n > 0) {
             p += n;
@@ -193,6 +197,7 @@ int file_extract_put(struct file_extract *x, struct file_ops *ops, const struct 
     struct content *c;
     uint64_t offset;
     unsigned direction;
+    int r;
 
     if (!v->payload || v->len < CONTENT_HEAD) {
         x->odd++;
@@ -209,10 +214,20 @@ int file_extract_put(struct file_extract *x, struct file_ops *ops, const struct 
     if (v->len == CONTENT_HEAD)
         return 0;
     c = content_of(x, op, direction == 1 ? FILE_OP_READ : FILE_OP_WRITTEN);
-    if (!c || hash_run(x, c, offset, v->payload + CONTENT_HEAD, v->len - CONTENT_HEAD) < 0)
-        return err_set(e, ERR_MEMORY, "no memory for a file's contents");
-    c->bytes += v->len - CONTENT_HEAD;
-    return write_at(x, c, offset, v->payload + CONTENT_HEAD, v->len - CONTENT_HEAD, e);
+    r = c ? write_at(x, c, offset, v->payload + CONTENT_HEAD, v->len - CONTENT_HEAD, e)
+          : ERR_MEMORY;
+    if (r == ERR_FULL) {
+        /* An operator may write where the target's file system, and ours, has no room: what else
+         * he moved comes out all the same. */
+        c->lost = true;
+        x->odd++;
+        return 0;
+    }
+    if (r == 0)
+        r = hash_run(x, c, offset, v->payload + CONTENT_HEAD, v->len - CONTENT_HEAD);
+    if (r == 0)
+        c->bytes += v->len - CONTENT_HEAD;
+    return r == ERR_MEMORY ? err_set(e, r, "no memory for a file's contents") : r;
 }
 
 /* What was kept begins as what was moved. */
@@ -222,6 +237,8 @@ static enum extract_state judge(const struct file_op *op, const struct file_move
     const bool all = c->bytes == m->bytes;
     uint64_t known = c->runs < m->ranges ? c->runs : m->ranges;
 
+    if (c->lost)
+        return EXTRACT_PART;
     if (!op->closed || !m->there)
         return EXTRACT_UNPROVED;
     if (c->bytes > m->bytes || (c->runs > m->ranges && m->more == 0))

@@ -38,7 +38,8 @@ MUST_CHECK int file_extract_put(struct file_extract *x, struct file_ops *ops,
 /* The operation came out: once for each file that was made of it. */
 MUST_CHECK int file_extract_finish(struct file_extract *x, struct file_op *op, extract_fn *each,
                                    void *arg);
-/* FILE_CONTENT records that are not of their form, or of no file that is open. */
+/* FILE_CONTENT records that are not of their form, of no file that is open, or at an offset
+ * that no file here can have. */
 uint64_t file_extract_odd(const struct file_extract *x);
 
 #endif

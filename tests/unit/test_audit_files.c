@@ -472,6 +472,33 @@ Test(file_extract, pieces_of_nobody_and_hostile_offsets)
     remove_dir(dir);
 }
 
+/* A file system may not have such an offset: what comes after it is extracted all the same. */
+Test(file_extract, far_beyond)
+{
+    char dir[64], path[128];
+    struct bench b;
+    struct stat st;
+
+    extract_into(&b, dir);
+    open_file(&b, 0, "/x", "\"write\"");
+    open_file(&b, 1, "/y", "\"write\"");
+    content(&b, 0, 2, 0, "a");
+    content(&b, 0, 2, INT64_MAX - 100, "far away");
+    content(&b, 1, 2, 0, "hello");
+    content(&b, 1, 1, 0, "it was not opened for this");
+    close_file(&b, 1, "written", 5, "hello");
+    teardown(&b);
+    cr_assert_eq(b.result_count, 3);
+    cr_expect_neq(b.results[0].state, EXTRACT_COMPLETE);
+    cr_expect_eq(b.results[1].state, EXTRACT_UNPROVED);
+    cr_expect_str_eq(b.results[1].name, "0-1-y.read");
+    cr_expect_eq(b.results[2].state, EXTRACT_COMPLETE);
+    snprintf(path, sizeof path, "%s/0-1-y", dir);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_expect_eq(st.st_size, 5);
+    remove_dir(dir);
+}
+
 Test(file_extract, overwrites_nothing)
 {
     char dir[64], path[128];
