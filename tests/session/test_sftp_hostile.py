@@ -7,6 +7,7 @@ import time
 import harness
 import raw_sftp
 from raw_sftp import packet, u32, u64
+import test_sftp
 from test_sftp import SftpTest
 
 setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=1)
@@ -138,3 +139,95 @@ class Ends(SftpTest):
                     made = {self.path("drop/" + f) for f in os.listdir(self.path("drop"))}
                     self.assertLessEqual(made, requests)
                     self.assertEqual(self.records("verdict", session=session)[-1].json["verdict"], "agreed")
+
+
+class Paths(SftpTest):
+    """Targets whose answers to the gateway's own questions are none; frank's role has patterns."""
+    served = test_sftp.Target.served
+
+    @classmethod
+    def setUpClass(cls):
+        globals()["lab"].stop_sshd("hv2")
+
+    def name(self, path, count=1):
+        return lambda i, _: packet(raw_sftp.NAME, i, count, *[path, path, 0] * min(count, 20))
+
+    def test_answers_to_realpath_that_are_no_path(self):
+        for what, answer in (("empty", self.name("")), ("relative", self.name("etc/passwd")), ("two", self.name("/a", 2)),
+                             ("none", self.name("/a", 0)), ("many", self.name("/a", 0xffffffff)), ("a NUL", self.name("/a\0b")),
+                             ("too long", self.name("/" + "x" * 5000)), ("huge", self.name("/x" * 125000)),
+                             ("a handle", lambda i, _: packet(raw_sftp.HANDLE, i, "h")),
+                             ("ok", lambda i, _: packet(raw_sftp.STATUS, i, 0, "", "")),
+                             ("another id", lambda i, _: packet(raw_sftp.NAME, i + 1, 1, "/", "/", 0))):
+            with self.subTest(what):
+                with self.served(answer):
+                    sftp = self.raw("frank", "hv2")
+                    with self.assertRaises(raw_sftp.Gone):
+                        sftp.open(self.path("logs/x"))
+                    sftp.child.wait(30)
+                session = self.finished_session()
+                self.assertEqual(self.records("session-end", session=session)[-1].json["reason"], "target-violation")
+
+    def test_what_realpath_says_is_judged_and_passed_on(self):
+        seen = []
+
+        def opened(i, body):
+            seen.append(body)
+            return packet(raw_sftp.HANDLE, i, b"\0" * 256)
+        folder = self.path("logs")
+        with self.served(self.name("/etc/shadow"), self.name(folder + "/../secret/key"), self.name("//" + folder + "//.//y/"), opened):
+            sftp = self.raw("frank", "hv2")
+            self.denied(sftp.open(self.path("logs/x")))
+            self.denied(sftp.open(self.path("logs/x")))
+            self.assertEqual(sftp.open(self.path("logs/x")).kind, raw_sftp.HANDLE)
+            self.assertIn(raw_sftp.string(folder + "/y"), seen[0])
+            sftp.child.kill()
+        session = self.finished_session()
+        self.assertEqual(self.events("request", session)[0]["path"], folder + "/y")
+
+    def test_an_error_instead_of_a_path_is_the_answer(self):
+        with self.served(lambda i, _: packet(raw_sftp.STATUS, i, 0xfffffffe, "\x1b[2J" + "x" * 200000, "")):
+            sftp = self.raw("frank", "hv2")
+            a = sftp.open(self.path("logs/x"))
+            self.assertEqual(a.status, 0xfffffffe)
+            sftp.child.kill()
+        session = self.finished_session()
+        self.assertEqual(self.events("results", session)[0]["results"], [{"n": 0, "status": "status-4294967294"}])
+
+    def test_handles_and_answers_that_lie(self):
+        handle = lambda i, _: packet(raw_sftp.HANDLE, i, "h")
+        opens = (packet(raw_sftp.OPEN, 1, "/a", raw_sftp.R, 0), packet(raw_sftp.OPEN, 2, "/b", raw_sftp.R, 0))
+        both = lambda i, _: packet(raw_sftp.STATUS, i, 4, "", "") + packet(raw_sftp.HANDLE, i, "h")
+        for what, answers, requests in (
+                ("one handle for two files", (handle, handle), opens),
+                ("an error, then a handle", (both,), opens[:1]),
+                ("a version bomb", (lambda i, _: packet(raw_sftp.VERSION, 3, *["x" * 10, "y"] * 10000),), opens[:1]),
+                ("the end of a write", (handle, lambda i, _: packet(raw_sftp.STATUS, i, 1, "", "")),
+                 (packet(raw_sftp.OPEN, 1, "/a", raw_sftp.W, 0), packet(raw_sftp.WRITE, 2, "h", (u64(0),), "x"))),
+                ("names of a file", (handle, lambda i, _: packet(raw_sftp.NAME, i, 1, "a", "a", 0)),
+                 (opens[0], packet(raw_sftp.READ, 2, "h", (u64(0),), 10)))):
+            with self.subTest(what):
+                with self.served(*answers):
+                    sftp = self.raw("alice", "hv2")
+                    for r in requests:
+                        sftp.send(r)
+                        try:
+                            sftp.read(3)
+                        except (raw_sftp.Gone, TimeoutError):
+                            break
+                    with self.assertRaises(raw_sftp.Gone):
+                        sftp.read()
+                    sftp.child.wait(30)
+                session = self.finished_session()
+                self.assertEqual(self.records("session-end", session=session)[-1].json["reason"], "target-violation")
+
+    def test_a_folder_is_not_read_as_a_file(self):
+        """A target that answers gets nothing across that no closed record would tell."""
+        with self.served(lambda i, _: packet(raw_sftp.HANDLE, i, "h"), lambda i, _: packet(raw_sftp.HANDLE, i, "g")):
+            sftp = self.raw("alice", "hv2")
+            self.assertEqual(sftp.ask(raw_sftp.OPENDIR, "/").kind, raw_sftp.HANDLE)
+            self.denied(sftp.ask(raw_sftp.READ, "h", (u64(0),), 100), raw_sftp.FAILURE)
+            self.assertEqual(sftp.open("/f").kind, raw_sftp.HANDLE)
+            self.denied(sftp.ask(raw_sftp.READDIR, "g"), raw_sftp.FAILURE)
+            sftp.child.kill()
+        self.finished_session()
