@@ -55,7 +55,7 @@ void limits_step(struct backend *b)
         b->max_told = true;
         snprintf(text, sizeof text, "this session ends in 5 minutes: your role permits %s",
                  duration(b->granted.max_s, length));
-        relay_notice_text(b, text);
+        relay_notice_text(b, RELAY_NEWEST, text);
     }
     if (b->now_ms >= max_at(b))
         end_begin(b, "max", EXIT_TRY_AGAIN, "this session ended: your role permits %s",

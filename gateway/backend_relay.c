@@ -40,9 +40,9 @@ void relay_failed(struct backend *b, int code)
               "the frontend is gone");
 }
 
-void relay_notice_text(struct backend *b, const char *text)
+void relay_notice_text(struct backend *b, uint32_t channel, const char *text)
 {
-    struct relay_notice m;
+    struct relay_notice m = {.channel = channel};
     struct err e = ERR_INIT;
 
     if (b->relay == NULL || b->phase != PHASE_READY)

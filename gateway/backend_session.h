@@ -254,7 +254,8 @@ void relay_step(struct backend *b);
 void relay_violation(struct backend *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* After a failed send: the frontend is gone, or does not read. */
 void relay_failed(struct backend *b, int code);
-void relay_notice_text(struct backend *b, const char *text);
+/* channel: RELAY_NEWEST, or the one on whose stderr it appears. */
+void relay_notice_text(struct backend *b, uint32_t channel, const char *text);
 
 /* backend_judge.c: the grant applied. Each returns true when it is permitted; else the refusal is
  * recorded and text holds what the operator is told (room for 1001 bytes). */

@@ -91,7 +91,7 @@ void sftp_stop(struct channel *ch, const char *text)
     ch->sftp->stage = SFTP_OVER;
     ch->gateway_closed = true;
     snprintf(said, sizeof said, "%s", text);
-    relay_notice_text(ch->owner, said);
+    relay_notice_text(ch->owner, ch->id, said);
 }
 
 /* --- ways out */

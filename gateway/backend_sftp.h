@@ -22,6 +22,8 @@
 #define SFTP_RANGES_MAX 64u
 /* Requests, or answers, are not taken up while so much waits behind them. */
 #define SFTP_HELD_MAX (512u * 1024u)
+/* Refusals of a channel whose text is shown on its stderr. */
+#define SFTP_TOLD_MAX 16u
 /* What a target's words are cut to where they are kept. */
 #define SFTP_WORDS_MAX 255u
 
@@ -127,6 +129,8 @@ struct sftp {
     struct sftp_file *files[SFTP_FILES_MAX];
     unsigned file_count;
     uint64_t next_n;
+    unsigned told;
+    char last_told[1001];
     struct json_record results;
     unsigned result_count;
     bool input_done; /* nothing whole is left of it */

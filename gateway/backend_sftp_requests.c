@@ -76,10 +76,26 @@ void sftp_pending_free(struct sftp *s, struct sftp_pending *p)
 
 /* --- refusals */
 
+/* Most clients show no more than "Permission denied" of a status: its text goes to stderr as well,
+ * once where a client asks several times, and no more often than an operator would read. */
+static void tell(struct channel *ch, const char *text)
+{
+    struct sftp *s = ch->sftp;
+
+    if (s->told == SFTP_TOLD_MAX || strcmp(text, s->last_told) == 0)
+        return;
+    snprintf(s->last_told, sizeof s->last_told, "%s", text);
+    relay_notice_text(ch->owner, ch->id, text);
+    if (++s->told == SFTP_TOLD_MAX)
+        relay_notice_text(ch->owner, ch->id, "further refusals are recorded and not shown here");
+}
+
 static bool refuse(struct channel *ch, const struct sftp_request *r, const char *path,
                    uint32_t status, const char *why, const char *text)
 {
     sftp_record_refused(ch, r, path, why, text);
+    if (status == SFTP_FX_PERMISSION_DENIED)
+        tell(ch, text);
     (void)sftp_send_status(ch, r->id, status, text);
     return true;
 }

@@ -156,14 +156,16 @@ static int add_credit(struct frontend_channel *c, const struct relay_input_credi
     return 0;
 }
 
-static void notice(struct frontend *f, const char *text)
+static void notice(struct frontend *f, uint32_t channel, const char *text)
 {
     struct frontend_channel *newest = NULL;
 
     for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++) {
         struct frontend_channel *c = &f->channels[i];
 
-        if (c->used && c->stage == CHANNEL_RUNNING && (!newest || c->number > newest->number))
+        if (c->used && c->stage == CHANNEL_RUNNING &&
+            (channel == RELAY_NEWEST || c->number == channel) &&
+            (!newest || c->number > newest->number))
             newest = c;
     }
     if (newest)
@@ -267,7 +269,7 @@ static int from_backend(struct frontend *f, struct frame *frame, struct err *e)
     case relay_notice_NUMBER:
         rc = relay_notice_decode(frame, &m.notice, e);
         if (rc == 0)
-            notice(f, m.notice.text);
+            notice(f, m.notice.channel, m.notice.text);
         return rc;
     default:
         return from_backend_channel(f, frame, &m, e);

@@ -103,6 +103,8 @@ enum trail_producer {
 /* Bytes of one input or output frame, and of one record's payload made from it. */
 #define RELAY_CHUNK        65536u
 #define RELAY_CHANNELS_MAX 10u
+/* relay.notice: of no channel in particular */
+#define RELAY_NEWEST UINT32_MAX
 
 /* Exit statuses with which the gateway itself refuses, after sysexits(3); docs list them. */
 enum gateway_exit {

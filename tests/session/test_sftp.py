@@ -304,8 +304,15 @@ class Patterns(SftpTest):
     def test_real_clients_are_told(self):
         done = self.sftp("frank", f"get {self.path('secret/key')} /dev/null")
         self.assertNotEqual(done.returncode, 0)
+        # once, although the client asks twice (lstat, stat)
+        self.assertEqual(done.stderr.count(f"sallyport: your role does not permit to look at {self.path('secret/key')} on hv1"), 1, done.stderr)
         done = self.sftp("frank", f"put {self.path('logs/syslog')} {self.path('secret/new')}")
         self.assertIn("Permission denied", done.stderr)
+        self.assertIn(f"sallyport: your role does not permit to write {self.path('secret/new')} on hv1", done.stderr)
+        done = self.sftp("frank", *(f"-get {self.path(f'secret/{i}')} /dev/null" for i in range(20)), "pwd")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("sallyport: your role"), 16, done.stderr)
+        self.assertEqual(done.stderr.count("sallyport: further refusals"), 1, done.stderr)
         done = self.sftp("frank", f"get {self.path('logs/syslog')} {self.path('secret/copy')}",
                          f"put {self.path('logs/syslog')} {self.path('drop/copy')}", f"ls {self.path('logs')}")
         self.assertEqual(done.returncode, 0, done.stderr)
