@@ -2,6 +2,9 @@
 """Operators with a few folders who want more, or want it unseen: flags and numbers that no client sends, links that
 change where they lead when their folder is moved, requests in the moment of the end."""
 import os
+import random
+import struct
+import threading
 import time
 
 import harness
@@ -13,6 +16,7 @@ from test_sftp import SftpTest
 setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=1)
 
 HUGE = 1 << 63
+COUNT = 2000  # requests of a session
 
 
 class Flags(SftpTest):
@@ -231,3 +235,76 @@ class Paths(SftpTest):
             self.denied(sftp.ask(raw_sftp.READDIR, "g"), raw_sftp.FAILURE)
             sftp.child.kill()
         self.finished_session()
+
+
+class Chaos(SftpTest):
+    """Sessions at once that ask for anything, as fast as they can, in folders where each moves what the others have just made.
+    What is outside stays unread and as it is, and each operation is recorded as it was asked for."""
+    NAMES = ("a", "b", "c", "a/b", "a/b/c", "b/a", "c/l", "l", "a/l", "a/b/l", ".", "..", "../secret/key", "l/key", "a/l/key")
+    TOPS = ("drop", "shared", "logs", "secret", "shared/a", "drop/b")
+
+    def packet(self, choose, n):
+        def path():
+            name = choose.choice(self.TOPS) + "/" + choose.choice(self.NAMES)
+            return choose.choice((self.path(name), self.path(name), self.path(name) + "/", name, "//" + self.path(name), "\xff", ""))
+
+        def text():
+            return choose.choice((path(), choose.choice(self.NAMES), "../" * choose.randrange(5) + choose.choice(self.TOPS) + "/key"))
+
+        def attrs():
+            return (choose.choice((u32(0), u32(4) + u32(0o755), u32(1) + u64(choose.choice((0, 10, HUGE))),
+                                   u32(8) + u32(1) + u32(2), u32(1 << 31) + u32(0))),)
+        handle = struct.pack(">I", choose.randrange(6))  # as OpenSSH counts them
+        at = (u64(choose.choice((0, 3, 1 << 40, HUGE))),)
+        return packet(*choose.choice((
+            (raw_sftp.OPEN, n, path(), choose.randrange(66), attrs()), (raw_sftp.OPEN, n, path(), choose.randrange(8), attrs()),
+            (raw_sftp.CLOSE, n, handle), (raw_sftp.READ, n, handle, at, 100), (raw_sftp.WRITE, n, handle, at, "x" * 10),
+            (raw_sftp.LSTAT, n, path()), (raw_sftp.FSTAT, n, handle), (raw_sftp.SETSTAT, n, path(), attrs()),
+            (raw_sftp.FSETSTAT, n, handle, attrs()), (raw_sftp.OPENDIR, n, path()), (raw_sftp.READDIR, n, handle),
+            (raw_sftp.REMOVE, n, path()), (raw_sftp.MKDIR, n, path(), attrs()), (raw_sftp.RMDIR, n, path()),
+            (raw_sftp.REALPATH, n, path()), (raw_sftp.STAT, n, path()), (raw_sftp.RENAME, n, path(), path()),
+            (raw_sftp.READLINK, n, path()), (raw_sftp.SYMLINK, n, text(), path()), (raw_sftp.SYMLINK, n, text(), path()),
+            (raw_sftp.EXTENDED, n, "posix-rename@openssh.com", path(), path()),
+            (raw_sftp.EXTENDED, n, "posix-rename@openssh.com", path(), path()),
+            (raw_sftp.EXTENDED, n, "hardlink@openssh.com", path(), path()),
+            (raw_sftp.EXTENDED, n, "lsetstat@openssh.com", path(), attrs()),
+            (raw_sftp.EXTENDED, n, "copy-data", handle, at, (u64(5),), struct.pack(">I", choose.randrange(6)), at),
+            (raw_sftp.EXTENDED, n, "expand-path@openssh.com", choose.choice(("~", "~/", "~root", path()))))))
+
+    def client(self, sftp, seed, count, got):
+        choose = random.Random(seed)
+        for n in range(0, count, 25):
+            sftp.send(b"".join(self.packet(choose, i) for i in range(n, n + 25)))
+            for _ in range(25):
+                got.append(sftp.read())
+
+    def outside(self):
+        found = {}
+        for top in ("secret", "logs", "."):
+            names = sorted(os.listdir(self.path(top)))
+            found[top] = [(n, os.lstat(self.path(f"{top}/{n}")).st_mode, os.lstat(self.path(f"{top}/{n}")).st_nlink) for n in names
+                          if top != "."] or names
+        return found, self.content("secret/key"), self.content("logs/syslog"), os.stat(self.path("secret/key")).st_mtime
+
+    def test_nothing_outside_is_read_or_changed_and_all_is_recorded(self):
+        secret = b"the word that nobody may see"
+        self.write("secret/key", secret)
+        before = self.outside()
+        sessions, got = [self.raw("frank") for _ in range(3)], [[] for _ in range(3)]
+        threads = [threading.Thread(target=self.client, args=(s, i, COUNT, g)) for i, (s, g) in enumerate(zip(sessions, got))]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(120)
+        self.assertEqual([len(g) for g in got], [COUNT] * 3)
+        for s in sessions:
+            s.end()
+        self.assertEqual(self.outside(), before)
+        self.assertFalse(any(secret in p for g in got for p in g))
+        done = {p[0] for g in got for p in g}
+        self.assertLessEqual({raw_sftp.STATUS, raw_sftp.HANDLE, raw_sftp.NAME, raw_sftp.ATTRS}, done)
+        harness.wait_until("three verdicts", lambda: len(self.records("verdict")) == 3, 30)
+        self.assertEqual([v.json["verdict"] for v in self.records("verdict")], ["agreed"] * 3)
+        shown = self.admin("audit", "files", "--check", "--identity", self.lab.path("state", "keys", "reviewer.identity"),
+                           *{v.session for v in self.records("verdict")})
+        self.assertIn("agree with the requests as recorded", shown.stderr)
