@@ -24,27 +24,21 @@
 static const char help[] =
     "usage: sallyport audit files [OPTION]... SESSION...\n"
     "       sallyport audit files [OPTION]... --since TIME\n\n"
-    "What was done with files by SFTP: time, session, operator, target, operation, path, what came "
-    "of it,\n"
-    "and for each file that was read or written how many bytes, with their SHA-256. What is told "
-    "is "
-    "compared\n"
-    "with the requests as they were recorded, which the operator's side attests; exit status 1 "
-    "says "
-    "that\n"
-    "they differ.\n\n" //
+    "What was done with files by SFTP: time, session, operator, target, operation, path, what\n"
+    "came of it, and for each file that was read or written how many bytes, with their SHA-256.\n"
+    "What is told is compared with the requests as they were recorded, which the operator's side\n"
+    "attests; exit status 1 says that they differ.\n\n" //
     AUDIT_SOURCE_HELP AUDIT_READ_HELP UNSEAL_HELP
     "  --since TIME, --until TIME   of all sessions, by the operation's time: 2026-03-02,\n"
     "                       \"2026-03-02 14:05\", 14:05, yesterday, or 2h (ago); UTC\n"
     "  --operator NAME, --target NAME\n"
-    "  --path PATTERN       whose path is one of these: * stands for any bytes, ? for one; "
-    "without\n"
-    "                       a slash the last part of the path\n"
+    "  --path PATTERN       whose path is one of these: * stands for any bytes, ? for one;\n"
+    "                       without a slash the last part of the path\n"
     "  --op OP              this operation (open, rename, mkdir ...); may be repeated\n"
     "  --refused            only what the gateway refused\n"
-    "  --check              fail also where there is nothing to compare with, because keystrokes "
-    "stay\n"
-    "                       sealed for you; --no-check compares nothing\n"
+    "  --check              fail also where there is nothing to compare with, because keystrokes\n"
+    "                       stay sealed for you\n"
+    "  --no-check           compare nothing\n"
     "  --extract DIR        write the contents that were kept of one session's files into DIR\n"
     "  --json               print JSON, an object a line\n";
 

@@ -7,6 +7,7 @@
 #define SALLYPORT_GATEWAY_SETUP_CLIENTS_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 

@@ -249,7 +249,7 @@ static const struct {
      "\"agreed\","},
     {"answered, and the recorder ended it", "S 0 exec:ls;F 0 -;e 1",
      "\"unattested\"," NO_INPUT "\"unattested\":0,\"reason\":\"cut-short\",\"starts\":{"
-                                "\"recorded\":0,\"attested\":1,\"agreed\":0,"
+     "\"recorded\":0,\"attested\":1,\"agreed\":0,"
      "\"unattested\":1},"},
     {"the frontend died before", "s 0 exec:ls;x 0",
      "\"unattested\"," NO_INPUT
