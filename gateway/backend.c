@@ -91,7 +91,7 @@ static int wait_ms(const struct backend *b)
 {
     uint64_t next = limits_next_ms(b), other = end_next_ms(b);
 
-    if (flow_ready(b))
+    if (flow_ready(b) || target_heard(b))
         return 0;
     if (other < next)
         next = other;
@@ -127,7 +127,7 @@ static void wait_for_work(struct backend *b)
     /* A second without work is the time to give memory back. */
     bool idle = b->trim && (ms < 0 || ms > 1000);
     p[POLL_TARGET] = (struct pollfd){.fd = events != 0 ? b->target_fd : -1, .events = events};
-    set_poll(&p[POLL_RELAY], b->relay, !record_busy(b) || b->trail.stopped);
+    set_poll(&p[POLL_RELAY], b->relay, relay_heard(b));
     set_poll(&p[POLL_GRANT], b->grant, true);
     set_poll(&p[POLL_TRAIL], b->trail.stopped ? NULL : b->trail.link, true);
     if (poll(p, POLL_COUNT, idle ? 1000 : ms) == 0 && idle)

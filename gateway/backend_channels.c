@@ -12,6 +12,9 @@
 
 /* How long input that was recorded may still go out after the operator closed the channel. */
 #define CLOSE_DRAIN_MS 10000u
+/* How long an open may wait for the place of a channel that is closed but for our word to the
+ * target. */
+#define OPEN_WAITS_MS 2000u
 
 /* A channel that we closed and the target has not: what it still sends is dropped. libssh frees it
  * when the target's close comes. */
@@ -73,31 +76,50 @@ static void release(struct channel *ch)
     *ch = (struct channel){.owner = b};
 }
 
-void channel_open(struct backend *b, const struct relay_open *m)
+static bool all_closed(const struct channel *ch)
+{
+    return ch->state != CHANNEL_FREE && ch->operator_closed && ch->up_closed;
+}
+
+/* To the operator a channel is gone that both sides closed, so another may be opened. Here it has
+ * its place until its close is recorded and told to the target: the open waits for that, and what
+ * else the frontend says behind it. */
+static bool must_wait(struct backend *b)
+{
+    if (b->open_waits && b->now_ms >= b->open_deadline_ms)
+        return false;
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        if (all_closed(&b->channels[i]))
+            return true;
+    return false;
+}
+
+static void open_newest(struct backend *b)
 {
     struct channel *ch = NULL;
+    uint32_t id = b->next_channel - 1;
 
-    if (b->phase != PHASE_READY)
-        return;
-    if (m->channel != b->next_channel) {
-        relay_violation(b, "channel %u opened, expected %u", m->channel, b->next_channel);
-        return;
-    }
-    b->next_channel++;
     for (size_t i = 0; i < RELAY_CHANNELS_MAX && ch == NULL; i++)
         if (b->channels[i].state == CHANNEL_FREE)
             ch = &b->channels[i];
+    if (ch == NULL && b->grant != NULL && must_wait(b)) {
+        if (!b->open_waits)
+            b->open_deadline_ms = b->now_ms + OPEN_WAITS_MS;
+        b->open_waits = true;
+        return;
+    }
+    b->open_waits = false;
     if (ch == NULL) {
-        refuse_open(b, m->channel, "too many channels on one connection");
+        refuse_open(b, id, "too many channels on one connection");
         return;
     }
     if (b->grant == NULL) {
-        refuse_open(b, m->channel, "the login service restarted; please connect again");
+        refuse_open(b, id, "the login service restarted; please connect again");
         return;
     }
     *ch = (struct channel){
         .owner = b,
-        .id = m->channel,
+        .id = id,
         .state = CHANNEL_OPENING,
         .ssh = ssh_channel_new(b->ssh),
         .input_credit = RELAY_WINDOW,
@@ -105,12 +127,24 @@ void channel_open(struct backend *b, const struct relay_open *m)
     };
     if (ch->ssh == NULL) {
         ch->state = CHANNEL_FREE;
-        answer_open(b, m->channel, "the gateway is out of memory", EXIT_TRY_AGAIN);
+        answer_open(b, id, "the gateway is out of memory", EXIT_TRY_AGAIN);
         return;
     }
     flow_callbacks(ch);
     b->opened++;
     b->active_ms = b->now_ms;
+}
+
+void channel_open(struct backend *b, const struct relay_open *m)
+{
+    if (b->phase != PHASE_READY)
+        return;
+    if (m->channel != b->next_channel) {
+        relay_violation(b, "channel %u opened, expected %u", m->channel, b->next_channel);
+        return;
+    }
+    b->next_channel++;
+    open_newest(b);
 }
 
 static void open_step(struct channel *ch)
@@ -274,6 +308,8 @@ void channels_step(struct backend *b)
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
         if (b->channels[i].state != CHANNEL_FREE)
             channel_step(&b->channels[i]);
+    if (b->open_waits && b->phase == PHASE_READY)
+        open_newest(b);
 }
 
 void channels_clear(struct backend *b)
@@ -285,8 +321,10 @@ void channels_clear(struct backend *b)
 
 uint64_t channels_next_ms(const struct backend *b)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = b->open_waits ? b->open_deadline_ms : UINT64_MAX;
 
+    if (b->phase != PHASE_READY)
+        next = UINT64_MAX;
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
         const struct channel *ch = &b->channels[i];
         if (ch->state != CHANNEL_FREE && ch->operator_closed && !ch->target_closing &&

@@ -237,6 +237,13 @@ static void closed(struct backend *b)
     end_draining(b, false, true);
 }
 
+bool relay_heard(const struct backend *b)
+{
+    if (b->open_waits && b->phase == PHASE_READY)
+        return false;
+    return b->trail.stopped || !record_busy(b);
+}
+
 void relay_step(struct backend *b)
 {
     struct err e = ERR_INIT;
@@ -249,8 +256,7 @@ void relay_step(struct backend *b)
         closed(b);
         return;
     }
-    for (unsigned i = 0;
-         i < FRAMES_PER_TURN && b->relay != NULL && (b->trail.stopped || !record_busy(b)); i++) {
+    for (unsigned i = 0; i < FRAMES_PER_TURN && b->relay != NULL && relay_heard(b); i++) {
         rc = link_recv(b->relay, &f, &e);
         if (rc != 1)
             break;

@@ -170,10 +170,12 @@ struct backend {
     /* Bytes that the socket took, bytes and packets made for it; the same when it last had all. */
     struct ssh_counter_struct sent, packed;
     uint64_t sent_then, packed_then, packets_then;
+    uint64_t heard_then; /* packets taken when target_pump ended */
 
     struct channel channels[RELAY_CHANNELS_MAX];
     uint32_t next_channel; /* the number that the frontend's next open must have */
-    uint32_t newest_channel;
+    bool open_waits; /* the newest open, for the place of a channel that both sides closed */
+    uint64_t open_deadline_ms;
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
     uint64_t request_records;
@@ -234,6 +236,8 @@ void grant_clear(struct backend *b);
 void target_begin(struct backend *b); /* PHASE_CONNECT starts */
 void target_step(struct backend *b);  /* key exchange and login */
 void target_pump(struct backend *b);  /* PHASE_READY: packets, into channel callbacks */
+/* While something was written, libssh took packets: their meaning is still to be looked at. */
+bool target_heard(const struct backend *b);
 short target_events(const struct backend *b);
 bool target_alive(const struct backend *b);
 bool target_unsent(struct backend *b); /* bytes wait in libssh's buffer */
@@ -251,6 +255,7 @@ void fingerprint(const void *blob, size_t len, char out[64]);
 
 /* backend_relay.c: what the frontend says. */
 void relay_step(struct backend *b);
+bool relay_heard(const struct backend *b); /* whether anything is taken from the frontend now */
 void relay_violation(struct backend *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* After a failed send: the frontend is gone, or does not read. */
 void relay_failed(struct backend *b, int code);

@@ -308,10 +308,8 @@ static void gone(struct backend *b)
     end_draining(b, true, false);
 }
 
-void target_pump(struct backend *b)
+static void pump(struct backend *b)
 {
-    if ((b->phase != PHASE_READY && b->phase != PHASE_DRAIN) || !target_alive(b))
-        return;
     for (unsigned i = 0; i < PUMP_READS && !flow_stopped(b) && !record_busy(b); i++) {
         int rc = ssh_event_dopoll(b->event, 0);
         if (rc == SSH_ERROR || !target_alive(b))
@@ -329,8 +327,22 @@ void target_pump(struct backend *b)
             flow_deliver(b);
         }
     }
-    if (!target_alive(b) && b->phase == PHASE_READY)
+}
+
+void target_pump(struct backend *b)
+{
+    if ((b->phase == PHASE_READY || b->phase == PHASE_DRAIN) && target_alive(b))
+        pump(b);
+    /* Also when it went while something was written to it. */
+    if (b->phase == PHASE_READY && !target_alive(b))
         gone(b);
+    b->heard_then = b->packed.in_packets;
+}
+
+bool target_heard(const struct backend *b)
+{
+    return (b->phase == PHASE_READY || b->phase == PHASE_DRAIN) &&
+           (b->packed.in_packets != b->heard_then || (b->phase == PHASE_READY && !target_alive(b)));
 }
 
 void target_close(struct backend *b)
