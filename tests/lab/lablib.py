@@ -91,7 +91,7 @@ MaxStartups 200:30:400
 MaxSessions 20
 Subsystem sftp internal-sftp
 AcceptEnv LANG LC_*
-SetEnv LAB_HYPERVISOR={name}
+SetEnv LAB_HYPERVISOR={name} HOME={dir}/home
 LogLevel VERBOSE
 """
 
@@ -277,7 +277,8 @@ class Lab:
         return found
 
     def start_hypervisor(self, name, port):
-        os.makedirs(self.path(name))
+        # A home of its own: what root's shell on this machine begins with is none of a hypervisor's, and may take long.
+        os.makedirs(self.path(name, "home"))
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.path(name, "host_key"))
         with open(self.path(name, "sshd_config"), "w", encoding="utf-8") as f:

@@ -56,6 +56,7 @@ class Backend(unittest.TestCase):
             f.write(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {cls.path('host')}\nHostKey {cls.path('host_rsa')}\n"
                     f"AuthorizedKeysFile {cls.path('authorized_keys')}\nStrictModes no\nUsePAM no\n"
                     "PermitRootLogin yes\nPasswordAuthentication no\nAcceptEnv LANG LC_*\nMaxSessions 20\n"
+                    f"SetEnv HOME={cls.dir}\n"
                     f"PidFile none\nSubsystem sftp internal-sftp\n{more}")
         cls.start("/usr/sbin/sshd", "-D", "-E", cls.path(log), "-f", cls.path(log + ".config"))
         cls.wait_for_port(port)

@@ -45,7 +45,7 @@ class DiskTest(harness.SessionTest):
         self.assertEqual(child.stdout.readline(), line + b"\n")
 
     def admitted(self):
-        return harness.wait_until("a session again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 20)
+        return harness.wait_until("a session again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, harness.TIMEOUT)
 
     def alarm(self, token):
         return self.record("alarm", alarm=token)
