@@ -20,7 +20,7 @@
 
 /* What comparing needs; freed when nothing more can be compared. */
 struct compare {
-    EVP_MD_CTX *running, *copy;
+    struct sha256 running;
     unsigned end_count; /* ever; the ring holds the newest */
     struct attest_point ends[ATTEST_POINTS];
     unsigned waiting_count;
@@ -65,8 +65,7 @@ static void compare_free(struct compare *c)
 {
     if (!c)
         return;
-    EVP_MD_CTX_free(c->running);
-    EVP_MD_CTX_free(c->copy);
+    sha256_clear(&c->running);
     free(c);
 }
 
@@ -86,10 +85,8 @@ static struct compare *compare_new(void)
 
     if (!c)
         return NULL;
-    c->running = EVP_MD_CTX_new();
-    c->copy = EVP_MD_CTX_new();
-    if (!c->running || !c->copy || EVP_DigestInit_ex(c->running, EVP_sha256(), NULL) != 1) {
-        compare_free(c);
+    if (sha256_init(&c->running, EVP_sha256()) != 0) {
+        free(c);
         return NULL;
     }
     return c;
@@ -187,17 +184,6 @@ static void settle(struct channel *c)
     c->compare = NULL;
 }
 
-static void hash(struct compare *k, const uint8_t *p, size_t len)
-{
-    INVARIANT(EVP_DigestUpdate(k->running, p, len) == 1);
-}
-
-static void hash_now(struct compare *k, uint8_t out[RECORD_HASH_SIZE])
-{
-    INVARIANT(EVP_MD_CTX_copy_ex(k->copy, k->running) == 1);
-    INVARIANT(EVP_DigestFinal_ex(k->copy, out, NULL) == 1);
-}
-
 /* The claims that waited for what is recorded by now. */
 static void drop_waiting(struct compare *k, unsigned reached)
 {
@@ -206,7 +192,8 @@ static void drop_waiting(struct compare *k, unsigned reached)
 }
 
 /* One record's bytes: up to each claim that waits, then to the record's end. */
-static void take(struct attest *a, struct channel *c, const uint8_t *p, size_t len)
+static void take(struct attest *a, struct channel *c, const uint8_t *p, size_t len,
+                 struct sha256_beside *beside)
 {
     struct compare *k = c->compare;
     struct attest_point *end;
@@ -216,19 +203,19 @@ static void take(struct attest *a, struct channel *c, const uint8_t *p, size_t l
     while (reached < k->waiting_count && k->waiting[reached].bytes <= c->recorded + len) {
         size_t n = (size_t)(k->waiting[reached].bytes - c->recorded);
 
-        hash(k, p, n);
+        sha256_update_beside(&k->running, p, n, beside);
         p += n;
         len -= n;
         c->recorded += n;
-        hash_now(k, now);
+        sha256_value(&k->running, now);
         compare_at(a, c, now, &k->waiting[reached]);
         reached++;
     }
     drop_waiting(k, reached);
     if (len > 0 || reached == 0) {
-        hash(k, p, len);
+        sha256_update_beside(&k->running, p, len, beside);
         c->recorded += len;
-        hash_now(k, now);
+        sha256_value(&k->running, now);
     }
     end = &k->ends[k->end_count++ % ATTEST_POINTS];
     end->bytes = c->recorded;
@@ -274,7 +261,8 @@ static void judge(struct attest *a, struct channel *c)
     settle(c);
 }
 
-void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len)
+void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len,
+                     struct sha256_beside *beside)
 {
     struct channel *c = of_input(a, channel, len);
 
@@ -283,7 +271,7 @@ void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t l
     if (c->digested)
         dispute(a, c, c->recorded);
     if (c->compare && !c->digested)
-        take(a, c, p, len);
+        take(a, c, p, len, beside);
     else
         c->recorded += len;
     judge(a, c);

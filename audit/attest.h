@@ -18,6 +18,7 @@
 #include "audit/attest_start.h"
 #include "audit/record.h"
 #include "base/json_out.h"
+#include "base/sha256.h"
 
 /* The frontend's newest frames whose ends are in a final attestation; as many ends of input records
  * are remembered. A backend that ends early has read all but what its socket holds: 16 frames of
@@ -61,8 +62,10 @@ struct attest;
 struct attest *attest_new(void);
 void attest_free(struct attest *a);
 
-/* The backend recorded these bytes of input. */
-void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len);
+/* The backend recorded these bytes of input. beside (NULL: nothing) is hashed along with them as
+ * far as that costs nothing; what is left of it is the caller's. */
+void attest_recorded(struct attest *a, uint32_t channel, const void *p, size_t len,
+                     struct sha256_beside *beside);
 /* The backend says of input that it does not keep: so many bytes of the channel, from its first
  * one, have this digest. Compared at this count alone. A channel's input is kept from its first
  * byte or not at all: one that has both is disputed, and one whose count does not grow. */

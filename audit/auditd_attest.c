@@ -16,6 +16,8 @@
  * no record of the backend, and some 300 bytes. */
 #define FRONTEND_BYTES (8u * 1024u * 1024u)
 #define FRONTEND_TIMES 4u
+/* Shorter ones are hashed faster with others of the batch. */
+#define TOGETHER_MIN 1024u
 
 static int count(struct producer *p, const struct trail_record *m, struct err *e)
 {
@@ -64,8 +66,7 @@ static int take_record(struct producer *p, const struct trail_record *m, struct 
     if (!a)
         return err_set(e, ERR_MEMORY, "no memory to compare attestations");
     switch (m->type) {
-    case RECORD_INPUT:
-        attest_recorded(a, m->channel, m->payload.p, m->payload.len);
+    case RECORD_INPUT: /* auditd_dispute */
         return 0;
     case RECORD_INPUT_DIGEST:
         r = attest_decode_digest(m->payload.p, m->payload.len, &total, e);
@@ -116,12 +117,37 @@ static unsigned became(struct producer *p, struct session_state *s)
     return disputes;
 }
 
-int auditd_dispute(struct producer *p, struct err *e)
+/* Input was appended: now it is compared, and what is stored of it is hashed along with it. */
+static void take_input(struct producer *p, const struct trail_record *m)
+{
+    struct trail *t = p->auditd->trail;
+    struct sha256 stored;
+    struct sha256_beside beside = {.stream = &stored};
+    struct bytes payload;
+    uint8_t hash[RECORD_HASH_SIZE];
+
+    if (m->payload.len < TOGETHER_MIN || !sha256_pairs() || !trail_newest_payload(t, &payload)) {
+        attest_recorded(p->state->attest, m->channel, m->payload.p, m->payload.len, NULL);
+        return;
+    }
+    INVARIANT(sha256_init(&stored, EVP_sha256()) == 0);
+    beside.p = payload.p;
+    beside.len = payload.len;
+    attest_recorded(p->state->attest, m->channel, m->payload.p, m->payload.len, &beside);
+    sha256_update(&stored, beside.p, beside.len);
+    sha256_value(&stored, hash);
+    sha256_clear(&stored);
+    trail_newest_hashed(t, hash);
+}
+
+int auditd_dispute(struct producer *p, const struct trail_record *m, struct err *e)
 {
     struct session_state *s = p->state;
     unsigned disputes;
     int r;
 
+    if (s && s->attest && m->type == RECORD_INPUT)
+        take_input(p, m);
     if (!s || !s->attest || (disputes = became(p, s)) == 0)
         return 0;
     r = trail_append_verdict(p->auditd->trail, s, NULL, e);

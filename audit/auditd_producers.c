@@ -175,7 +175,7 @@ static int take_record(struct producer *p, const struct frame *f, struct err *e)
     if (r == 0 && m.type == RECORD_HOLD && a->prune)
         prune_disturb(a->prune);
     if (r == 0)
-        r = auditd_dispute(p, e);
+        r = auditd_dispute(p, &m, e);
     if (r < 0)
         return r == ERR_PROTOCOL ? r : ERR_TRAIL;
     p->started = p->started || m.type == RECORD_SESSION_START;

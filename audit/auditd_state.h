@@ -113,8 +113,8 @@ MUST_CHECK int auditd_append(struct producer *p, const struct trail_record *m,
 /* auditd_attest.c */
 /* Before a record is appended. ERR_PROTOCOL; ERR_MEMORY. */
 MUST_CHECK int auditd_compare(struct producer *p, const struct trail_record *m, struct err *e);
-/* After it: what is to be said if the session became disputed. ERR_TRAIL. */
-MUST_CHECK int auditd_dispute(struct producer *p, struct err *e);
+/* After it: input is compared; what is to be said if the session became disputed. ERR_TRAIL. */
+MUST_CHECK int auditd_dispute(struct producer *p, const struct trail_record *m, struct err *e);
 /* p let go of this session; the last one's going is the time of its verdict. */
 void auditd_judge(struct producer *p, struct session_state *s);
 /* auditd_reviewers.c */

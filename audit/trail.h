@@ -11,6 +11,7 @@
 #include "audit/checkpoint.h"
 #include "audit/data_key.h"
 #include "audit/trail_space.h"
+#include "base/wire.h"
 
 struct trail;
 
@@ -112,6 +113,11 @@ struct sessions *trail_sessions(struct trail *t);
 MUST_CHECK int trail_want_checkpoint(struct trail *t, struct err *e);
 /* One is signed and not written yet. */
 bool trail_checkpoint_waits(const struct trail *t);
+
+/* The newest record's payload as it is stored, while it waits to be hashed; false: it was hashed.
+ * Whoever hashes it (along with something else) says so before anything else is appended. */
+bool trail_newest_payload(const struct trail *t, struct bytes *payload);
+void trail_newest_hashed(struct trail *t, const uint8_t sha256[RECORD_HASH_SIZE]);
 
 /* In this thread, now. */
 MUST_CHECK int trail_sync_now(struct trail *t, struct err *e);

@@ -4,6 +4,7 @@
 #include "audit/trail_batch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int batch_init(struct trail_batch *b, struct err *e)
 {
@@ -37,12 +38,43 @@ void batch_add(struct trail_batch *b, struct chain *c, struct session_state *sta
         batch_link(b, c);
 }
 
+const struct digest_job *batch_newest(const struct trail_batch *b)
+{
+    const struct digest_job *job = b->unlinked > 0 ? &b->payloads[b->unlinked - 1] : NULL;
+
+    return job && job->p ? job : NULL;
+}
+
+void batch_newest_hashed(struct trail_batch *b, const uint8_t hash[RECORD_HASH_SIZE])
+{
+    struct digest_job *job = &b->payloads[b->unlinked - 1];
+
+    INVARIANT(b->unlinked > 0 && job->p);
+    memcpy(job->out, hash, RECORD_HASH_SIZE);
+    job->p = NULL;
+    b->hashed++;
+}
+
+static void hash_others(struct trail_batch *b, struct digest *d)
+{
+    struct digest_job jobs[BATCH_UNLINKED];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < b->unlinked; i++)
+        if (b->payloads[i].p)
+            jobs[n++] = b->payloads[i];
+    digest_many(d, jobs, n);
+}
+
 void batch_link(struct trail_batch *b, struct chain *c)
 {
-    digest_many(c->digest, b->payloads, b->unlinked);
+    if (b->hashed == 0)
+        digest_many(c->digest, b->payloads, b->unlinked);
+    else
+        hash_others(b, c->digest);
     for (unsigned i = 0; i < b->unlinked; i++)
         chain_link(c, b->sessions[i], b->payloads[i].out - RECORD_AT_PAYLOAD_HASH);
-    b->unlinked = 0;
+    b->unlinked = b->hashed = 0;
     b->unlinked_bytes = 0;
 }
 

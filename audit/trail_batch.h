@@ -23,6 +23,7 @@ struct trail_batch {
     size_t len;
     size_t unlinked_bytes;
     unsigned unlinked; /* the newest records, whose places follow */
+    unsigned hashed;   /* of them: there is nothing left to hash of their jobs */
     struct session_state *sessions[BATCH_UNLINKED];
     struct digest_job payloads[BATCH_UNLINKED]; /* the result stands in the header */
 };
@@ -37,6 +38,10 @@ uint8_t *batch_end(struct trail_batch *b);
  * May link. */
 void batch_add(struct trail_batch *b, struct chain *c, struct session_state *state,
                uint32_t payload_len);
+/* The newest record's payload, if it was not hashed yet; NULL. */
+const struct digest_job *batch_newest(const struct trail_batch *b);
+/* It has this hash. */
+void batch_newest_hashed(struct trail_batch *b, const uint8_t hash[RECORD_HASH_SIZE]);
 /* Completes all headers: after it the chain is that of the newest record. */
 void batch_link(struct trail_batch *b, struct chain *c);
 /* All was written: empties it. */

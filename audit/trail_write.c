@@ -286,6 +286,20 @@ bool trail_has_room(struct trail *t, enum space_use use, size_t payload_len)
     return space_room(&t->space, use, used) >= size;
 }
 
+bool trail_newest_payload(const struct trail *t, struct bytes *payload)
+{
+    const struct digest_job *job = batch_newest(&t->batch);
+
+    if (job)
+        *payload = (struct bytes){job->p, job->len};
+    return job != NULL;
+}
+
+void trail_newest_hashed(struct trail *t, const uint8_t sha256[RECORD_HASH_SIZE])
+{
+    batch_newest_hashed(&t->batch, sha256);
+}
+
 uint64_t trail_size(const struct trail *t)
 {
     return t->chain.next;

@@ -82,7 +82,7 @@ static int play(struct attest *a, const char *script)
 
         cr_assert_geq(sscanf(line, " %c %u %255s", &kind, &channel, text), 2, "%s", line);
         if (kind == 'r')
-            attest_recorded(a, channel, text, strlen(text));
+            attest_recorded(a, channel, text, strlen(text), NULL);
         else if (kind == 'd')
             record_digest(a, channel, text);
         else if (kind == 's' || kind == 'S')
@@ -369,7 +369,7 @@ Test(attest, many_channels)
         "%s", (const char *)buf_head(&text));
     buf_clear(&text);
     cr_expect_eq(attest_verdict(a), ATTEST_AGREED);
-    attest_recorded(a, 3, "x", 1);
+    attest_recorded(a, 3, "x", 1, NULL);
     cr_expect_eq(attest_verdict(a), ATTEST_DISPUTED, "more on a channel that was done");
     attest_free(a);
 }
@@ -380,7 +380,7 @@ Test(attest, too_many_channels_at_once)
     struct attest *a = attest_new();
 
     for (uint32_t i = 0; i < 100000; i++)
-        attest_recorded(a, i, "x", 1);
+        attest_recorded(a, i, "x", 1, NULL);
     cr_expect_eq(attest_verdict(a), ATTEST_UNATTESTED);
     for (uint32_t i = 0; i < 100000; i += 2) {
         struct attest_claim c = {.channel = i, .final = true};
