@@ -6,24 +6,13 @@
 
 #include <string.h>
 
-static EVP_MD_CTX *digest_new(void)
-{
-    EVP_MD_CTX *c = EVP_MD_CTX_new();
-
-    if (c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1)
-        return c;
-    EVP_MD_CTX_free(c);
-    return NULL;
-}
-
 int bulk_begin(struct bulk *k, uint64_t after, bool total)
 {
     INVARIANT(!k->on && (after == 0 || !total));
     *k = (struct bulk){.on = true, .after = after, .from = after};
-    k->block = digest_new();
-    k->reading = digest_new();
-    k->total = total ? digest_new() : NULL;
-    if (k->block != NULL && k->reading != NULL && (!total || k->total != NULL))
+    k->with_total = total;
+    if (sha256_init(&k->block, EVP_sha256()) == 0 &&
+        (!total || sha256_init(&k->total, EVP_sha256()) == 0))
         return 0;
     bulk_clear(k);
     return ERR_MEMORY;
@@ -31,9 +20,8 @@ int bulk_begin(struct bulk *k, uint64_t after, bool total)
 
 void bulk_clear(struct bulk *k)
 {
-    EVP_MD_CTX_free(k->block);
-    EVP_MD_CTX_free(k->total);
-    EVP_MD_CTX_free(k->reading);
+    sha256_clear(&k->block);
+    sha256_clear(&k->total);
     *k = (struct bulk){.on = false};
 }
 
@@ -65,21 +53,13 @@ size_t bulk_in_hand(const struct segment_queue *q)
     return n;
 }
 
-static int read_digest(struct bulk *k, const EVP_MD_CTX *c, uint8_t out[BULK_SHA256])
-{
-    return EVP_MD_CTX_copy_ex(k->reading, c) == 1 && EVP_DigestFinal_ex(k->reading, out, NULL) == 1
-               ? 0
-               : ERR_CRYPTO;
-}
-
-int bulk_digest(struct bulk *k, const struct segment_queue *q, struct bulk_digest *d, size_t *n)
+void bulk_digest(struct bulk *k, const struct segment_queue *q, struct bulk_digest *d, size_t *n)
 {
     size_t left = bulk_in_hand(q);
 
     INVARIANT(k->on && left > 0);
     if (k->in_block == BULK_BLOCK) {
-        if (EVP_DigestInit_ex(k->block, EVP_sha256(), NULL) != 1)
-            return ERR_CRYPTO;
+        sha256_restart(&k->block);
         k->from += BULK_BLOCK;
         k->in_block = 0;
     }
@@ -89,17 +69,17 @@ int bulk_digest(struct bulk *k, const struct segment_queue *q, struct bulk_diges
     for (const struct segment *s = q->unrecorded; left > 0; s = s->next) {
         size_t some = s->len - s->covered < left ? s->len - s->covered : left;
         const uint8_t *p = s->bytes + s->covered;
-        if (EVP_DigestUpdate(k->block, p, some) != 1 ||
-            (k->total != NULL && EVP_DigestUpdate(k->total, p, some) != 1))
-            return ERR_CRYPTO;
+        if (k->with_total)
+            sha256_update_two(&k->block, p, some, &k->total, p, some);
+        else
+            sha256_update(&k->block, p, some);
         left -= some;
     }
     k->in_block += (uint32_t)*n;
     *d = (struct bulk_digest){.from = k->from, .bytes = k->in_block};
-    if (read_digest(k, k->block, d->sha256) != 0 ||
-        (k->total != NULL && read_digest(k, k->total, d->total) != 0))
-        return ERR_CRYPTO;
-    return 0;
+    sha256_value(&k->block, d->sha256);
+    if (k->with_total)
+        sha256_value(&k->total, d->total);
 }
 
 void bulk_recorded(struct bulk *k, struct segment_queue *q, size_t n, uint64_t record)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/sha256.h"
 #include "gateway/backend_queue.h"
 
 #define BULK_BLOCK  (1024u * 1024u)
@@ -22,13 +23,13 @@
 #define BULK_STEP (256u * 1024u)
 
 struct bulk {
-    bool on;             /* nothing is kept from byte `after` on */
-    uint64_t after;      /* where the first block begins */
-    uint64_t from;       /* where this block begins */
-    uint32_t in_block;   /* bytes of it that are in its digest */
-    EVP_MD_CTX *block;   /* this block */
-    EVP_MD_CTX *total;   /* the whole stream; NULL: not asked for */
-    EVP_MD_CTX *reading; /* copies of the two */
+    bool on;           /* nothing is kept from byte `after` on */
+    uint64_t after;    /* where the first block begins */
+    uint64_t from;     /* where this block begins */
+    uint32_t in_block; /* bytes of it that are in its digest */
+    bool with_total;
+    struct sha256 block; /* this block */
+    struct sha256 total; /* the whole stream, with_total */
     uint64_t taken;      /* bytes of the stream that came, kept and not */
     uint64_t record;     /* the newest digest's; 0: none yet */
     size_t seen;         /* in hand when it was looked at last */
@@ -53,10 +54,8 @@ struct bulk_digest {
     uint8_t sha256[BULK_SHA256], total[BULK_SHA256]; /* total: only when asked for */
 };
 /* Takes what is in hand into the digest, to the block's end at most: what the record is to say. n
- * gets how many bytes it newly covers; the caller sends the record and then calls bulk_recorded.
- * ERR_CRYPTO. */
-MUST_CHECK int bulk_digest(struct bulk *k, const struct segment_queue *q, struct bulk_digest *d,
-                           size_t *n);
+ * gets how many bytes it newly covers; the caller sends the record and then calls bulk_recorded. */
+void bulk_digest(struct bulk *k, const struct segment_queue *q, struct bulk_digest *d, size_t *n);
 /* The record's number: n bytes are covered by it. */
 void bulk_recorded(struct bulk *k, struct segment_queue *q, size_t n, uint64_t record);
 

@@ -55,7 +55,7 @@ static void record_all(struct bulk *k, struct segment_queue *q, const uint8_t *a
         struct bulk_digest d;
         size_t n = 0;
 
-        cr_assert_eq(bulk_digest(k, q, &d, &n), 0);
+        bulk_digest(k, q, &d, &n);
         check(&d, all, total);
         cr_expect_eq((d.from - k->after) % BULK_BLOCK, 0);
         cr_expect_leq(d.bytes, BULK_BLOCK);
@@ -140,18 +140,18 @@ Test(bulk, a_segment_over_a_blocks_end)
 
     cr_assert_eq(bulk_begin(&k, 0, false), 0);
     cr_assert_eq(bulk_put(&k, &q, SEGMENT_OUTPUT, SEGMENT_OUTPUT_BULK, all, first), 0);
-    cr_assert_eq(bulk_digest(&k, &q, &d, &n), 0);
+    bulk_digest(&k, &q, &d, &n);
     bulk_recorded(&k, &q, n, 1);
     cr_expect_eq(bulk_in_hand(&q), 0);
     cr_assert_eq(bulk_put(&k, &q, SEGMENT_OUTPUT, SEGMENT_OUTPUT_BULK, all + first, then), 0);
-    cr_assert_eq(bulk_digest(&k, &q, &d, &n), 0);
+    bulk_digest(&k, &q, &d, &n);
     cr_expect_eq(n, 100);
     cr_expect_eq(d.bytes, BULK_BLOCK);
     bulk_recorded(&k, &q, n, 2);
     cr_expect_eq(bulk_in_hand(&q), 200);
     cr_assert_not_null(q.unrecorded, "its last bytes have no record");
     cr_assert_eq(bulk_put(&k, &q, SEGMENT_OUTPUT, SEGMENT_OUTPUT_BULK, all + first + then, 50), 0);
-    cr_assert_eq(bulk_digest(&k, &q, &d, &n), 0);
+    bulk_digest(&k, &q, &d, &n);
     cr_expect_eq(n, 250);
     cr_expect_eq(d.from, BULK_BLOCK);
     check(&d, all, false);
@@ -178,12 +178,12 @@ Test(bulk, other_segments_bound_what_is_in_hand)
     cr_assert_eq(segments_put(&q, SEGMENT_STDERR, "error", 5), 0);
     cr_assert_eq(bulk_put(&k, &q, SEGMENT_OUTPUT, SEGMENT_OUTPUT_BULK, all + 30, 10), 0);
     cr_expect_eq(bulk_in_hand(&q), 20, "up to the other stream");
-    cr_assert_eq(bulk_digest(&k, &q, &d, &n), 0);
+    bulk_digest(&k, &q, &d, &n);
     check(&d, all, false);
     bulk_recorded(&k, &q, n, 2);
     cr_expect_eq(q.unrecorded->kind, SEGMENT_STDERR);
     segments_recorded(&q, 3);
-    cr_assert_eq(bulk_digest(&k, &q, &d, &n), 0);
+    bulk_digest(&k, &q, &d, &n);
     cr_expect_eq(d.from, 10);
     cr_expect_eq(d.bytes, 30);
     check(&d, all, false);
