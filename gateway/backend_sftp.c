@@ -37,6 +37,8 @@ bool sftp_begin(struct channel *ch)
     buf_init(&s->output, OUTPUT_MAX);
     buf_init(&s->scratch, SCRATCH_MAX);
     s->elide_input = sftp_elider_new(SFTP_REQUESTS, ch->owner->sha256);
+    if (s->elide_input != NULL)
+        sftp_elide_along(s->elide_input);
     s->elide_output = sftp_elider_new(SFTP_RESPONSES, NULL);
     s->next_id = 1;
     ch->sftp = s;
@@ -365,6 +367,7 @@ static void input_step(struct channel *ch)
         if (!sftp_judge(ch, p + 4, len))
             break;
         buf_consume(&s->input, 4 + (size_t)len);
+        s->input_taken += 4 + (uint64_t)len;
         ch->input_passed += 4 + len;
     }
     settle(ch);

@@ -59,7 +59,8 @@ struct sftp_moved {
     uint64_t bytes, failed, kept;
     uint64_t from, to; /* of the run that goes on */
     bool running;
-    EVP_MD_CTX *digest;
+    struct sha256 digest; /* of the run */
+    uint64_t along; /* the newest data of it that the elider hashed along; 0: not the newest */
     struct sftp_range *ranges;
     unsigned count;
     uint64_t more; /* runs without a digest */
@@ -117,7 +118,8 @@ struct sftp_asked {
 struct sftp {
     enum sftp_stage stage;
     struct buf input, output; /* as they came, of whole packets none but those that wait */
-    size_t input_elided, output_elided;
+    size_t output_elided;
+    uint64_t input_taken; /* what went from the input, ever */
     struct sftp_elider *elide_input, *elide_output;
     struct segment_queue form; /* recorded form of the input */
     struct buf scratch;

@@ -11,7 +11,7 @@
 
 static void moved_clear(struct sftp_moved *m)
 {
-    EVP_MD_CTX_free(m->digest);
+    sha256_clear(&m->digest);
     free(m->ranges);
 }
 
@@ -76,11 +76,7 @@ bool sftp_file_opened(struct sftp *s, struct sftp_file *f, struct bytes handle)
 
 void sftp_moved_digest(const struct sftp_moved *m, uint8_t out[32])
 {
-    EVP_MD_CTX *copy = EVP_MD_CTX_new();
-
-    INVARIANT(copy != NULL && EVP_MD_CTX_copy_ex(copy, m->digest) == 1 &&
-              EVP_DigestFinal_ex(copy, out, NULL) == 1);
-    EVP_MD_CTX_free(copy);
+    sha256_value(&m->digest, out);
 }
 
 /* The run that went on is over. */
@@ -111,10 +107,28 @@ static bool begin_run(const struct backend *b, struct sftp_moved *m, uint64_t of
         m->more++;
         return true;
     }
-    if (m->digest == NULL)
-        m->digest = EVP_MD_CTX_new();
-    m->running = m->digest != NULL && EVP_DigestInit_ex(m->digest, b->sha256, NULL) == 1;
+    m->along = 0;
+    if (m->digest.md != NULL)
+        sha256_restart(&m->digest);
+    m->running = m->digest.md != NULL || sha256_init(&m->digest, b->sha256) == 0;
     return m->running;
+}
+
+/* A WRITE's data were hashed with what came before them when they were taken: that holds here when
+ * what came before them is this run as it is, all of it. */
+static bool take_along(struct sftp *s, struct sftp_moved *m, struct bytes data)
+{
+    uint64_t at = s->input_taken + (uint64_t)(data.p - buf_head(&s->input));
+    const struct sftp_along *along = sftp_elided_along(s->elide_input, at);
+    uint64_t before = m->along;
+
+    m->along = 0;
+    if (along == NULL || along->len != data.len || m->digest.ctx != NULL ||
+        (along->before == 0 ? m->to != m->from : along->before != before))
+        return false;
+    m->digest = along->after;
+    m->along = at;
+    return true;
 }
 
 void sftp_file_moved(struct channel *ch, struct sftp_file *f, bool written, uint64_t offset,
@@ -128,8 +142,8 @@ void sftp_file_moved(struct channel *ch, struct sftp_file *f, bool written, uint
         sftp_memory_out(ch);
         return;
     }
-    if (m->running)
-        INVARIANT(EVP_DigestUpdate(m->digest, data.p, data.len) == 1);
+    if (m->running && !(written && take_along(ch->sftp, m, data)))
+        sha256_update(&m->digest, data.p, data.len);
     m->to += data.len;
     m->bytes += data.len;
     if (ch->owner->granted.keep_max > m->kept) {

@@ -10,7 +10,9 @@
 
 #define TYPE_WRITE 6
 #define TYPE_DATA  103
-#define HASH_SIZE  32
+#define HASH_SIZE  SHA256_SIZE
+/* What a window holds of WRITEs of 32 KiB, twice. */
+#define ALONG_KEPT 64u
 
 #define MIN(a, b)  ((a) < (b) ? (a) : (b))
 
@@ -32,8 +34,20 @@ struct sftp_elider {
     uint32_t wait;
     uint32_t left; /* bytes of the packet that are still to come, without those of its data */
     uint32_t data; /* bytes of the data that are still to come */
-    const EVP_MD *sha256;
-    EVP_MD_CTX *digest; /* of the data; NULL for SFTP_RESPONSES */
+    struct sha256 digest; /* of the data; SFTP_REQUESTS */
+    uint64_t earlier;     /* the eight bytes before `number` */
+    uint64_t position;    /* in the direction, of the piece that is looked at */
+    struct along *along;  /* NULL: not asked for */
+};
+
+/* The data of one WRITE after the other. */
+struct along {
+    struct sha256 stream;
+    uint64_t next;         /* where a WRITE goes on with it */
+    struct sftp_along now; /* the data that come */
+    uint64_t last;         /* the newest that are in the stream */
+    unsigned first, count; /* of kept, a ring */
+    struct sftp_along kept[ALONG_KEPT];
 };
 
 static void next(struct sftp_elider *s, enum place place, uint32_t wait)
@@ -51,9 +65,7 @@ struct sftp_elider *sftp_elider_new(enum sftp_side side, const EVP_MD *sha256)
     s->side = side;
     next(s, AT_LENGTH, 4);
     if (side == SFTP_REQUESTS) {
-        s->sha256 = sha256;
-        s->digest = EVP_MD_CTX_new();
-        if (!s->digest) {
+        if (sha256_init(&s->digest, sha256) != 0) {
             free(s);
             return NULL;
         }
@@ -65,7 +77,8 @@ void sftp_elider_free(struct sftp_elider *s)
 {
     if (!s)
         return;
-    EVP_MD_CTX_free(s->digest);
+    sha256_clear(&s->digest);
+    free(s->along);
     free(s);
 }
 
@@ -75,6 +88,59 @@ static void to_rest(struct sftp_elider *s)
         next(s, IN_REST, 0);
     else
         next(s, AT_LENGTH, 4);
+}
+
+/* --- the stream that goes along */
+
+void sftp_elide_along(struct sftp_elider *s)
+{
+    struct along *a;
+
+    if (s->side != SFTP_REQUESTS || s->digest.ctx || !sha256_pairs())
+        return;
+    a = calloc(1, sizeof *a);
+    if (!a) /* whoever wants the stream hashes it */
+        return;
+    if (sha256_init(&a->stream, s->digest.md) != 0) {
+        free(a);
+        return;
+    }
+    s->along = a;
+}
+
+static void along_begin(struct along *a, uint64_t offset)
+{
+    if (offset != a->next || a->last == 0) {
+        sha256_restart(&a->stream);
+        a->last = 0;
+        a->next = offset;
+    }
+    a->now = (struct sftp_along){.before = a->last};
+}
+
+static void along_end(struct along *a)
+{
+    if (a->now.len == 0)
+        return;
+    a->now.after = a->stream;
+    a->next += a->now.len;
+    a->last = a->now.at;
+    if (a->count == ALONG_KEPT) {
+        a->first = (a->first + 1) % ALONG_KEPT;
+        a->count--;
+    }
+    a->kept[(a->first + a->count++) % ALONG_KEPT] = a->now;
+}
+
+const struct sftp_along *sftp_elided_along(struct sftp_elider *s, uint64_t at)
+{
+    struct along *a = s->along;
+
+    while (a && a->count > 0 && a->kept[a->first].at < at) {
+        a->first = (a->first + 1) % ALONG_KEPT;
+        a->count--;
+    }
+    return a && a->count > 0 && a->kept[a->first].at == at ? &a->kept[a->first] : NULL;
 }
 
 /* The number that was waited for is there. */
@@ -109,8 +175,10 @@ static void decide(struct sftp_elider *s)
         s->data = number;
         s->left -= number;
         next(s, IN_DATA, 0);
-        if (s->digest)
-            INVARIANT(EVP_DigestInit_ex(s->digest, s->sha256, NULL) == 1);
+        if (s->side == SFTP_REQUESTS)
+            sha256_restart(&s->digest);
+        if (s->along)
+            along_begin(s->along, s->earlier);
         return;
     case IN_DATA:
     case IN_REST:
@@ -134,6 +202,7 @@ static bool pass(struct sftp_elider *s, const uint8_t *p, size_t len, size_t *pa
             s->left -= (uint32_t)n;
             to_rest(s);
         } else {
+            s->earlier = s->earlier << 8 | s->number >> 24;
             s->number = s->number << 8 | p[i++];
             if (s->place != AT_LENGTH)
                 s->left--;
@@ -145,33 +214,53 @@ static bool pass(struct sftp_elider *s, const uint8_t *p, size_t len, size_t *pa
     return s->place == IN_DATA;
 }
 
+/* n bytes of data, at s->position. */
+static void hash(struct sftp_elider *s, const uint8_t *p, size_t n)
+{
+    struct along *a = s->along;
+
+    if (s->side != SFTP_REQUESTS || n == 0)
+        return;
+    if (!a) {
+        sha256_update(&s->digest, p, n);
+        return;
+    }
+    sha256_update_two(&s->digest, p, n, &a->stream, p, n);
+    if (a->now.len == 0)
+        a->now.at = s->position;
+    a->now.len += (uint32_t)n;
+}
+
 int sftp_elide(struct sftp_elider *s, const void *bytes, size_t len, sftp_elider_put put, void *arg)
 {
     const uint8_t *p = bytes;
-    uint8_t hash[HASH_SIZE];
+    uint8_t value[HASH_SIZE];
     size_t n;
     int rc;
 
     while (len > 0) {
         bool data = pass(s, p, len, &n);
 
+        s->position += n;
         rc = n > 0 ? put(arg, p, n) : 0;
         if (rc != 0 || !data)
             return rc;
         p += n;
         len -= n;
         n = MIN(len, (size_t)s->data);
-        if (s->digest && n > 0)
-            INVARIANT(EVP_DigestUpdate(s->digest, p, n) == 1);
+        hash(s, p, n);
+        s->position += n;
         p += n;
         len -= n;
         s->data -= (uint32_t)n;
         if (s->data > 0)
             return 0;
         to_rest(s);
-        if (s->digest) {
-            INVARIANT(EVP_DigestFinal_ex(s->digest, hash, NULL) == 1);
-            rc = put(arg, hash, sizeof hash);
+        if (s->side == SFTP_REQUESTS) {
+            sha256_value(&s->digest, value);
+            if (s->along)
+                along_end(s->along);
+            rc = put(arg, value, sizeof value);
             if (rc != 0)
                 return rc;
         }

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/sha256.h"
 
 #define SFTP_PACKET_MAX (256u * 1024) /* OpenSSH's SFTP_MAX_MSG_LENGTH */
 #define SFTP_HANDLE_MAX 256u          /* the draft's own maximum */
@@ -44,6 +45,18 @@ void sftp_elider_free(struct sftp_elider *s);
 typedef int (*sftp_elider_put)(void *arg, const void *p, size_t len);
 MUST_CHECK int sftp_elide(struct sftp_elider *s, const void *p, size_t len, sftp_elider_put put,
                           void *arg);
+/* For SFTP_REQUESTS, before anything came: the data of WRITEs that follow one another in a file are
+ * hashed as one stream too, where that costs nothing (base/sha256.h). Does nothing elsewhere. */
+void sftp_elide_along(struct sftp_elider *s);
+/* What that stream was after one WRITE's data. */
+struct sftp_along {
+    uint64_t at;     /* where the data began, in bytes of the whole direction */
+    uint64_t before; /* the `at` of the data that came before them in the stream; 0: none did */
+    uint32_t len;
+    struct sha256 after;
+};
+/* Of the data that began there; NULL: it is not known (any more). Ask in ascending order. */
+const struct sftp_along *sftp_elided_along(struct sftp_elider *s, uint64_t at);
 /* How much longer the form of len bytes can be: 32 for each WRITE, which has at least 25 bytes of
  * its own when it is empty, and the one that began before. */
 #define SFTP_ELIDE_GROWTH(len) (((len) / 25 + 1) * 32)

@@ -265,3 +265,101 @@ Test(gateway_sftp_elide, a_failure_ends_it)
     sftp_elider_free(s);
     sftp_elider_free(NULL);
 }
+
+/* --- the stream that goes along */
+
+static int nowhere(void *arg, const void *p, size_t len)
+{
+    (void)arg, (void)p, (void)len;
+    return 0;
+}
+
+/* A WRITE of len bytes `fill` at offset, in pieces; returns where its data began. */
+static uint64_t write_along(struct sftp_elider *s, uint64_t *position, uint64_t offset,
+                            uint8_t fill, uint32_t len, size_t piece)
+{
+    uint8_t packet[4 + 1 + 4 + 4 + 3 + 8 + 4 + 2000];
+    size_t head = sizeof packet - 2000, n = head + len;
+    uint64_t at = *position + head;
+
+    memset(packet, 0, sizeof packet);
+    wire_store_u32(packet, (uint32_t)(n - 4));
+    packet[4] = 6;
+    wire_store_u32(packet + 9, 3);
+    wire_store_u64(packet + 16, offset);
+    wire_store_u32(packet + 24, len);
+    memset(packet + head, fill, len);
+    for (size_t i = 0; i < n; i += piece)
+        cr_assert_eq(sftp_elide(s, packet + i, n - i < piece ? n - i : piece, nowhere, NULL), 0);
+    *position += n;
+    return at;
+}
+
+static void along_is(struct sftp_elider *s, uint64_t at, uint64_t before, const char *runs,
+                     uint32_t len)
+{
+    const struct sftp_along *a = sftp_elided_along(s, at);
+    uint8_t want[SHA256_SIZE], got[SHA256_SIZE];
+    struct sha256 all;
+
+    cr_assert_not_null(a);
+    cr_expect_eq(a->before, before);
+    cr_expect_eq(a->len, len);
+    cr_assert_eq(sha256_init(&all, EVP_sha256()), 0);
+    for (; *runs; runs++)
+        for (uint32_t i = 0; i < len; i++)
+            sha256_update(&all, runs, 1);
+    sha256_value(&all, want);
+    sha256_value(&a->after, got);
+    cr_expect_arr_eq(got, want, sizeof want);
+}
+
+Test(gateway_sftp_elide, what_follows_is_hashed_along)
+{
+    static const size_t pieces[] = {1, 7, 64, 1000, 65536};
+    static const uint32_t lengths[] = {1, 63, 64, 1000, 2000};
+
+    for (size_t k = 0; k < 25 && sha256_pairs(); k++) {
+        struct sftp_elider *s = sftp_elider_new(SFTP_REQUESTS, EVP_sha256());
+        size_t piece = pieces[k % 5];
+        uint32_t n = lengths[k / 5];
+        uint64_t position = 0, a, b, c, d, e;
+
+        cr_assert_not_null(s);
+        sftp_elide_along(s);
+        a = write_along(s, &position, 0, 'a', n, piece);
+        b = write_along(s, &position, n, 'b', n, piece);
+        (void)write_along(s, &position, 2 * n, 'x', 0, piece); /* no data: no part of it */
+        c = write_along(s, &position, 2 * n, 'c', n, piece);
+        d = write_along(s, &position, 5000, 'd', n, piece);
+        e = write_along(s, &position, 5000 + n, 'e', n, piece);
+        along_is(s, a, 0, "a", n);
+        along_is(s, a, 0, "a", n);
+        cr_expect_null(sftp_elided_along(s, a + 1));
+        along_is(s, b, a, "ab", n);
+        along_is(s, c, b, "abc", n);
+        along_is(s, d, 0, "d", n);
+        cr_expect_null(sftp_elided_along(s, c));
+        along_is(s, e, d, "de", n);
+        sftp_elider_free(s);
+    }
+}
+
+/* Those that are not asked for make room. */
+Test(gateway_sftp_elide, what_went_along_is_bounded)
+{
+    struct sftp_elider *s = sftp_elider_new(SFTP_REQUESTS, EVP_sha256());
+    uint64_t position = 0, first = 0, last = 0;
+
+    if (!sha256_pairs())
+        return;
+    cr_assert_not_null(s);
+    sftp_elide_along(s);
+    for (unsigned i = 0; i < 1000; i++) {
+        last = write_along(s, &position, i * 10, 'z', 10, 100);
+        first = i == 0 ? last : first;
+    }
+    cr_expect_null(sftp_elided_along(s, first));
+    cr_expect_not_null(sftp_elided_along(s, last));
+    sftp_elider_free(s);
+}
