@@ -277,7 +277,7 @@ static int report(const struct files *f, struct err *e)
     if (f->extract && file_extract_odd(f->extract))
         fprintf(stderr,
                 "(%" PRIu64 " pieces of contents belong to no file that was open, or are where "
-                            "none can have them)\n",
+                "none can have them)\n",
                 file_extract_odd(f->extract));
     if (f->differing)
         return err_set(e, ERR_TAMPERED, "%" PRIu64 " files are not what was recorded of them",

@@ -174,7 +174,7 @@ struct backend {
 
     struct channel channels[RELAY_CHANNELS_MAX];
     uint32_t next_channel; /* the number that the frontend's next open must have */
-    bool open_waits; /* the newest open, for the place of a channel that both sides closed */
+    bool open_waits;       /* the newest open, for the place of a channel that both sides closed */
     uint64_t open_deadline_ms;
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
