@@ -201,7 +201,7 @@ static const struct {
      NULL, 0, 1},
     {"refused flags and numbers",
      "init;" OPEN_64 ";{\"event\":\"refused\",\"n\":0,\"op\":\"open\",\"asked\":\"/"
-                     "a\",\"why\":\"form\"};" WRITE_2_63 ";" NO(1, "write"),
+     "a\",\"why\":\"form\"};" WRITE_2_63 ";" NO(1, "write"),
      NULL, 0, 2},
 
     {"another path", "init;open /b;" OPEN_A, "names another path", 0, 0},
