@@ -114,6 +114,9 @@ struct channel *run(struct world *w, const char *command, uint32_t *number);
 /* Waits for the channel's end, closes it, leaves. */
 void finish(struct world *w, struct channel *c, uint32_t number);
 
+/* backend_harness.c: what the scenario was called with */
+extern const char *argument;
+
 /* backend_transfers.c */
 void test_download(struct world *w);
 void test_upload(struct world *w);
@@ -122,5 +125,16 @@ void test_speed_up(struct world *w);
 void test_slow_reader(struct world *w);
 void test_memory(struct world *w);
 void test_latency(struct world *w);
+
+/* backend_endings.c */
+void test_grant_end(struct world *w);
+void test_authd_dies(struct world *w);
+void test_trail_stops(struct world *w);
+void test_trail_dies(struct world *w);
+void test_frontend_dies(struct world *w);
+void test_target_dies(struct world *w);
+void test_idle(struct world *w);
+void test_idle_terminal(struct world *w);
+void test_bye_drains(struct world *w);
 
 #endif
