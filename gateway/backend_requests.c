@@ -362,12 +362,14 @@ void requests_step(struct channel *ch)
 {
     struct backend *b = ch->owner;
 
-    while (ch->requests != NULL && ch->ssh != NULL && !ch->target_closed && target_alive(b) &&
+    while (ch->requests != NULL && ch->ssh != NULL && target_alive(b) &&
            ch->state != CHANNEL_OPENING && ch->state != CHANNEL_REFUSED) {
         struct request *q = ch->requests;
-        if (!record_settled(b, q->record, WANT_DURABLE))
+        /* A quick command's answer, output and close come at once: the answer counts. */
+        if (!q->sent && (ch->target_closed || !record_settled(b, q->record, WANT_DURABLE)))
             return;
         int rc = ask(ch, q);
+        q->sent = true;
         if (rc == SSH_AGAIN)
             return;
         if (!target_alive(b))

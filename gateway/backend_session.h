@@ -60,6 +60,7 @@ struct request {
     uint64_t record; /* goes out when this is durable */
     enum request_kind kind;
     enum start_kind start;
+    bool sent; /* what is missing is the target's answer */
     uint32_t columns, rows;
     char *name;  /* terminal, variable or signal */
     char *value; /* variable's value or command */

@@ -16,6 +16,7 @@ from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 CHANNEL_EOF, CHANNEL_CLOSE, CHANNEL_REQUEST, OPEN_CONFIRMATION = b"\x60", b"\x61", b"\x62", b"\x5b"
+CHANNEL_SUCCESS = b"\x63"
 
 
 class Connection(paramiko.ServerInterface):
@@ -92,6 +93,20 @@ class Connection(paramiko.ServerInterface):
     def close(self):
         self.send(CHANNEL_CLOSE, self.channel.remote_chanid)
 
+    @contextlib.contextmanager
+    def at_once(self):
+        """What is sent meanwhile goes out in one piece; with the answer to the start, if the target holds it back."""
+        packetizer, out = self.transport.packetizer, bytearray()
+        write_all = packetizer.write_all
+        packetizer.write_all = out.extend
+        if self.target.hold_start:
+            self.send(CHANNEL_SUCCESS, self.channel.remote_chanid)
+        try:
+            yield
+        finally:
+            del packetizer.write_all
+            write_all(bytes(out))
+
     def open_channel(self, kind, *fields):
         self.send(cMSG_CHANNEL_OPEN, kind, 7, 1 << 20, 1 << 15, *fields)
 
@@ -116,12 +131,16 @@ class Transport(paramiko.Transport):
             window, packet = self.target.confirm
             m = paramiko.Message()
             m.add_bytes(data[:9] + window.to_bytes(4, "big") + packet.to_bytes(4, "big"))
+        if self.target.hold_start and data[:1] == CHANNEL_SUCCESS and not self.target.held.is_set():
+            self.target.held.set()
+            return
         super()._send_message(m)
 
 
 class HostileTarget:
-    def __init__(self, port, host_key, serve, start_answer=True, confirm=None):
-        self.serve, self.start_answer, self.confirm = serve, start_answer, confirm
+    def __init__(self, port, host_key, serve, start_answer=True, confirm=None, hold_start=False):
+        self.serve, self.start_answer, self.confirm, self.hold_start = serve, start_answer, confirm, hold_start
+        self.held = threading.Event()  # the answer to the start was due, and kept
         self.seen, self.started, self.over = queue.Queue(), threading.Event(), threading.Event()
         self.key = paramiko.Ed25519Key.from_private_key_file(host_key)
         self.transports = []

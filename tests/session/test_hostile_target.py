@@ -93,6 +93,34 @@ class Hostile(harness.SessionTest):
         self.assertEqual(done.returncode, 3, "the operator got another status than the trail")
         self.assertNotIn(b"after", done.stderr)
 
+    def test_a_whole_command_in_one_piece(self):
+        """The answer to the start, output, status and close come before the gateway looks once: all of it counts."""
+        def serve(c):
+            target.held.wait(5)
+            with c.at_once():
+                c.data(b"quick\n")
+                c.stderr(b"err\n")
+                c.exit_status(3)
+                c.eof()
+                c.close()
+        for _ in range(3):
+            with self.target(serve, hold_start=True) as target:
+                done = self.ssh("alice", "hv2", "quick")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (3, b"quick\n", b"err\n"))
+            self.told(done, b"quick\n")
+        self.assertEqual([r.json["status"] for r in self.session_records("exec") if r.json["event"] == "exit"], [3])
+
+    def test_a_close_before_the_answer_to_the_start(self):
+        def serve(c):
+            target.held.wait(5)
+            c.data(b"lost")
+            c.exit_status(0)
+            c.close()
+        with self.target(serve, hold_start=True) as target:
+            done = self.ssh("alice", "hv2", "true")
+        self.assertEqual((done.returncode, done.stdout), (69, b""))
+        self.assertIn(b"hv2 closed the channel", done.stderr)
+
     def test_exit_status_flood(self):
         def serve(c):
             for i in range(200000):
