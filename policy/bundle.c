@@ -22,9 +22,17 @@
 
 #include "base/yaml_tree.h"
 
-#define ROLES_DIR "roles.d"
 /* Six times the scale that the product promises; a directory is not read without end. */
-#define ROLE_FILES_MAX 65536u
+#define FILES_MAX 65536u
+
+/* What belongs to a set, below the configuration directory. Of a directory every NAME.yaml. */
+static const struct place {
+    const char *path;
+    bool directory, required;
+} places[] = {
+    {"operators.yaml", false, true}, {"targets.yaml", false, true},  {"site.yaml", false, false},
+    {"roles.d", true, false},        {"roles.d/tests", true, false}, {"packs", true, false},
+};
 
 static int open_below(int dirfd, const char *path, int flags)
 {
@@ -123,39 +131,40 @@ struct names {
     size_t count, cap;
 };
 
-static int names_add(struct names *names, const char *file, struct err *e)
+static int names_add(struct names *names, const char *dir, const char *file, struct err *e)
 {
-    if (names->count == ROLE_FILES_MAX)
-        return err_set(e, ERR_FULL, ROLES_DIR ": found more than %u files", ROLE_FILES_MAX);
+    if (names->count == FILES_MAX)
+        return err_set(e, ERR_FULL, "%s: found more than %u files", file, FILES_MAX);
     if (names->count == names->cap) {
         size_t cap = names->cap ? names->cap * 2 : 64;
         char **grown = reallocarray(names->name, cap, sizeof *grown);
         if (!grown)
-            return err_set(e, ERR_MEMORY, ROLES_DIR ": out of memory");
+            return err_set(e, ERR_MEMORY, "%s: out of memory", file);
         names->name = grown;
         names->cap = cap;
     }
-    if (asprintf(&names->name[names->count], ROLES_DIR "/%s", file) < 0)
-        return err_set(e, ERR_MEMORY, ROLES_DIR ": out of memory");
+    if (asprintf(&names->name[names->count], "%s%s%s", dir, *dir ? "/" : "", file) < 0)
+        return err_set(e, ERR_MEMORY, "%s: out of memory", file);
     names->count++;
     return 0;
 }
 
-static int list_roles(int dirfd, unsigned owner_uid, struct names *names, struct err *e)
+static int list_dir(int dirfd, const char *path, unsigned owner_uid, struct names *names,
+                    struct err *e)
 {
     struct stat st;
-    int fd = open_below(dirfd, ROLES_DIR, O_DIRECTORY);
+    int fd = open_below(dirfd, path, O_DIRECTORY);
     DIR *dir = NULL;
     int rc = 0;
 
     if (fd < 0)
-        return errno == ENOENT ? 0 : err_errno(e, ROLES_DIR ": cannot be opened");
-    rc = check_owner(fd, ROLES_DIR, true, owner_uid, &st, e);
+        return errno == ENOENT ? 0 : err_errno(e, "%s: cannot be opened", path);
+    rc = check_owner(fd, path, true, owner_uid, &st, e);
     if (rc < 0)
         goto out;
     dir = fdopendir(fd);
     if (!dir) {
-        rc = err_errno(e, ROLES_DIR ": cannot be read");
+        rc = err_errno(e, "%s: cannot be read", path);
         goto out;
     }
     fd = -1; /* the stream has it */
@@ -164,18 +173,16 @@ static int list_roles(int dirfd, unsigned owner_uid, struct names *names, struct
         struct dirent *entry = readdir(dir);
         if (!entry) {
             if (errno)
-                rc = err_errno(e, ROLES_DIR ": cannot be read");
+                rc = err_errno(e, "%s: cannot be read", path);
             break;
         }
         const size_t len = strlen(entry->d_name);
         if (entry->d_name[0] == '.' || len < 6 || strcmp(entry->d_name + len - 5, ".yaml") != 0)
             continue;
-        rc = names_add(names, entry->d_name, e);
+        rc = names_add(names, path, entry->d_name, e);
         if (rc < 0)
             break;
     }
-    if (names->count)
-        qsort(names->name, names->count, sizeof *names->name, by_name);
 out:
     if (dir)
         closedir(dir);
@@ -184,20 +191,33 @@ out:
     return rc;
 }
 
+/* A file that need not be there is passed over when it is not; anything else about it is add_file's
+ * to find out. */
+static int list_place(int dirfd, const struct place *place, unsigned owner_uid, struct names *names,
+                      struct err *e)
+{
+    struct stat st;
+
+    if (place->directory)
+        return list_dir(dirfd, place->path, owner_uid, names, e);
+    if (!place->required && fstatat(dirfd, place->path, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+        errno == ENOENT)
+        return 0;
+    return names_add(names, "", place->path, e);
+}
+
 int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
 {
     struct names names = {0};
     struct stat st;
     int rc = check_owner(dirfd, "the configuration directory", true, owner_uid, &st, e);
 
-    if (rc == 0)
-        rc = list_roles(dirfd, owner_uid, &names, e);
-    if (rc == 0)
-        rc = add_file(dirfd, "operators.yaml", owner_uid, out, e);
+    for (size_t i = 0; i < sizeof places / sizeof places[0] && rc == 0; i++)
+        rc = list_place(dirfd, &places[i], owner_uid, &names, e);
+    if (names.count)
+        qsort(names.name, names.count, sizeof *names.name, by_name);
     for (size_t i = 0; i < names.count && rc == 0; i++)
         rc = add_file(dirfd, names.name[i], owner_uid, out, e);
-    if (rc == 0)
-        rc = add_file(dirfd, "targets.yaml", owner_uid, out, e);
     if (rc == 0 && buf_len(out) > BUNDLE_MAX)
         rc = err_set(e, ERR_FULL, "the policy set is larger than %u bytes", BUNDLE_MAX);
     for (size_t i = 0; i < names.count; i++)

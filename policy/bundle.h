@@ -2,8 +2,8 @@
  *
  * A policy set's files as one block of bytes: what the supervisor read, once, and hands to authd in
  * a sealed memfd. Layout: repeated (STR name<=255, DATA bytes), names sorted bytewise and relative
- * to the configuration directory ("operators.yaml", "targets.yaml", "roles.d/ops.yaml"). The set's
- * hash is SHA-256 over this block. */
+ * to the configuration directory: "operators.yaml", "targets.yaml", "site.yaml", "roles.d/ops.yaml",
+ * "roles.d/tests/ops.yaml", "packs/libvirt.yaml". The set's hash is SHA-256 over this block. */
 #ifndef SALLYPORT_POLICY_BUNDLE_H
 #define SALLYPORT_POLICY_BUNDLE_H
 
@@ -18,8 +18,8 @@
 
 /* Reads the set below dirfd with openat2(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH): regular files,
  * owned by root (owner_uid), not writable by group or others, read once. operators.yaml and
- * targets.yaml must exist, roles.d/ may be empty; files not ending in .yaml and those starting with
- * "." are passed over. */
+ * targets.yaml must exist; in directories files not ending in .yaml and those starting with "." are
+ * passed over. */
 MUST_CHECK int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e);
 /* A sealed memfd of it; the caller closes it. Negative on error. */
 int bundle_memfd(const struct buf *bundle, struct err *e);

@@ -13,6 +13,8 @@
 #include "policy/set.h"
 
 #define ROLES_PREFIX "roles.d/"
+#define TESTS_PREFIX "roles.d/tests/"
+#define PACKS_PREFIX "packs/"
 
 static int load_file(struct policy *p, const struct bundle_file *file, struct buf *warnings,
                      int (*load)(struct loading *), struct err *e)
@@ -35,12 +37,18 @@ static int load_next_role(struct loading *l)
     return policy_load_role(l, role);
 }
 
+/* DIR/NAME.yaml, dir with its slash. */
+static bool is_in(const char *dir, const char *name)
+{
+    const size_t prefix = strlen(dir), len = strlen(name);
+
+    return len > prefix + 5 && memcmp(name, dir, prefix) == 0 && !strchr(name + prefix, '/') &&
+           strcmp(name + len - 5, ".yaml") == 0;
+}
+
 static bool is_role_file(const char *name)
 {
-    const size_t prefix = strlen(ROLES_PREFIX), len = strlen(name);
-
-    return len > prefix + 5 && memcmp(name, ROLES_PREFIX, prefix) == 0 &&
-           !strchr(name + prefix, '/') && strcmp(name + len - 5, ".yaml") == 0;
+    return is_in(ROLES_PREFIX, name);
 }
 
 /* First pass: the block's shape, the two files that must be there, the number of roles. */
@@ -63,7 +71,8 @@ static int survey(const void *bundle, size_t len, struct bundle_file *operators,
             *targets = file;
         else if (is_role_file(file.name))
             ++*roles;
-        else
+        else if (!is_in(TESTS_PREFIX, file.name) && !is_in(PACKS_PREFIX, file.name) &&
+                 strcmp(file.name, "site.yaml") != 0)
             return err_set(e, ERR_INPUT, "%s: not a file of a policy set", file.name);
     }
     if (rc == 0 && !operators->name[0])

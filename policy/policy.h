@@ -89,6 +89,8 @@ struct policy_decision {
     enum bulk_mode bulk;    /* BULK_DIGEST only where every matching role says so */
     uint64_t bulk_after;    /* bytes; the largest; 0 with BULK_FULL */
     uint64_t keep_max;      /* bytes of each file that SFTP moves; the largest; 0: none */
+    uint64_t until_s; /* real time at which another decision may come of the same request, by time
+                         windows; 0: never */
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */
