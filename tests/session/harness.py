@@ -157,6 +157,13 @@ class SessionTest(unittest.TestCase):
         os.chmod(script, 0o755)
         return {"SSH_ASKPASS": script}
 
+    def remember(self, operator):
+        """`sallyport login` on the operator's device, by the roles of now."""
+        done = subprocess.run([os.path.join(self.lab.build, "sallyport"), "login", "--dir", self.lab.path("as", operator)],
+                              env=self.lab.operator_env(operator), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
     def code(self, operator):
         """A code that the operator could type now, which counts as used for later logins of the lab."""
         return subprocess.run([self.lab.path("askpass")], env=self.lab.operator_env(operator), text=True,

@@ -33,9 +33,14 @@ class FileRules(harness.SessionTest):
         self.reload()
         super().tearDown()
 
+    remembered = False
+
     def role(self, text, name="extra"):
         self.lab.write_conf(f"roles.d/{name}.yaml", HEAD.replace("extra", name) + text)
         self.assertIn("policy-loaded", self.reload())
+        if not self.remembered:
+            self.remember("carol")
+            FileRules.remembered = True
 
     def test_the_largest_grant_arrives(self):
         commands = [f"/bin/echo {i:04000d}" for i in range(31)] + ["/bin/echo in"]

@@ -14,8 +14,9 @@ MIB = 1 << 20
 
 def setUpModule():
     up, _ = harness.lab_for_module(
-        globals(), trail_size="96M",
-        config="disk: {soft: 24MiB, hard: 12MiB, slow: 2s}\nbreak-glass: {operators: [alice, nobody-here], reserve: 8MiB}\n")
+        globals(), extra_operators=7, trail_size="96M",  # a code each, so that none waits for its next one
+       
+        config="disk: {soft: 24MiB, hard: 12MiB, slow: 2s}\nbreak-glass: {operators: [alice, nobody-here, op1, op2, op3, op4, op5, op6], reserve: 8MiB}\n")
     real = lablib.Lab.make
 
     def make(self, *words):
@@ -47,7 +48,11 @@ class Glass(test_disk.DiskTest):
         self.alarm("disk-hard")
         harness.wait_until("the gate", lambda: "no new session" in self.admin("status").stdout)
 
-    def refused(self, operator="bob"):
+    def admitted(self):
+        """Somebody who is not named gets in again."""
+        return harness.wait_until("a session again", lambda: self.ssh("op7", "hv1", "true").returncode == 0, harness.TIMEOUT)
+
+    def refused(self, operator):
         ran = self.lab.path("ran-on-a-full-disk")
         done = self.ssh(operator, "hv1", "touch " + ran, fresh=True)
         self.shows(done, "No session can start: the disk of the audit trail is", 75)
@@ -60,17 +65,17 @@ class Glass(test_disk.DiskTest):
 
     def test_named_operators_get_in_with_a_code_and_others_do_not(self):
         self.fill()
-        self.refused("bob")
+        self.refused("op7")
         # What is remembered does not count: a code is asked for, and the text says why.
         done = self.ssh("alice", "hv1", "true", env=self.answering("000000"))
         self.shows(done, "A remembered login does not count for that", 255)
         self.assertEqual(self.records("session-start"), [])
         self.record("authentication", reason="break-glass")
-        done = self.ssh("alice", "hv1", "echo in", fresh=True)
+        done = self.ssh("op1", "hv1", "echo in", fresh=True)
         self.assertEqual(done.stdout, b"in\n", done.stderr)
         self.shows(done, "BREAK-GLASS: the trail's disk is full", 0)
         self.assertTrue(self.record("decision", break_glass=True).json["allowed"])
-        self.assertEqual(self.record("alarm", event="break-glass").json["operator"], "alice")
+        self.assertEqual(self.record("alarm", event="break-glass").json["operator"], "op1")
         self.assertIs(self.record("session-start").json["break_glass"], True)
         # A device with a remembered login is asked, and gets in with what it answers.
         done = self.ssh("alice", "hv1", "echo again")
@@ -86,8 +91,8 @@ class Glass(test_disk.DiskTest):
     def test_the_reserve_records_them_alone_and_is_made_again(self):
         ordinary = self.live("alice", "hv2")
         self.fill()
-        quiet = self.live("alice", "hv1", fresh=True)
-        filler = self.start_ssh("alice", "hv2", "cat /dev/zero", fresh=True, stdout=subprocess.DEVNULL)
+        quiet = self.live("op2", "hv1", fresh=True)
+        filler = self.start_ssh("op3", "hv2", "cat /dev/zero", fresh=True, stdout=subprocess.DEVNULL)
         self.record("alarm", seconds=harness.TIMEOUT, alarm="disk-exhausted")  # its code is the next one
         self.assertEqual(ordinary.wait(harness.TIMEOUT), 74)
         self.alarm("glass-in-use")
@@ -97,8 +102,8 @@ class Glass(test_disk.DiskTest):
         stored = sum(len(r.payload) + 176 for r in self.records(session=self.records("session-start")[-1].session))
         self.assertGreater(stored, 7 * MIB)  # the other sessions and the gateway take from its 8 too
         self.assertIn("is spent", self.admin("status").stdout)
-        self.refused("alice")
-        self.refused("bob")
+        self.refused("op4")
+        self.refused("op7")
         ends = harness.wait_until("three ends", lambda: self.records("session-end", reason="trail-full")[2:]
                                   and self.records("session-end"))
         self.assertEqual(len({r.session for r in ends}), 3)
@@ -112,7 +117,7 @@ class Glass(test_disk.DiskTest):
 
     def test_a_session_goes_on_in_the_reserve(self):
         self.fill()
-        child = self.start_ssh("alice", "hv1", "head -c 9000000 /dev/zero | tr '\\0' x; echo; cat", fresh=True)
+        child = self.start_ssh("op5", "hv1", "head -c 9000000 /dev/zero | tr '\\0' x; echo; cat", fresh=True)
         self.assertEqual(len(child.stdout.readline()), 9000001)
         self.alarm("glass-in-use")
         self.echoes(child, b"recorded from the reserve")
@@ -125,7 +130,7 @@ class Glass(test_disk.DiskTest):
 
     def test_a_disk_that_fails_lets_nobody_in(self):
         self.fill()
-        child = self.live("alice", "hv1", fresh=True)
+        child = self.live("op6", "hv1", fresh=True)
         FAULTS.set("write", error="EIO", count=1000000)
         child.stdin.write(b"never recorded\n")
         child.stdin.flush()
