@@ -89,15 +89,22 @@ struct policy_decision {
     enum bulk_mode bulk;    /* BULK_DIGEST only where every matching role says so */
     uint64_t bulk_after;    /* bytes; the largest; 0 with BULK_FULL */
     uint64_t keep_max;      /* bytes of each file that SFTP moves; the largest; 0: none */
+    uint64_t remember_s;    /* how old a remembered login may be here; 0: none counts */
     uint64_t until_s; /* real time at which another decision may come of the same request, by time
                          windows; 0: never */
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */
     char reason[1000];
-    /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old",
-     * "no-ability", "rules" */
+    /* denied, for records: "unknown-operator", "unknown-target", "operator-address", "no-role",
+     * "account", "address", "factors", "when", "remembered-too-old", "no-ability", "rules" */
     char token[32];
+    /* denied: what decided, "no-role", "unknown-target", "kvm-operator/when" (or /accounts, /from,
+     * /factors, /remember, /allow), "operator:alice/from"; allowed: the first role that matches */
+    char because[128];
+    /* the first role that gave the shell, exec, file rules; "" */
+    char shell_role[65], exec_role[65], files_role[65];
+    char contact[121];        /* whom to ask, for refusals in the session */
     struct rule_set *rules;   /* NULL: none; freed by policy_decision_clear */
     struct file_rules *files; /* NULL: no SFTP; freed by policy_decision_clear */
 };
@@ -106,6 +113,10 @@ struct policy_decision {
 MUST_CHECK int policy_decide(const struct policy *p, const struct policy_request *r,
                              struct policy_decision *out, struct err *e);
 void policy_decision_clear(struct policy_decision *d);
+
+/* The operator's own `from`, for logins that go to no target. False: unknown operator. */
+bool policy_operator_may_come_from(const struct policy *p, const char *operator_name,
+                                   const struct address *source);
 
 /* The longest `remember` over the operator's roles (seconds, 0: none): a certificate's life. */
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
