@@ -126,6 +126,12 @@ uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
 size_t policy_roles_of(const struct policy *p, const char *operator_name, const char **names,
                        size_t max);
 
+/* "2026-03-02 10:00 Asia/Seoul" as seconds since 1970; the zone must be one that the set names, or
+ * UTC. A time that comes twice is the first one. ERR_SYNTAX, ERR_NOT_FOUND (the zone), ERR_INPUT.
+ */
+MUST_CHECK int policy_moment(const struct policy *p, const char *text, uint64_t *now_s,
+                             struct err *e);
+
 /* The addresses alone, for the supervisor: fills *count and returns an array indexed by inventory
  * index; free it. */
 struct policy_target_address {

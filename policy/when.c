@@ -73,6 +73,8 @@ static int take_days(const char **p, uint8_t *days, struct err *e)
             ++*p;
             continue;
         }
+        if (!**p)
+            return err_set(e, ERR_SYNTAX, "found days alone, " EXPECTED);
         return **p == ' ' ? 0 : bad_day(start, e);
     }
 }
