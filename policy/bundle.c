@@ -267,9 +267,16 @@ static int scan_zones(const struct bundle_file *file, struct names *names, struc
         name[len] = 0;
         if (!zone_name_good(name) || strcmp(name, "UTC") == 0)
             continue;
-        int rc = names_add(names, "", name, e);
+        /* Each once: a set has many windows and few zones. */
+        size_t known = 0;
+        while (known < names->count && strcmp(names->name[known], name) != 0)
+            known++;
+        int rc = known == names->count ? names_add(names, "", name, e) : 0;
         if (rc < 0)
             return rc;
+        if (names->count > ZONES_MAX)
+            return err_set(e, ERR_FULL, "%s: the set names more than %d time zones", file->name,
+                           ZONES_MAX);
     }
     return 0;
 }
@@ -291,10 +298,8 @@ static int add_zones(unsigned owner_uid, struct buf *out, struct err *e)
         rc = check_owner(fd, ZONEINFO, true, owner_uid, &st, e);
     if (names.count)
         qsort(names.name, names.count, sizeof *names.name, by_name);
-    for (size_t i = 0; rc == 0 && fd >= 0 && i < names.count; i++) {
-        if (!i || strcmp(names.name[i], names.name[i - 1]) != 0)
-            rc = add_zone(fd, names.name[i], owner_uid, out, e);
-    }
+    for (size_t i = 0; rc == 0 && fd >= 0 && i < names.count; i++)
+        rc = add_zone(fd, names.name[i], owner_uid, out, e);
     if (fd >= 0)
         close(fd);
     names_free(&names);

@@ -22,6 +22,7 @@
  * file system: "zoneinfo/Asia/Seoul" is that file of the machine's /usr/share/zoneinfo, not of the
  * set's directory. */
 #define BUNDLE_ZONES "zoneinfo/"
+#define ZONES_MAX    1024 /* there are some 600 names */
 bool bundle_is_zone(const char *name);
 
 /* Reads the set below dirfd with openat2(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH): regular files,

@@ -16,9 +16,6 @@
 #define TESTS_PREFIX "roles.d/tests/"
 #define PACKS_PREFIX "packs/"
 
-/* A set names a few; a role may name 32. */
-#define ZONES_MAX 1024
-
 /* What the block holds, found in the first pass. */
 struct survey {
     struct bundle_file operators, targets, site;
