@@ -95,6 +95,29 @@ static int ask_sftp(const struct policy_decision *d, const struct policy_ask *as
                                     : "None of your roles permits writing that file");
 }
 
+static int ask_forward(const struct policy_decision *d, const struct policy_ask *ask,
+                       struct policy_answer *out, struct err *e)
+{
+    char text[FORWARD_TEXT_MAX + 1], host[FORWARD_HOST_MAX + 1], rule[128], because[128];
+    uint16_t port;
+
+    if (ask->len > FORWARD_TEXT_MAX || memchr(ask->text, 0, ask->len))
+        return err_set(e, ERR_INPUT, "found no \"host:port\"");
+    memcpy(text, ask->text, ask->len);
+    text[ask->len] = 0;
+    int rc = forward_parse(text, host, &port, e);
+    if (rc < 0)
+        return rc;
+    if (!(d->abilities & ABILITY_FORWARD))
+        return no_ability(d, out, "None of your roles permits forwarding here");
+    if (forward_rules_match(d->forwards, host, strlen(host), port, rule, NULL)) {
+        snprintf(out->text, sizeof out->text, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+        return allow(out, rule);
+    }
+    snprintf(because, sizeof because, "%.64s/forward", d->forward_role);
+    return deny(d, out, because, "None of your roles permits forwarding there");
+}
+
 int policy_ask(const struct policy_decision *d, const struct policy_ask *ask,
                struct policy_answer *out, struct err *e)
 {
@@ -121,7 +144,7 @@ int policy_ask(const struct policy_decision *d, const struct policy_ask *ask,
     case ASK_SFTP_WRITE:
         return ask_sftp(d, ask, FILE_WRITE, out, e);
     case ASK_FORWARD:
-        return no_ability(d, out, "None of your roles permits forwarding there");
+        return ask_forward(d, ask, out, e);
     }
     return err_set(e, ERR_INPUT, "found no kind of question");
 }

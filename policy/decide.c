@@ -177,6 +177,15 @@ static int add_files(const struct role *role, struct policy_decision *out, struc
     return file_rules_merge(out->files, role->files, e);
 }
 
+static int add_forwards(const struct role *role, struct policy_decision *out, struct err *e)
+{
+    if (!role->forwards)
+        return 0;
+    if (!out->forwards && !(out->forwards = forward_rules_new()))
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return forward_rules_merge(out->forwards, role->forwards, e);
+}
+
 static void add_limits(struct sum *sum, const struct role *role, struct policy_decision *out)
 {
     if (!sum->matches || role->remember_s < sum->remember_s) {
@@ -201,6 +210,8 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
         strcpy(out->exec_role, role->name);
     if (role->files && !out->files)
         strcpy(out->files_role, role->name);
+    if (role->forwards && !out->forwards)
+        strcpy(out->forward_role, role->name);
     if (!sum->matches)
         strcpy(out->because, role->name);
     sum->shell = sum->shell || role->shell;
@@ -209,6 +220,8 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     add_recording(sum, role, out);
     sum->matches++;
     int rc = add_files(role, out, e);
+    if (rc == 0)
+        rc = add_forwards(role, out, e);
     if (rc < 0 || !role->exec || !role->rules)
         return rc;
     if (!out->rules && !(out->rules = rule_set_new()))
@@ -235,13 +248,13 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
             (unsigned long long)q->r->remembered_age_s, q->t->pub.name,
             (unsigned long long)sum->remember_s);
     }
-    if (!sum->shell && !sum->exec && !out->files) {
+    if (!sum->shell && !sum->exec && !out->files && !out->forwards) {
         char role[ROLE_NAME_MAX + 1];
         strcpy(role, out->because);
         snprintf(because, sizeof because, "%s/allow", role);
         return policy_deny(q->p, out, "no-ability", because,
                            "Your role %s%s matches %s on %s, but permits nothing there: no shell, "
-                           "no commands, no file transfer",
+                           "no commands, no file transfer, no forwarding",
                            role, sum->matches > 1 ? ", as others of yours," : "", q->r->account,
                            q->t->pub.name);
     }
@@ -251,7 +264,7 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
     }
     out->abilities = (sum->shell ? ABILITY_SHELL : 0) | (sum->exec ? ABILITY_EXEC : 0) |
                      (sum->shell || sum->exec_of_anything ? ABILITY_PTY : 0) |
-                     (out->files ? ABILITY_SFTP : 0);
+                     (out->files ? ABILITY_SFTP : 0) | (out->forwards ? ABILITY_FORWARD : 0);
     if (out->bulk != BULK_DIGEST)
         out->bulk_after = 0;
     if (!out->files)
@@ -354,7 +367,7 @@ int policy_evaluate(const struct policy *p, const struct policy_request *r,
     /* Anything less than all rules would be another policy than the one that was written. */
     if (rc == ERR_FULL)
         return policy_deny(p, out, "rules", "rules",
-                           "Your roles on %s have more command or file rules together than one "
+                           "Your roles on %s have more rules together than one "
                            "session can carry",
                            q.t->pub.name);
     if (rc < 0)
@@ -375,5 +388,6 @@ void policy_decision_clear(struct policy_decision *d)
         return;
     rule_set_free(d->rules);
     file_rules_free(d->files);
+    forward_rules_free(d->forwards);
     memset(d, 0, sizeof *d);
 }

@@ -26,11 +26,14 @@ int policy_deny(const struct policy *p, struct policy_decision *out, const char 
     file_rules_free(out->files);
     out->rules = NULL;
     out->files = NULL;
+    forward_rules_free(out->forwards);
+    out->forwards = NULL;
     out->allowed = false;
     out->abilities = 0;
     out->bulk = BULK_FULL;
     out->bulk_after = out->keep_max = 0;
     out->shell_role[0] = out->exec_role[0] = out->files_role[0] = 0;
+    out->forward_role[0] = 0;
     snprintf(out->token, sizeof out->token, "%s", token);
     snprintf(out->because, sizeof out->because, "%s", because);
     va_start(args, format);

@@ -161,6 +161,11 @@ static bool has_files(const struct role *r, const struct policy_decision *d)
     return r->files && d->files;
 }
 
+static bool has_forwards(const struct role *r, const struct policy_decision *d)
+{
+    return r->forwards && d->forwards;
+}
+
 static bool has_idle(const struct role *r, const struct policy_decision *d)
 {
     return d->idle_s && r->idle_s == d->idle_s;
@@ -239,6 +244,7 @@ static void add_parts(struct making *m, struct explained_part *parts)
         {"shell", "true", has_shell},
         {"exec", d->rules ? "by command rules" : "true", has_exec},
         {"sftp", "by file rules", has_files},
+        {"forward", "by forward rules", has_forwards},
         {"idle", duration(m, d->idle_s), has_idle},
         {"max", duration(m, d->max_s), has_max},
         {"max-bytes", size(m, d->max_bytes), has_max_bytes},

@@ -13,6 +13,7 @@
 #include "base/wire.h"
 #include "policy/address.h"
 #include "policy/files.h"
+#include "policy/forwards.h"
 #include "policy/rules.h"
 
 struct policy; /* opaque */
@@ -102,11 +103,12 @@ struct policy_decision {
     /* denied: what decided, "no-role", "unknown-target", "kvm-operator/when" (or /accounts, /from,
      * /factors, /remember, /allow), "operator:alice/from"; allowed: the first role that matches */
     char because[128];
-    /* the first role that gave the shell, exec, file rules; "" */
-    char shell_role[65], exec_role[65], files_role[65];
-    char contact[121];        /* whom to ask, for refusals in the session */
-    struct rule_set *rules;   /* NULL: none; freed by policy_decision_clear */
-    struct file_rules *files; /* NULL: no SFTP; freed by policy_decision_clear */
+    /* the first role that gave the shell, exec, file rules, forwards; "" */
+    char shell_role[65], exec_role[65], files_role[65], forward_role[65];
+    char contact[121];              /* whom to ask, for refusals in the session */
+    struct rule_set *rules;         /* NULL: none; freed by policy_decision_clear */
+    struct file_rules *files;       /* NULL: no SFTP; freed by policy_decision_clear */
+    struct forward_rules *forwards; /* NULL: none; freed by policy_decision_clear */
 };
 /* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any
  * error. */

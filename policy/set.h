@@ -86,8 +86,9 @@ struct role {
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
-    struct rule_set *rules;   /* NULL: exec of anything */
-    struct file_rules *files; /* NULL: no file transfer; else at least one rule */
+    struct rule_set *rules;         /* NULL: exec of anything */
+    struct file_rules *files;       /* NULL: no file transfer; else at least one rule */
+    struct forward_rules *forwards; /* NULL: none; else at least one */
     enum bulk_mode bulk;
     uint64_t bulk_after, keep_max; /* bytes; keep_max 0: no contents */
 };
@@ -155,10 +156,12 @@ int policy_load_factors(struct loading *l, const struct yaml_node *n, uint32_t *
 /* from, when and factors of a role, or the site's. */
 int policy_load_role_conditions(struct loading *l, const struct yaml_node *root, struct role *role);
 /* The parts of a role that say what it permits: allow, programs, commands (policy/role_allow.c),
- * the value of allow.sftp (policy/role_files.c); and session (policy/role_session.c), after the
+ * the value of allow.sftp (policy/role_files.c) and of allow.forward
+ * (policy/role_forwards.c); and session (policy/role_session.c), after the
  * others. */
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
 int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role);
+int policy_load_role_forwards(struct loading *l, const struct yaml_node *n, struct role *role);
 int policy_load_role_session(struct loading *l, const struct yaml_node *root, struct role *role);
 
 /* Appends "FILE:LINE:COLUMN: warning: ..." when the caller wants warnings. */

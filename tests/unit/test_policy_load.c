@@ -36,8 +36,15 @@ static const struct {
      "6:1: unknown key \"memebers\" (did you mean \"members\"?), expected role, description"},
     {HEAD ALLOW "xyz: 1\n", "6:1: unknown key \"xyz\", expected role"},
     /* keys of later versions */
-    {HEAD "allow: {forward: [\"localhost:1\"]}\n",
-     "5:9: found \"forward\" (port forwarding), which is not supported in this version"},
+    /* forwarding */
+    {HEAD "allow: {forward: [\"localhost:16509\", \"[2001:db8::1]:22\", 10.0.0.1:65535]}\n", NULL},
+    {HEAD "allow: {forward: []}\n", "5:18: found an empty list, expected a list of"},
+    {HEAD "allow: {forward: true}\n", "5:18: found \"true\", expected a list of"},
+    {HEAD "allow: {forward: [\"*:22\"]}\n", "5:19: found \"*:22\" (a pattern or prefix), expected"},
+    {HEAD "allow: {forward: [\"10.0.0.0/8:22\"]}\n", "5:19: found \"10.0.0.0/8:22\" (a pattern or"},
+    {HEAD "allow: {forward: [\"a:1\", \"A:1\"]}\n", "5:26: found A:1 a second time"},
+    {HEAD "allow: {forwards: [\"a:1\"]}\n",
+     "5:9: unknown key \"forwards\" (did you mean \"forward\"?)"},
     {HEAD ALLOW "commands:\n  - deny: class:snapshot\n",
      "7:5: found \"deny\" (deny rules), which is not supported in this version"},
     {HEAD ALLOW "commands:\n  - allow: class:read\n",
@@ -250,8 +257,8 @@ Test(policy_load, warnings)
         {HEAD ALLOW "factors: [password, totp]\n",
          "roles.d/1.yaml:6:11: warning: the gateway has no login with a password yet: nobody's "
          "login has this factor\n"},
-        {HEAD "allow: {}\n",
-         "roles.d/1.yaml:5:8: warning: the role 1 allows neither shell nor exec nor sftp\n"},
+        {HEAD "allow: {}\n", "roles.d/1.yaml:5:8: warning: the role 1 allows neither shell nor "
+                             "exec nor sftp nor forward\n"},
         {HEAD "allow: {exec: true, sftp: {}}\n",
          "roles.d/1.yaml:5:27: warning: sftp permits no path: file transfer stays refused\n"},
         {HEAD "allow: {exec: true, sftp: {read: [], write: [/tmp]}}\n",

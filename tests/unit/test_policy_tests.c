@@ -13,7 +13,8 @@
 
 static const char base[] =
     "role: base\nmembers: [group:ops]\ntargets: {env: lab}\naccounts: [root]\nremember: 1h\n"
-    "allow: {exec: true, sftp: {read: [/var/log/**]}}\nprograms: {virsh: /usr/bin/virsh}\n"
+    "allow: {exec: true, sftp: {read: [/var/log/**]}, "
+    "forward: [\"localhost:22\"]}\nprograms: {virsh: /usr/bin/virsh}\n"
     "commands: [{allow: virsh list}]\n";
 static const char hours[] =
     "role: hours\nmembers: [carol]\ntargets: {all: true}\naccounts: [admin]\nfrom: [10.0.0.0/8]\n"
@@ -61,7 +62,8 @@ static const struct {
     {"- {" BOB ", sftp-read: /var/log/x, expect: allow, because: 'base/sftp.read[0]'}\n", NULL},
     {"- {" BOB ", sftp-write: /var/log/x, expect: deny, because: base/sftp.write}\n", NULL},
     {"- {" BOB ", sftp-read: /etc/shadow, expect: deny, because: base/sftp.read}\n", NULL},
-    {"- {" BOB ", forward: \"localhost:22\", expect: deny}\n", NULL},
+    {"- {" BOB ", forward: \"localhost:22\", expect: allow, because: \"base/forward[0]\"}\n", NULL},
+    {"- {" BOB ", forward: \"127.0.0.1:22\", expect: deny, because: base/forward}\n", NULL},
     {"- {as: bob, on: hv1.lan, account: admin, expect: deny, because: base/accounts}\n", NULL},
     {"- {as: bob, on: sw1, account: root, expect: deny, because: no-role}\n", NULL},
     {"- {" BOB ", factors: [key], expect: deny, because: base/factors}\n", NULL},
@@ -135,6 +137,7 @@ static const struct {
     {"- {" BOB ", shell: false, expect: deny}\n", "1:44: found false, expected shell: true"},
     {"- {" BOB ", sftp-read: /a/../b, expect: deny}\n", "1:3: found a path that is not canonical"},
     {"- {" BOB ", sftp-read: a, expect: deny}\n", "1:3: found a path that is not canonical"},
+    {"- {" BOB ", forward: localhost, expect: deny}\n", "1:3: found \"localhost\" without a port"},
     {"- {" BOB ", from: 10.0.0.0/8, expect: deny}\n", "1:43: found \"10.0.0.0/8\""},
     {"- {" BOB ", at: now, expect: deny}\n", "1:41: found \"now\", expected a time such as"},
     {"- {" BOB ", at: \"2026-03-02 10:00\", expect: deny}\n",
