@@ -2,8 +2,9 @@
  *
  * A policy set's files as one block of bytes: what the supervisor read, once, and hands to authd in
  * a sealed memfd. Layout: repeated (STR name<=255, DATA bytes), names sorted bytewise and relative
- * to the configuration directory: "operators.yaml", "targets.yaml", "site.yaml", "roles.d/ops.yaml",
- * "roles.d/tests/ops.yaml", "packs/libvirt.yaml". The set's hash is SHA-256 over this block. */
+ * to the configuration directory: "operators.yaml", "targets.yaml", "site.yaml",
+ * "roles.d/ops.yaml", "roles.d/tests/ops.yaml", "packs/libvirt.yaml". The set's hash is SHA-256
+ * over this block. */
 #ifndef SALLYPORT_POLICY_BUNDLE_H
 #define SALLYPORT_POLICY_BUNDLE_H
 

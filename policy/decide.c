@@ -139,6 +139,8 @@ static int deny(struct policy_decision *out, const char *token, const char *form
 
     rule_set_free(out->rules);
     file_rules_free(out->files);
+    forward_rules_free(out->forwards);
+    out->forwards = NULL;
     out->rules = NULL;
     out->files = NULL;
     out->allowed = false;
@@ -187,6 +189,15 @@ static int add_files(const struct role *role, struct policy_decision *out, struc
     return file_rules_merge(out->files, role->files, e);
 }
 
+static int add_forwards(const struct role *role, struct policy_decision *out, struct err *e)
+{
+    if (!role->forwards)
+        return 0;
+    if (!out->forwards && !(out->forwards = forward_rules_new()))
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return forward_rules_merge(out->forwards, role->forwards, e);
+}
+
 static int add_role(struct sum *sum, const struct role *role, const char *via,
                     struct policy_decision *out, struct err *e)
 {
@@ -206,6 +217,8 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     add_recording(sum, role, out);
     sum->matches++;
     int rc = add_files(role, out, e);
+    if (rc == 0)
+        rc = add_forwards(role, out, e);
     if (rc < 0 || !role->exec || !role->rules)
         return rc;
     if (!out->rules && !(out->rules = rule_set_new()))
@@ -295,7 +308,7 @@ static int decide(const struct policy *p, const struct policy_request *r,
             "log in with a code",
             (unsigned long long)r->remembered_age_s, t->pub.name,
             (unsigned long long)sum.remember_s);
-    if (!sum.shell && !sum.exec && !out->files)
+    if (!sum.shell && !sum.exec && !out->files && !out->forwards)
         return deny(out, "no-ability",
                     "Your role %s%s matches %s on %s, but permits nothing there: no shell, no "
                     "commands, no file transfer" ASK,
@@ -307,7 +320,7 @@ static int decide(const struct policy *p, const struct policy_request *r,
     }
     out->abilities = (sum.shell ? ABILITY_SHELL : 0) | (sum.exec ? ABILITY_EXEC : 0) |
                      (sum.shell || sum.exec_of_anything ? ABILITY_PTY : 0) |
-                     (out->files ? ABILITY_SFTP : 0);
+                     (out->files ? ABILITY_SFTP : 0) | (out->forwards ? ABILITY_FORWARD : 0);
     if (out->bulk != BULK_DIGEST)
         out->bulk_after = 0;
     if (!out->files)
@@ -350,6 +363,7 @@ void policy_decision_clear(struct policy_decision *d)
         return;
     rule_set_free(d->rules);
     file_rules_free(d->files);
+    forward_rules_free(d->forwards);
     memset(d, 0, sizeof *d);
 }
 
@@ -386,4 +400,37 @@ size_t policy_roles_of(const struct policy *p, const char *operator_name, const 
             names[count] = role->name;
     }
     return count;
+}
+
+static bool role_reaches(const struct role *role, const struct target_entry *t, const char *account)
+{
+    bool fits = false;
+
+    for (size_t i = 0; i < role->selector_count; i++) {
+        if (!selects(&role->selectors[i], t))
+            return false;
+    }
+    for (size_t i = 0; i < role->account_count && !fits; i++)
+        fits = strcmp(role->accounts[i], account) == 0;
+    return fits;
+}
+
+int policy_forwards_to(const struct policy *p, const char *target, const char *account,
+                       struct forward_rules **out, struct err *e)
+{
+    uint32_t t;
+    int rc = 0;
+
+    *out = NULL;
+    if (!table_get(&p->target_by_name, target, strlen(target), &t))
+        return 0;
+    for (size_t i = 0; i < p->role_count && rc == 0; i++) {
+        const struct role *role = &p->roles[i];
+        if (!role->forwards || !role_reaches(role, &p->targets[t], account))
+            continue;
+        if (!*out && !(*out = forward_rules_new()))
+            return err_set(e, ERR_MEMORY, "out of memory");
+        rc = forward_rules_merge(*out, role->forwards, e);
+    }
+    return rc;
 }

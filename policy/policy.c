@@ -130,6 +130,7 @@ void policy_free(struct policy *p)
     for (size_t i = 0; i < p->role_count; i++) {
         rule_set_free(p->roles[i].rules);
         file_rules_free(p->roles[i].files);
+        forward_rules_free(p->roles[i].forwards);
     }
     free(p->operators);
     free(p->groups);

@@ -13,6 +13,7 @@
 #include "base/wire.h"
 #include "policy/address.h"
 #include "policy/files.h"
+#include "policy/forwards.h"
 #include "policy/rules.h"
 
 struct policy; /* opaque */
@@ -98,8 +99,9 @@ struct policy_decision {
     /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old",
      * "no-ability", "rules" */
     char token[32];
-    struct rule_set *rules;   /* NULL: none; freed by policy_decision_clear */
-    struct file_rules *files; /* NULL: no SFTP; freed by policy_decision_clear */
+    struct rule_set *rules;         /* NULL: none; freed by policy_decision_clear */
+    struct file_rules *files;       /* NULL: no SFTP; freed by policy_decision_clear */
+    struct forward_rules *forwards; /* NULL: no forwards; freed by policy_decision_clear */
 };
 /* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any
  * error. */
@@ -114,6 +116,11 @@ uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
  * most max of names, which belong to the set, and returns how many there are. */
 size_t policy_roles_of(const struct policy *p, const char *operator_name, const char **names,
                        size_t max);
+
+/* What any role permits to any of its operators behind this target's account; *out is NULL where
+ * none does. The caller frees it. ERR_FULL, ERR_MEMORY. */
+MUST_CHECK int policy_forwards_to(const struct policy *p, const char *target, const char *account,
+                                  struct forward_rules **out, struct err *e);
 
 /* The addresses alone, for the supervisor: fills *count and returns an array indexed by inventory
  * index; free it. */

@@ -18,21 +18,23 @@
 
 static int load_abilities(struct loading *l, const struct yaml_node *root, struct role *role)
 {
-    static const char *const known[] = {"shell", "exec", "sftp", NULL};
-    static const struct later_key later[] = {{"forward", "port forwarding"}, {NULL, NULL}};
+    static const char *const known[] = {"shell", "exec", "sftp", "forward", NULL};
     const struct yaml_node *n, *value;
     int rc = yaml_require(l->doc, root, "allow", &n, l->e);
 
     if (rc == 0)
-        rc = policy_check_keys(l, n, known, later);
+        rc = policy_check_keys(l, n, known, NULL);
     if (rc == 0 && (value = yaml_get(n, "shell")))
         rc = yaml_bool(l->doc, value, &role->shell, l->e);
     if (rc == 0 && (value = yaml_get(n, "exec")))
         rc = yaml_bool(l->doc, value, &role->exec, l->e);
     if (rc == 0 && (value = yaml_get(n, "sftp")))
         rc = policy_load_role_files(l, value, role);
-    if (rc == 0 && !role->shell && !role->exec && !role->files)
-        policy_warn(l, n, "the role %s allows neither shell nor exec nor sftp", role->name);
+    if (rc == 0 && (value = yaml_get(n, "forward")))
+        rc = policy_load_role_forwards(l, value, role);
+    if (rc == 0 && !role->shell && !role->exec && !role->files && !role->forwards)
+        policy_warn(l, n, "the role %s allows neither shell nor exec nor sftp nor forward",
+                    role->name);
     return rc;
 }
 

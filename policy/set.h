@@ -66,8 +66,9 @@ struct role {
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
-    struct rule_set *rules;   /* NULL: exec of anything */
-    struct file_rules *files; /* NULL: no file transfer; else at least one rule */
+    struct rule_set *rules;         /* NULL: exec of anything */
+    struct file_rules *files;       /* NULL: no file transfer; else at least one rule */
+    struct forward_rules *forwards; /* NULL: no forwards; else at least one rule */
     enum bulk_mode bulk;
     uint64_t bulk_after, keep_max; /* bytes; keep_max 0: no contents */
 };
@@ -110,6 +111,7 @@ int policy_load_role(struct loading *l, struct role *role);
  * others. */
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
 int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role);
+int policy_load_role_forwards(struct loading *l, const struct yaml_node *n, struct role *role);
 int policy_load_role_session(struct loading *l, const struct yaml_node *root, struct role *role);
 
 /* Appends "FILE:LINE:COLUMN: warning: ..." when the caller wants warnings. */
