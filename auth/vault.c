@@ -96,11 +96,58 @@ int vault_public_text(const uint8_t *blob, size_t len, struct buf *out)
     return rc < 0 ? rc : put_base64(out, blob, len);
 }
 
-int vault_authorized_line(const uint8_t *blob, size_t len, const char *from, const char *target,
-                          const char *account, struct buf *out)
+/* sshd knows hosts and ports one by one: where a rule is a prefix or a range it is left to the
+ * gateway alone. */
+static void look_for_range(void *open, const char *name, const char *pattern)
 {
-    int rc = *from ? buf_printf(out, "restrict,pty,from=\"%s\" ", from)
-                   : buf_printf(out, "restrict,pty ");
+    char host[FORWARD_HOST_MAX + 1];
+    struct err e = ERR_INIT;
+    uint16_t port;
+
+    (void)name;
+    if (forward_parse(pattern, strlen(pattern), host, &port, &e) < 0)
+        *(bool *)open = true;
+}
+
+struct permitopen {
+    struct buf *out;
+    int rc;
+};
+
+static void put_permitopen(void *arg, const char *name, const char *pattern)
+{
+    struct permitopen *p = arg;
+
+    (void)name;
+    if (p->rc == 0)
+        p->rc = buf_printf(p->out, ",permitopen=\"%s\"", pattern);
+}
+
+static int put_forwards(const struct forward_rules *forwards, struct buf *out)
+{
+    struct permitopen p = {.out = out};
+    bool open = false;
+
+    if (!forwards)
+        return 0;
+    forward_rules_each(forwards, look_for_range, &open);
+    p.rc = buf_printf(out, ",port-forwarding");
+    if (!open)
+        forward_rules_each(forwards, put_permitopen, &p);
+    return p.rc;
+}
+
+int vault_authorized_line(const uint8_t *blob, size_t len, const char *from, const char *target,
+                          const char *account, const struct forward_rules *forwards,
+                          struct buf *out)
+{
+    int rc = buf_printf(out, "restrict,pty");
+    if (rc == 0)
+        rc = put_forwards(forwards, out);
+    if (rc == 0 && *from)
+        rc = buf_printf(out, ",from=\"%s\"", from);
+    if (rc == 0)
+        rc = buf_printf(out, " ");
     if (rc == 0)
         rc = vault_public_text(blob, len, out);
     if (rc == 0)
