@@ -159,6 +159,8 @@ void decision_make(const struct login_world *w, const struct login *l, uint64_t 
         refuse(out, EXIT_REFUSED, "no-operator", "You are not an operator of this gateway.");
     } else if (refused_by_lock(w, l, now_s, out)) {
         return;
+    } else if (!policy_operator_may_come_from(w->policy, l->operator_name, &l->source)) {
+        ask_policy(w, l, now_s, out); /* which says so, wherever the login wants to go */
     } else if (*l->foreign_operator) {
         out->alarm = true;
         refuse(out, EXIT_REFUSED, "certificate-of-another",
@@ -227,6 +229,8 @@ int decision_record(const struct decision *d, const struct login *l, const uint8
     json_str(&j, "key", l->fingerprint);
     json_hex(&j, "policy", d->policy_hash, sizeof d->policy_hash);
     json_bytes(&j, "path", d->policy.path, strlen(d->policy.path));
+    if (d->policy.because[0])
+        json_str(&j, "because", d->policy.because);
     if (d->allowed && !d->gateway)
         put_recording(&d->policy, &j);
     if (*l->foreign_operator)

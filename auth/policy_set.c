@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "policy/bundle.h"
+#include "policy/policy_tests.h"
 
 /* The design's largest set loads in under 2 s (policy.md); ten times that on a busy machine. */
 #define LOADER_CPU_S 20
@@ -259,6 +260,8 @@ _Noreturn static void child_parse(const struct policy_set *p, int out)
     if (rc == 0 && p->a->sealed)
         rc = sandbox_seal(SANDBOX_POLICY_LOADER, &e);
     struct policy *policy = rc == 0 ? policy_load(p->block, p->block_len, NULL, &e) : NULL;
+    if (policy && policy_tests_check(policy, p->block, p->block_len, &e) < 0)
+        policy = NULL; /* a set that fails its own tests is a bad set */
     const char *verdict = policy ? "+" : e.text;
     size_t len = strlen(verdict);
     if (write(out, verdict, len) != (ssize_t)len)

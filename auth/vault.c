@@ -96,44 +96,28 @@ int vault_public_text(const uint8_t *blob, size_t len, struct buf *out)
     return rc < 0 ? rc : put_base64(out, blob, len);
 }
 
-/* sshd knows hosts and ports one by one: where a rule is a prefix or a range it is left to the
- * gateway alone. */
-static void look_for_range(void *open, const char *name, const char *pattern)
-{
-    char host[FORWARD_HOST_MAX + 1];
-    struct err e = ERR_INIT;
-    uint16_t port;
-
-    (void)name;
-    if (forward_parse(pattern, strlen(pattern), host, &port, &e) < 0)
-        *(bool *)open = true;
-}
-
 struct permitopen {
     struct buf *out;
     int rc;
 };
 
-static void put_permitopen(void *arg, const char *name, const char *pattern)
+static void put_permitopen(void *arg, const char *name, const char *text)
 {
     struct permitopen *p = arg;
 
     (void)name;
     if (p->rc == 0)
-        p->rc = buf_printf(p->out, ",permitopen=\"%s\"", pattern);
+        p->rc = buf_printf(p->out, ",permitopen=\"%s\"", text);
 }
 
 static int put_forwards(const struct forward_rules *forwards, struct buf *out)
 {
     struct permitopen p = {.out = out};
-    bool open = false;
 
     if (!forwards)
         return 0;
-    forward_rules_each(forwards, look_for_range, &open);
     p.rc = buf_printf(out, ",port-forwarding");
-    if (!open)
-        forward_rules_each(forwards, put_permitopen, &p);
+    forward_rules_each(forwards, put_permitopen, &p);
     return p.rc;
 }
 

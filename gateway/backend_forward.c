@@ -63,7 +63,7 @@ void forward_refused(struct backend *b, const struct relay_forward *m, const cha
 
 bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1001])
 {
-    char asked[FORWARD_WORDS_MAX], shown[300], host_as[FORWARD_HOST_MAX + 1];
+    char asked[FORWARD_WORDS_MAX], shown[300];
 
     words(m, asked);
     escape_text(shown, sizeof shown, asked, strlen(asked));
@@ -75,7 +75,7 @@ bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1
         forward_refused(b, m, "role", text);
         return false;
     }
-    if (!forward_rules_match(b->forwards, m->host, m->port, NULL, host_as)) {
+    if (!forward_rules_match(b->forwards, m->host, strlen(m->host), m->port, NULL, NULL)) {
         snprintf(text, 1001,
                  "your role does not permit forwarding to %s by %s, only to other hosts and ports; "
                  "ask your administrators",
@@ -96,7 +96,8 @@ bool forward_begin(struct channel *ch, const struct relay_forward *m)
         return false;
     ch->forward->to = *m;
     ch->start_asked = true;
-    (void)forward_rules_match(b->forwards, m->host, m->port, rule, ch->forward->host_as);
+    (void)forward_rules_match(b->forwards, m->host, strlen(m->host), m->port, rule,
+                              ch->forward->host_as);
     /* A failure ends the session by itself. */
     if (record_open(b, m, true, rule, "", NULL) == 0 &&
         record_permitted(b, m->channel, attest_kind_name(ATTEST_FORWARD), false,

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "gateway/supervisor.h"
 #include "policy/bundle.h"
+#include "policy/policy_tests.h"
 
 static void set_clear(struct policy_set *set)
 {
@@ -201,6 +202,8 @@ int policy_check(const struct supervisor *s, struct err *e)
         policy = policy_load(buf_head(&bundle), buf_len(&bundle), &warnings, e);
         rc = policy ? 0 : e->code;
     }
+    if (rc == 0)
+        rc = policy_tests_check(policy, buf_head(&bundle), buf_len(&bundle), e);
     for (size_t i = 0; rc == 0 && i < s->config.glass_operators.count; i++)
         if (!policy_operator_named(policy, s->config.glass_operators.at[i]))
             fprintf(stderr, "%s: warning: break-glass names %s, who is no operator\n",

@@ -21,6 +21,10 @@
 #include <unistd.h>
 
 #include "base/yaml_tree.h"
+#include "policy/zone.h"
+
+/* Where tzdata is. */
+#define ZONEINFO "/usr/share/zoneinfo"
 
 /* Six times the scale that the product promises; a directory is not read without end. */
 #define FILES_MAX 65536u
@@ -34,11 +38,11 @@ static const struct place {
     {"roles.d", true, false},        {"roles.d/tests", true, false}, {"packs", true, false},
 };
 
-static int open_below(int dirfd, const char *path, int flags)
+static int open_below(int dirfd, const char *path, int flags, uint64_t resolve)
 {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
-        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+        .resolve = resolve | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
 
     return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
@@ -64,17 +68,48 @@ static int check_owner(int fd, const char *path, bool directory, unsigned owner_
     return 0;
 }
 
-/* Appends one file as (STR name, DATA bytes). A size that changes while it is read is an error. */
-static int add_file(int dirfd, const char *path, unsigned owner_uid, struct buf *out, struct err *e)
+/* Appends what is open as (STR name, DATA bytes). A size that changes while it is read is an error.
+ */
+static int add_open_file(int fd, const char *name, const struct stat *st, size_t max,
+                         struct buf *out, struct err *e)
 {
-    const size_t name_len = strlen(path);
-    struct stat st;
-    int fd = -1, rc;
+    const size_t name_len = strlen(name), head = 2 + name_len + 4;
 
     if (name_len > 255)
-        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", path,
+        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", name,
                        name_len);
-    fd = open_below(dirfd, path, 0);
+    if (st->st_size > (off_t)max)
+        return err_set(e, ERR_INPUT, "%s: found %lld bytes, expected at most %zu", name,
+                       (long long)st->st_size, max);
+    const size_t size = (size_t)st->st_size;
+    uint8_t *p = buf_reserve(out, head + size + 1);
+    if (!p)
+        return err_set(e, ERR_FULL, "%s: the policy set is larger than %u bytes", name, BUNDLE_MAX);
+    wire_store_u16(p, (uint16_t)name_len);
+    memcpy(p + 2, name, name_len);
+    wire_store_u32(p + 2 + name_len, (uint32_t)size);
+    size_t got = 0;
+    while (got <= size) { /* one byte more than there should be, to see growth */
+        ssize_t n = read(fd, p + head + got, size + 1 - got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, "%s: cannot be read", name);
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    if (got != size)
+        return err_set(e, ERR_BUSY, "%s: changed while it was read; try again", name);
+    buf_commit(out, head + size);
+    return 0;
+}
+
+static int add_file(int dirfd, const char *path, unsigned owner_uid, struct buf *out, struct err *e)
+{
+    struct stat st;
+    int fd = open_below(dirfd, path, 0, RESOLVE_NO_SYMLINKS), rc;
+
     if (fd < 0) {
         if (errno == ELOOP)
             return err_set(e, ERR_INPUT, "%s: found a symbolic link, expected a regular file",
@@ -82,41 +117,31 @@ static int add_file(int dirfd, const char *path, unsigned owner_uid, struct buf 
         return err_errno(e, "%s: cannot be opened", path);
     }
     rc = check_owner(fd, path, false, owner_uid, &st, e);
-    if (rc < 0)
-        goto out;
-    if (st.st_size > (off_t)YAML_FILE_MAX) {
-        rc = err_set(e, ERR_INPUT, "%s: found %lld bytes, expected at most %u", path,
-                     (long long)st.st_size, YAML_FILE_MAX);
-        goto out;
+    if (rc == 0)
+        rc = add_open_file(fd, path, &st, YAML_FILE_MAX, out, e);
+    close(fd);
+    return rc;
+}
+
+/* A zone that this machine does not have is the loader's to complain about: it knows the line.
+ * Debian links many names to others; a link that leads elsewhere (localtime) is not followed. */
+static int add_zone(int zoneinfo, const char *name, unsigned owner_uid, struct buf *out,
+                    struct err *e)
+{
+    char path[sizeof BUNDLE_ZONES + ZONE_NAME_MAX];
+    struct stat st;
+    int fd = open_below(zoneinfo, name, 0, 0), rc = 0;
+
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM
+                   ? err_errno(e, ZONEINFO "/%s: cannot be opened", name)
+                   : 0;
+    snprintf(path, sizeof path, BUNDLE_ZONES "%s", name);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        rc = check_owner(fd, path, false, owner_uid, &st, e);
+        if (rc == 0)
+            rc = add_open_file(fd, path, &st, ZONE_FILE_MAX, out, e);
     }
-    const size_t size = (size_t)st.st_size, head = 2 + name_len + 4;
-    uint8_t *p = buf_reserve(out, head + size + 1);
-    if (!p) {
-        rc = err_set(e, ERR_FULL, "%s: the policy set is larger than %u bytes", path, BUNDLE_MAX);
-        goto out;
-    }
-    wire_store_u16(p, (uint16_t)name_len);
-    memcpy(p + 2, path, name_len);
-    wire_store_u32(p + 2 + name_len, (uint32_t)size);
-    size_t got = 0;
-    while (got <= size) { /* one byte more than there should be, to see growth */
-        ssize_t n = read(fd, p + head + got, size + 1 - got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            rc = err_errno(e, "%s: cannot be read", path);
-            goto out;
-        }
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    if (got != size) {
-        rc = err_set(e, ERR_BUSY, "%s: changed while it was read; try again", path);
-        goto out;
-    }
-    buf_commit(out, head + size);
-out:
     close(fd);
     return rc;
 }
@@ -149,11 +174,18 @@ static int names_add(struct names *names, const char *dir, const char *file, str
     return 0;
 }
 
+static void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->name[i]);
+    free(names->name);
+}
+
 static int list_dir(int dirfd, const char *path, unsigned owner_uid, struct names *names,
                     struct err *e)
 {
     struct stat st;
-    int fd = open_below(dirfd, path, O_DIRECTORY);
+    int fd = open_below(dirfd, path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     DIR *dir = NULL;
     int rc = 0;
 
@@ -206,6 +238,74 @@ static int list_place(int dirfd, const struct place *place, unsigned owner_uid, 
     return names_add(names, "", place->path, e);
 }
 
+bool bundle_is_zone(const char *name)
+{
+    return strncmp(name, BUNDLE_ZONES, sizeof BUNDLE_ZONES - 1) == 0 &&
+           zone_name_good(name + sizeof BUNDLE_ZONES - 1);
+}
+
+/* The word after "HH:MM" and blanks, wherever in a file that stands, if it could be a zone's name.
+ * What is missed by this (a name that YAML puts together of two lines) is unknown to the loader. */
+static int scan_zones(const struct bundle_file *file, struct names *names, struct err *e)
+{
+    const uint8_t *p = file->bytes.p, *end = p + file->bytes.len;
+    char name[ZONE_NAME_MAX + 1];
+
+    while ((p = memchr(p, ':', (size_t)(end - p))) != NULL) {
+        const uint8_t *at = ++p;
+        size_t len = 0;
+        if (end - at < 4 || at[0] < '0' || at[0] > '5' || at[1] < '0' || at[1] > '9' ||
+            !strchr(" \t\r\n", at[2]))
+            continue;
+        for (at += 2; at < end && *at && strchr(" \t\r\n", *at); at++)
+            ;
+        while (at + len < end && len < sizeof name && at[len] && !strchr(" \t\r\n\"',]}#", at[len]))
+            len++;
+        if (len == sizeof name)
+            continue;
+        memcpy(name, at, len);
+        name[len] = 0;
+        if (!zone_name_good(name) || strcmp(name, "UTC") == 0)
+            continue;
+        /* Each once: a set has many windows and few zones. */
+        size_t known = 0;
+        while (known < names->count && strcmp(names->name[known], name) != 0)
+            known++;
+        int rc = known == names->count ? names_add(names, "", name, e) : 0;
+        if (rc < 0)
+            return rc;
+        if (names->count > ZONES_MAX)
+            return err_set(e, ERR_FULL, "%s: the set names more than %d time zones", file->name,
+                           ZONES_MAX);
+    }
+    return 0;
+}
+
+static int add_zones(unsigned owner_uid, struct buf *out, struct err *e)
+{
+    struct names names = {0};
+    struct bundle_file file;
+    struct wire_reader r;
+    struct stat st;
+    int fd = -1, rc = 0;
+
+    wire_reader_init(&r, buf_head(out), buf_len(out));
+    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
+        if (strncmp(file.name, "roles.d/", 8) == 0 || strcmp(file.name, "site.yaml") == 0)
+            rc = scan_zones(&file, &names, e);
+    }
+    if (rc == 0 && names.count && (fd = open(ZONEINFO, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+        rc = check_owner(fd, ZONEINFO, true, owner_uid, &st, e);
+    if (names.count)
+        qsort(names.name, names.count, sizeof *names.name, by_name);
+    for (size_t i = 0; rc == 0 && fd >= 0 && i < names.count; i++)
+        rc = add_zone(fd, names.name[i], owner_uid, out, e);
+    if (fd >= 0)
+        close(fd);
+    names_free(&names);
+    return rc;
+}
+
 int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
 {
     struct names names = {0};
@@ -218,11 +318,11 @@ int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
         qsort(names.name, names.count, sizeof *names.name, by_name);
     for (size_t i = 0; i < names.count && rc == 0; i++)
         rc = add_file(dirfd, names.name[i], owner_uid, out, e);
+    if (rc == 0)
+        rc = add_zones(owner_uid, out, e);
     if (rc == 0 && buf_len(out) > BUNDLE_MAX)
         rc = err_set(e, ERR_FULL, "the policy set is larger than %u bytes", BUNDLE_MAX);
-    for (size_t i = 0; i < names.count; i++)
-        free(names.name[i]);
-    free(names.name);
+    names_free(&names);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #ifndef SALLYPORT_POLICY_BUNDLE_H
 #define SALLYPORT_POLICY_BUNDLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,10 +18,18 @@
 
 #define BUNDLE_MAX (256u * 1024 * 1024)
 
+/* The time zones that the set names are part of its block, because whoever decides by it has no
+ * file system: "zoneinfo/Asia/Seoul" is that file of the machine's /usr/share/zoneinfo, not of the
+ * set's directory. */
+#define BUNDLE_ZONES "zoneinfo/"
+#define ZONES_MAX    1024 /* there are some 600 names */
+bool bundle_is_zone(const char *name);
+
 /* Reads the set below dirfd with openat2(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH): regular files,
  * owned by root (owner_uid), not writable by group or others, read once. operators.yaml and
  * targets.yaml must exist; in directories files not ending in .yaml and those starting with "." are
- * passed over. */
+ * passed over. Zones that a file names after a time ("08:00-20:00 Asia/Seoul") and that the machine
+ * has are added. */
 MUST_CHECK int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e);
 /* A sealed memfd of it; the caller closes it. Negative on error. */
 int bundle_memfd(const struct buf *bundle, struct err *e);

@@ -1,169 +1,158 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The decision: default deny. Of the operator's roles (own and by group), those match whose
- * targets, accounts and addresses all fit; what they permit adds up, the narrowest limits hold. A
- * role that does not match is remembered by how far it came, because that is what the operator is
- * told. Used by authd after both factors; the request's names are hostile. Pure, allocates only the
- * command and file rules. */
-#include "policy/policy.h"
+ * targets, accounts, addresses, factors and hours all fit; what they permit adds up, the narrowest
+ * limits hold. A role that does not match is remembered by how far it came, because that is what
+ * the operator is told. Used by authd after both factors; the request's names are hostile. Pure,
+ * allocates only the rules (and a trace, when one is wanted). */
+#include "policy/evaluate.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "policy/set.h"
+#include "policy/role_walk.h"
 
-#define ASK "; ask your policy administrators"
-
-/* How far a role came. Later is nearer to a match. */
-enum stage { STAGE_MEMBER, STAGE_TARGET, STAGE_ACCOUNT, STAGE_MATCH };
-
-/* Goes through an operator's roles in the order of the set, each once: a merge of ascending lists.
- */
-struct role_walk {
-    const struct numbers *list[GROUPS_MAX + 1];
-    const char *via[GROUPS_MAX + 1]; /* the group, NULL: the operator's own name */
-    size_t next[GROUPS_MAX + 1];
-    size_t lists;
+struct question {
+    const struct policy *p;
+    const struct policy_request *r;
+    const struct operator_entry *op;
+    const struct target_entry *t;
+    struct role_filter *filter; /* of t */
 };
 
-static void walk_begin(struct role_walk *w, const struct policy *p, const struct operator_entry *op)
+static bool any_contains(const struct prefix *from, size_t count, const struct address *source)
 {
-    w->lists = 0;
-    if (op->roles.count) {
-        w->list[0] = &op->roles;
-        w->via[0] = NULL;
-        w->next[w->lists++] = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (prefix_contains(&from[i], source))
+            return true;
     }
-    for (size_t i = 0; i < op->pub.group_count; i++) {
-        const struct group *g = &p->groups[op->group_index[i]];
-        if (!g->roles.count)
-            continue;
-        w->list[w->lists] = &g->roles;
-        w->via[w->lists] = g->name;
-        w->next[w->lists++] = 0;
-    }
+    return !count;
 }
 
-static const struct role *walk_next(struct role_walk *w, const struct policy *p, const char **via)
+static bool account_fits(const struct role *role, const char *account)
 {
-    uint32_t lowest = UINT32_MAX;
-
-    for (size_t i = 0; i < w->lists; i++) {
-        if (w->next[i] < w->list[i]->count && w->list[i]->at[w->next[i]] < lowest) {
-            lowest = w->list[i]->at[w->next[i]];
-            *via = w->via[i];
-        }
-    }
-    if (lowest == UINT32_MAX)
-        return NULL;
-    for (size_t i = 0; i < w->lists; i++)
-        w->next[i] += w->next[i] < w->list[i]->count && w->list[i]->at[w->next[i]] == lowest;
-    return &p->roles[lowest];
-}
-
-static const char *label_of(const struct target_entry *t, const char *key)
-{
-    for (size_t i = 0; i < t->label_count; i++) {
-        if (t->labels[i].key == key)
-            return t->labels[i].value;
-    }
-    return NULL;
-}
-
-static bool selects(const struct selector *s, const struct target_entry *t)
-{
-    if (!s->key) {
-        size_t low = 0, high = s->count;
-        while (low < high) {
-            const size_t middle = low + (high - low) / 2;
-            if (s->targets[middle] < t->pub.index)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        return low < s->count && s->targets[low] == t->pub.index;
-    }
-    const char *value = label_of(t, s->key);
-    for (size_t i = 0; value && i < s->count; i++) {
-        if (s->values[i] == value)
+    for (size_t i = 0; i < role->account_count; i++) {
+        if (strcmp(role->accounts[i], account) == 0)
             return true;
     }
     return false;
 }
 
-static enum stage role_stage(const struct role *role, const struct target_entry *t,
-                             const struct policy_request *r)
+/* Each factor that the role asks for must have been used; a remembered login stands for the code
+ * (for how long is `remember`'s to say), never for the first factor. */
+static bool factors_fit(const struct role *role, uint32_t used)
 {
-    bool fits = false;
+    const uint32_t first = role->factors & (FACTOR_KEY | FACTOR_PASSWORD);
 
-    for (size_t i = 0; i < role->selector_count; i++) {
-        if (!selects(&role->selectors[i], t))
-            return STAGE_MEMBER;
+    return first && (used & first) == first && (used & (FACTOR_TOTP | FACTOR_REMEMBERED));
+}
+
+static bool key_fits(const struct question *q, const struct role *role, enum role_key key,
+                     uint64_t *until_s)
+{
+    switch (key) {
+    case ROLE_TARGETS:
+        return role_filter_selects(q->filter, role->number);
+    case ROLE_ACCOUNTS:
+        return account_fits(role, q->r->account);
+    case ROLE_FROM:
+        return any_contains(role->from, role->from_count, &q->r->source);
+    case ROLE_FACTORS:
+        return factors_fit(role, q->r->factors);
+    case ROLE_WHEN:
+        return when_open(&role->when, q->r->now_s, until_s);
+    default:
+        return false;
     }
-    for (size_t i = 0; i < role->account_count && !fits; i++)
-        fits = strcmp(role->accounts[i], r->account) == 0;
-    if (!fits)
-        return STAGE_TARGET;
-    fits = !role->from_count;
-    for (size_t i = 0; i < role->from_count && !fits; i++)
-        fits = prefix_contains(&role->from[i], &r->source);
-    return fits ? STAGE_MATCH : STAGE_ACCOUNT;
 }
 
-/* Appends at the end of text, as far as there is room; what does not fit ends in "...". */
-static void append(char *text, size_t cap, const char *format, ...) PRINTF_LIKE(3, 4);
-
-static void append(char *text, size_t cap, const char *format, ...)
+/* The first key that fails, ROLE_KEYS: none. A trace wants to know about the later ones too. */
+static enum role_key examine(const struct question *q, const struct role *role,
+                             struct role_trace *trace, uint64_t *until_s)
 {
-    const size_t at = strlen(text);
-    va_list args;
+    enum role_key failed = ROLE_KEYS;
 
-    if (at + 1 >= cap)
-        return;
-    va_start(args, format);
-    const int n = vsnprintf(text + at, cap - at, format, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= cap - at)
-        memcpy(text + cap - 4, "...", 4);
+    for (enum role_key key = 0; key < ROLE_KEYS; key++) {
+        const bool fits = key_fits(q, role, key, until_s);
+        if (trace)
+            trace->keys[key] = fits ? KEY_FITS : KEY_FAILS;
+        if (!fits && failed == ROLE_KEYS)
+            failed = key;
+        if (failed != ROLE_KEYS && !trace)
+            break;
+    }
+    if (trace)
+        trace->matches = failed == ROLE_KEYS;
+    return failed;
 }
 
-static int deny(struct policy_decision *out, const char *token, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-
-static int deny(struct policy_decision *out, const char *token, const char *format, ...)
+static struct role_trace *add_trace(struct trace *trace, const struct role *role, const char *via)
 {
-    va_list args;
-
-    rule_set_free(out->rules);
-    file_rules_free(out->files);
-    forward_rules_free(out->forwards);
-    out->forwards = NULL;
-    out->rules = NULL;
-    out->files = NULL;
-    out->allowed = false;
-    out->abilities = 0;
-    out->bulk = BULK_FULL;
-    out->bulk_after = out->keep_max = 0;
-    snprintf(out->token, sizeof out->token, "%s", token);
-    va_start(args, format);
-    vsnprintf(out->reason, sizeof out->reason, format, args);
-    va_end(args);
-    return 0;
+    if (trace->count == trace->cap) {
+        const size_t cap = trace->cap ? trace->cap * 2 : 16;
+        struct role_trace *grown = reallocarray(trace->roles, cap, sizeof *grown);
+        if (!grown)
+            return NULL;
+        trace->roles = grown;
+        trace->cap = cap;
+    }
+    struct role_trace *entry = &trace->roles[trace->count++];
+    *entry = (struct role_trace){.role = role, .via = via};
+    return entry;
 }
 
 /* What the matching roles give together. */
 struct sum {
     size_t matches;
+    size_t path_len;
     bool shell, exec, exec_of_anything;
-    uint64_t remember_s; /* the smallest; 0 when a role has none */
+    uint64_t remember_s;            /* the smallest; 0 when a role has none */
+    const struct role *remember_of; /* whose that is */
 };
 
 static uint64_t smaller_limit(uint64_t a, uint64_t b)
 {
     return !a ? b : !b ? a : a < b ? a : b;
+}
+
+/* The path grows by plain copies: it is written for every matching role of every decision. */
+static void put_path(struct policy_decision *out, struct sum *sum, const char *text)
+{
+    const size_t len = strlen(text), room = sizeof out->path - 1 - sum->path_len;
+
+    if (len <= room) {
+        memcpy(out->path + sum->path_len, text, len + 1);
+        sum->path_len += len;
+    } else {
+        memcpy(out->path + sum->path_len, text, room);
+        memcpy(out->path + sizeof out->path - 4, "...", 4);
+        sum->path_len = sizeof out->path - 1;
+    }
+}
+
+static void add_path(struct policy_decision *out, struct sum *sum, const struct role *role,
+                     const char *via)
+{
+    char line[16];
+    char *p = line + sizeof line - 1;
+
+    *p = 0;
+    for (unsigned n = role->line; n; n /= 10)
+        *--p = (char)('0' + n % 10);
+    put_path(out, sum, sum->matches ? "; role " : "role ");
+    put_path(out, sum, role->name);
+    put_path(out, sum, " (");
+    put_path(out, sum, role->file);
+    put_path(out, sum, ":");
+    put_path(out, sum, p);
+    put_path(out, sum, via ? "): group:" : "): members");
+    put_path(out, sum, via ? via : "");
+    put_path(out, sum, ", target, account");
+    put_path(out, sum, role->from_count ? ", from" : "");
+    put_path(out, sum, role->when.count ? ", when" : "");
+    put_path(out, sum, " match");
 }
 
 /* What one role wants whole, no other makes less of. */
@@ -198,22 +187,37 @@ static int add_forwards(const struct role *role, struct policy_decision *out, st
     return forward_rules_merge(out->forwards, role->forwards, e);
 }
 
-static int add_role(struct sum *sum, const struct role *role, const char *via,
-                    struct policy_decision *out, struct err *e)
+static void add_limits(struct sum *sum, const struct role *role, struct policy_decision *out)
 {
-    if (!sum->matches || role->remember_s < sum->remember_s)
+    if (!sum->matches || role->remember_s < sum->remember_s) {
         sum->remember_s = role->remember_s;
-    append(out->path, sizeof out->path, "%srole %s (%s:%u): %s%s, target, account%s match",
-           sum->matches ? "; " : "", role->name, role->file, role->line, via ? "group:" : "members",
-           via ? via : "", role->from_count ? ", from" : "");
-    sum->shell = sum->shell || role->shell;
-    sum->exec = sum->exec || role->exec;
-    sum->exec_of_anything = sum->exec_of_anything || (role->exec && !role->rules);
+        sum->remember_of = role;
+    }
     out->idle_s = smaller_limit(out->idle_s, role->idle_s);
     out->max_s = smaller_limit(out->max_s, role->max_s);
     out->max_bytes = smaller_limit(out->max_bytes, role->max_bytes);
     if (role->record > out->record)
         out->record = role->record;
+}
+
+static int add_role(struct sum *sum, const struct role *role, const char *via,
+                    struct policy_decision *out, struct err *e)
+{
+    add_path(out, sum, role, via);
+    add_limits(sum, role, out);
+    if (role->shell && !sum->shell)
+        strcpy(out->shell_role, role->name);
+    if (role->exec && !sum->exec)
+        strcpy(out->exec_role, role->name);
+    if (role->files && !out->files)
+        strcpy(out->files_role, role->name);
+    if (role->forwards && !out->forwards)
+        strcpy(out->forward_role, role->name);
+    if (!sum->matches)
+        strcpy(out->because, role->name);
+    sum->shell = sum->shell || role->shell;
+    sum->exec = sum->exec || role->exec;
+    sum->exec_of_anything = sum->exec_of_anything || (role->exec && !role->rules);
     add_recording(sum, role, out);
     sum->matches++;
     int rc = add_files(role, out, e);
@@ -226,135 +230,160 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     return rule_set_merge(out->rules, role->rules, e);
 }
 
-static void list_accounts(const struct policy *p, const struct operator_entry *op,
-                          const struct target_entry *t, const struct policy_request *r, char *out,
-                          size_t cap)
+/* What came together is enough for a session, or why not. */
+static int conclude(const struct question *q, struct sum *sum, struct policy_decision *out)
 {
-    const char *via, *named[16];
-    size_t count = 0;
-    struct role_walk w;
+    const bool code = q->r->factors & FACTOR_TOTP, remembered = q->r->factors & FACTOR_REMEMBERED;
+    char because[128];
 
-    out[0] = 0;
-    walk_begin(&w, p, op);
-    for (const struct role *role; (role = walk_next(&w, p, &via));) {
-        if (role_stage(role, t, r) != STAGE_TARGET)
-            continue;
-        for (size_t i = 0; i < role->account_count && count < 16; i++) {
-            size_t k = 0;
-            while (k < count && named[k] != role->accounts[i])
-                k++;
-            if (k < count)
-                continue;
-            append(out, cap, "%s%s", count ? ", " : "", role->accounts[i]);
-            named[count++] = role->accounts[i];
-        }
-    }
-}
-
-static int deny_at(enum stage furthest, const struct role *role, const struct policy *p,
-                   const struct operator_entry *op, const struct target_entry *t,
-                   const struct policy_request *r, struct policy_decision *out)
-{
-    char account[200], accounts[400], address[ADDRESS_TEXT];
-
-    switch (furthest) {
-    case STAGE_ACCOUNT:
-        return deny(out, "address", "Your role %s does not permit logins to %s from %s" ASK,
-                    role->name, t->pub.name, address_text(&r->source, address));
-    case STAGE_TARGET:
-        list_accounts(p, op, t, r, accounts, sizeof accounts);
-        return deny(out, "account",
-                    "None of your roles permits the account %s on %s (permitted: %s)" ASK,
-                    escape_text(account, sizeof account, r->account, strnlen(r->account, 64)),
-                    t->pub.name, accounts);
-    default:
-        return deny(out, "no-role", "None of your roles permits the target %s" ASK, t->pub.name);
-    }
-}
-
-static int decide(const struct policy *p, const struct policy_request *r,
-                  const struct operator_entry *op, const struct target_entry *t,
-                  struct policy_decision *out, struct err *e)
-{
-    const bool code = r->factors & FACTOR_TOTP, remembered = r->factors & FACTOR_REMEMBERED;
-    enum stage furthest = STAGE_MEMBER;
-    const struct role *nearest = NULL;
-    struct sum sum = {0};
-    struct role_walk w;
-    const char *via;
-
-    walk_begin(&w, p, op);
-    for (const struct role *role; (role = walk_next(&w, p, &via));) {
-        const enum stage stage = role_stage(role, t, r);
-        if (stage == STAGE_MATCH) {
-            int rc = add_role(&sum, role, via, out, e);
-            if (rc < 0)
-                return rc;
-        }
-        if (!nearest || stage > furthest) {
-            furthest = stage;
-            nearest = role;
-        }
-    }
-    if (!sum.matches)
-        return deny_at(furthest, nearest, p, op, t, r, out);
-    if (!(r->factors & (FACTOR_KEY | FACTOR_PASSWORD)) || !(code || remembered))
-        return deny(out, "factors",
-                    "Your roles need a key and a code, and this login had one of them" ASK);
-    if (!code && r->remembered_age_s >= sum.remember_s)
-        return deny(
-            out, "remembered-too-old",
+    /* Every role asked for both (factors_fit); no configuration gives a login with one. */
+    if (!(q->r->factors & (FACTOR_KEY | FACTOR_PASSWORD)) || !(code || remembered))
+        return policy_deny(q->p, out, "factors", "factors",
+                           "Your roles need a key and a code, and this login had one of them");
+    if (!code && q->r->remembered_age_s >= sum->remember_s) {
+        snprintf(because, sizeof because, "%s/remember", sum->remember_of->name);
+        return policy_deny(
+            q->p, out, "remembered-too-old", because,
             "Your remembered login is %llu s old, and your roles on %s accept less than %llu s; "
             "log in with a code",
-            (unsigned long long)r->remembered_age_s, t->pub.name,
-            (unsigned long long)sum.remember_s);
-    if (!sum.shell && !sum.exec && !out->files && !out->forwards)
-        return deny(out, "no-ability",
-                    "Your role %s%s matches %s on %s, but permits nothing there: no shell, no "
-                    "commands, no file transfer" ASK,
-                    nearest->name, sum.matches > 1 ? ", as others of yours," : "", r->account,
-                    t->pub.name);
-    if (sum.exec_of_anything) {
+            (unsigned long long)q->r->remembered_age_s, q->t->pub.name,
+            (unsigned long long)sum->remember_s);
+    }
+    if (!sum->shell && !sum->exec && !out->files && !out->forwards) {
+        char role[ROLE_NAME_MAX + 1];
+        strcpy(role, out->because);
+        snprintf(because, sizeof because, "%s/allow", role);
+        return policy_deny(q->p, out, "no-ability", because,
+                           "Your role %s%s matches %s on %s, but permits nothing there: no shell, "
+                           "no commands, no file transfer, no forwarding",
+                           role, sum->matches > 1 ? ", as others of yours," : "", q->r->account,
+                           q->t->pub.name);
+    }
+    if (sum->exec_of_anything) {
         rule_set_free(out->rules);
         out->rules = NULL;
     }
-    out->abilities = (sum.shell ? ABILITY_SHELL : 0) | (sum.exec ? ABILITY_EXEC : 0) |
-                     (sum.shell || sum.exec_of_anything ? ABILITY_PTY : 0) |
+    out->abilities = (sum->shell ? ABILITY_SHELL : 0) | (sum->exec ? ABILITY_EXEC : 0) |
+                     (sum->shell || sum->exec_of_anything ? ABILITY_PTY : 0) |
                      (out->files ? ABILITY_SFTP : 0) | (out->forwards ? ABILITY_FORWARD : 0);
     if (out->bulk != BULK_DIGEST)
         out->bulk_after = 0;
     if (!out->files)
         out->keep_max = 0;
+    out->remember_s = sum->remember_s;
     out->allowed = true;
     return 0;
 }
 
-int policy_decide(const struct policy *p, const struct policy_request *r,
-                  struct policy_decision *out, struct err *e)
+static int decide(struct question *q, struct policy_decision *out, struct trace *trace,
+                  struct err *e)
 {
+    enum role_key furthest = ROLE_TARGETS;
+    const struct role *nearest = NULL;
+    struct role_filter filter;
+    struct sum sum = {0};
+    struct role_walk w;
+    const char *via;
+
+    role_filter_begin(&filter, q->p, q->t);
+    q->filter = &filter;
+    role_walk_begin(&w, q->p, q->op, trace ? NULL : &filter);
+    for (const struct role *role; (role = role_walk_next(&w, &via));) {
+        struct role_trace *entry = trace ? add_trace(trace, role, via) : NULL;
+        uint64_t until_s = 0;
+        if (trace && !entry)
+            return err_set(e, ERR_MEMORY, "out of memory");
+        const enum role_key failed = examine(q, role, entry, &until_s);
+        if (failed >= ROLE_WHEN)
+            out->until_s = smaller_limit(out->until_s, until_s);
+        if (failed == ROLE_KEYS) {
+            int rc = add_role(&sum, role, via, out, e);
+            if (rc < 0)
+                return rc;
+        }
+        if (!nearest || failed > furthest) {
+            furthest = failed;
+            nearest = role;
+        }
+    }
+    return sum.matches ? conclude(q, &sum, out)
+                       : policy_deny_at(q->p, q->r, q->op, q->t, nearest, furthest, out);
+}
+
+static int deny_operator_from(const struct question *q, struct policy_decision *out)
+{
+    char because[128], text[ADDRESS_TEXT];
+
+    policy_decision_clear(out);
+    strcpy(out->contact, q->p->site.contact);
+    snprintf(because, sizeof because, "operator:%s/from", q->op->pub.name);
+    return policy_deny(q->p, out, "operator-address", because, "You may not log in from %s",
+                       address_text(&q->r->source, text));
+}
+
+bool policy_operator_may_come_from(const struct policy *p, const char *operator_name,
+                                   const struct address *source)
+{
+    uint32_t op;
+
+    return table_get(&p->operator_by_name, operator_name, strlen(operator_name), &op) &&
+           any_contains(p->operators[op].from, p->operators[op].from_count, source);
+}
+
+int policy_evaluate(const struct policy *p, const struct policy_request *r,
+                    struct policy_decision *out, struct trace *trace, struct err *e)
+{
+    struct question q = {.p = p, .r = r};
     char name[300];
     uint32_t op, t;
     int rc;
 
     memset(out, 0, sizeof *out);
-    if (!table_get(&p->operator_by_name, r->operator_name, strlen(r->operator_name), &op))
-        return deny(
-            out, "unknown-operator", "The policy set in force has no operator %s" ASK,
+    if (trace)
+        memset(trace, 0, sizeof *trace);
+    strcpy(out->contact, p->site.contact);
+    if (table_get(&p->operator_by_name, r->operator_name, strlen(r->operator_name), &op))
+        q.op = &p->operators[op];
+    if (table_get(&p->target_by_name, r->target, strlen(r->target), &t))
+        q.t = &p->targets[t];
+    if (trace) {
+        trace->op = q.op;
+        trace->target = q.t;
+        trace->targets = p->targets;
+    }
+    if (!q.op)
+        return policy_deny(
+            p, out, "unknown-operator", "unknown-operator",
+            "The policy set in force has no operator %s",
             escape_text(name, sizeof name, r->operator_name, strnlen(r->operator_name, 64)));
-    if (!table_get(&p->target_by_name, r->target, strlen(r->target), &t))
-        return deny(out, "unknown-target",
-                    "There is no target named %s; `ssh gateway hosts` lists yours",
-                    escape_text(name, sizeof name, r->target, strnlen(r->target, 64)));
-    rc = decide(p, r, &p->operators[op], &p->targets[t], out, e);
+    const bool from_fits = any_contains(q.op->from, q.op->from_count, &r->source);
+    if (trace)
+        trace->operator_from_fits = from_fits;
+    if (!from_fits && !(trace && q.t))
+        return deny_operator_from(&q, out);
+    if (!q.t)
+        return policy_deny(p, out, "unknown-target", "unknown-target",
+                           "There is no target named %s; `ssh gateway hosts` lists yours",
+                           escape_text(name, sizeof name, r->target, strnlen(r->target, 64)));
+    rc = decide(&q, out, trace, e);
+    if (!from_fits && rc != ERR_MEMORY) /* a trace wanted to know about the roles all the same */
+        return deny_operator_from(&q, out);
     /* Anything less than all rules would be another policy than the one that was written. */
     if (rc == ERR_FULL)
-        return deny(out, "rules",
-                    "Your roles on %s have more command or file rules together than one session "
-                    "can carry" ASK,
-                    p->targets[t].pub.name);
+        return policy_deny(p, out, "rules", "rules",
+                           "Your roles on %s have more rules together than one "
+                           "session can carry",
+                           q.t->pub.name);
     if (rc < 0)
-        (void)deny(out, "rules", "The rules of your roles could not be put together" ASK);
+        (void)policy_deny(p, out, "rules", "rules",
+                          "The rules of your roles could not be put together");
     return rc;
+}
+
+int policy_decide(const struct policy *p, const struct policy_request *r,
+                  struct policy_decision *out, struct err *e)
+{
+    return policy_evaluate(p, r, out, NULL, e);
 }
 
 void policy_decision_clear(struct policy_decision *d)
@@ -365,72 +394,4 @@ void policy_decision_clear(struct policy_decision *d)
     file_rules_free(d->files);
     forward_rules_free(d->forwards);
     memset(d, 0, sizeof *d);
-}
-
-uint64_t policy_remember_s(const struct policy *p, const char *operator_name)
-{
-    uint64_t longest = 0;
-    struct role_walk w;
-    const char *via;
-    uint32_t op;
-
-    if (!table_get(&p->operator_by_name, operator_name, strlen(operator_name), &op))
-        return 0;
-    walk_begin(&w, p, &p->operators[op]);
-    for (const struct role *role; (role = walk_next(&w, p, &via));) {
-        if (role->remember_s > longest)
-            longest = role->remember_s;
-    }
-    return longest;
-}
-
-size_t policy_roles_of(const struct policy *p, const char *operator_name, const char **names,
-                       size_t max)
-{
-    struct role_walk w;
-    size_t count = 0;
-    const char *via;
-    uint32_t op;
-
-    if (!table_get(&p->operator_by_name, operator_name, strlen(operator_name), &op))
-        return 0;
-    walk_begin(&w, p, &p->operators[op]);
-    for (const struct role *role; (role = walk_next(&w, p, &via)); count++) {
-        if (count < max)
-            names[count] = role->name;
-    }
-    return count;
-}
-
-static bool role_reaches(const struct role *role, const struct target_entry *t, const char *account)
-{
-    bool fits = false;
-
-    for (size_t i = 0; i < role->selector_count; i++) {
-        if (!selects(&role->selectors[i], t))
-            return false;
-    }
-    for (size_t i = 0; i < role->account_count && !fits; i++)
-        fits = strcmp(role->accounts[i], account) == 0;
-    return fits;
-}
-
-int policy_forwards_to(const struct policy *p, const char *target, const char *account,
-                       struct forward_rules **out, struct err *e)
-{
-    uint32_t t;
-    int rc = 0;
-
-    *out = NULL;
-    if (!table_get(&p->target_by_name, target, strlen(target), &t))
-        return 0;
-    for (size_t i = 0; i < p->role_count && rc == 0; i++) {
-        const struct role *role = &p->roles[i];
-        if (!role->forwards || !role_reaches(role, &p->targets[t], account))
-            continue;
-        if (!*out && !(*out = forward_rules_new()))
-            return err_set(e, ERR_MEMORY, "out of memory");
-        rc = forward_rules_merge(*out, role->forwards, e);
-    }
-    return rc;
 }

@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void policy_warn(struct loading *l, const struct yaml_node *at, const char *format, ...)
@@ -28,6 +29,50 @@ void policy_warn(struct loading *l, const struct yaml_node *at, const char *form
 int policy_no_memory(struct loading *l)
 {
     return err_set(l->e, ERR_MEMORY, "%s: out of memory", yaml_name(l->doc));
+}
+
+struct place policy_place(const char *file, const struct yaml_node *n)
+{
+    return (struct place){file, n->line, n->column};
+}
+
+const char *policy_did_you_mean(const char *text, const char **names, char out[300])
+{
+    const char *near = names ? nearest_word(text, names) : NULL;
+
+    out[0] = 0;
+    if (near)
+        snprintf(out, 300, " (did you mean \"%.255s\"?)", near);
+    return out;
+}
+
+int policy_unknown_operator(struct loading *l, const struct yaml_node *n, const char *name,
+                            const char *others)
+{
+    const struct policy *p = l->p;
+    const char **names = calloc(p->operator_count + 1, sizeof *names);
+    char near[300];
+
+    for (size_t i = 0; names && i < p->operator_count; i++)
+        names[i] = p->operators[i].pub.name;
+    yaml_error(l->doc, n, l->e, "unknown operator \"%s\"%s, expected one of operators.yaml%s", name,
+               policy_did_you_mean(name, names, near), others);
+    free(names);
+    return ERR_SYNTAX;
+}
+
+int policy_unknown_target(struct loading *l, const struct yaml_node *n, const char *name)
+{
+    const struct policy *p = l->p;
+    const char **names = calloc(p->target_count + 1, sizeof *names);
+    char near[300];
+
+    for (size_t i = 0; names && i < p->target_count; i++)
+        names[i] = p->targets[i].pub.name;
+    yaml_error(l->doc, n, l->e, "unknown target \"%s\"%s, expected one of targets.yaml", name,
+               policy_did_you_mean(name, names, near));
+    free(names);
+    return ERR_SYNTAX;
 }
 
 int policy_check_keys(struct loading *l, const struct yaml_node *map, const char *const *known,

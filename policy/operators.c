@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * operators.yaml: who there is, with which public keys and groups.
+ * operators.yaml: who there is, with which public keys and groups. Keys of an operator, all
+ * optional:
+ *
+ *     name    text, none      the person's, at most 255 bytes
+ *     keys    list, []        lines of public key files, at most 64; a key is one operator's
+ *     groups  list, []        [a-z0-9][a-z0-9_.-]*, at most 128
+ *     from    list, anywhere  addresses and prefixes of the operator's logins (policy/conditions.c)
  *
  *     operators:
  *       alice: {name: "Alice", keys: ["ssh-ed25519 AAAA... alice@laptop"], groups: [kvm-ops]}
@@ -143,12 +149,7 @@ static int load_keys(struct loading *l, const struct yaml_node *n, struct operat
 static int load_operator(struct loading *l, const struct yaml_node *key, const struct yaml_node *n,
                          uint32_t number, struct places *places)
 {
-    static const char *const known[] = {"name", "keys", "groups", NULL};
-    static const struct later_key later[] = {
-        {"from", "an operator's own addresses; a role's from is there"},
-        {"password", "the password factor"},
-        {NULL, NULL},
-    };
+    static const char *const known[] = {"name", "keys", "groups", "from", NULL};
     struct policy *p = l->p;
     struct operator_entry *op = &p->operators[number];
     const struct yaml_node *value;
@@ -156,7 +157,7 @@ static int load_operator(struct loading *l, const struct yaml_node *key, const s
     int rc = policy_name(l, key, NAME_OPERATOR, &text);
 
     if (rc == 0)
-        rc = policy_check_keys(l, n, known, later);
+        rc = policy_check_keys(l, n, known, NULL);
     if (rc < 0)
         return rc;
     op->pub.name = pool_text(&p->pool, text);
@@ -170,6 +171,13 @@ static int load_operator(struct loading *l, const struct yaml_node *key, const s
         op->pub.full_name = pool_text(&p->pool, text);
         if (!op->pub.full_name)
             return policy_no_memory(l);
+    }
+    value = yaml_get(n, "from");
+    if (value) {
+        op->from_place = policy_place("operators.yaml", value);
+        rc = policy_load_from(l, value, &op->from, &op->from_count);
+        if (rc < 0)
+            return rc;
     }
     value = yaml_get(n, "groups");
     if (value) {

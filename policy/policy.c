@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Loading a whole set, all or nothing, and looking things up in it. The order is operators,
- * targets, roles, because roles name the others; within roles.d it is the block's, which is sorted,
- * so that the same set always gives the same paths in records. Used by authd (hostile block: it
- * came through a descriptor) and by --check. Pure. */
+ * Loading a whole set, all or nothing, and looking things up in it. The order is time zones, site,
+ * operators, targets, roles, because the later ones name the earlier; within roles.d it is the
+ * block's, which is sorted, so that the same set always gives the same paths in records. Used by
+ * authd (hostile block: it came through a descriptor) and by --check. Pure. */
 #include "policy/policy.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/bundle.h"
+#include "policy/role_index.h"
 #include "policy/set.h"
 
 #define ROLES_PREFIX "roles.d/"
 #define TESTS_PREFIX "roles.d/tests/"
 #define PACKS_PREFIX "packs/"
+
+/* What the block holds, found in the first pass. */
+struct survey {
+    struct bundle_file operators, targets, site;
+    size_t roles, zones;
+};
 
 static int load_file(struct policy *p, const struct bundle_file *file, struct buf *warnings,
                      int (*load)(struct loading *), struct err *e)
@@ -51,9 +58,8 @@ static bool is_role_file(const char *name)
     return is_in(ROLES_PREFIX, name);
 }
 
-/* First pass: the block's shape, the two files that must be there, the number of roles. */
-static int survey(const void *bundle, size_t len, struct bundle_file *operators,
-                  struct bundle_file *targets, size_t *roles, struct err *e)
+/* First pass: the block's shape, the files that must be there, how many there are of others. */
+static int survey(const void *bundle, size_t len, struct survey *out, struct err *e)
 {
     char before[256] = "";
     struct bundle_file file;
@@ -66,57 +72,91 @@ static int survey(const void *bundle, size_t len, struct bundle_file *operators,
             return err_set(e, ERR_PROTOCOL, "the policy set's files are not in order");
         memcpy(before, file.name, sizeof before);
         if (strcmp(file.name, "operators.yaml") == 0)
-            *operators = file;
+            out->operators = file;
         else if (strcmp(file.name, "targets.yaml") == 0)
-            *targets = file;
+            out->targets = file;
+        else if (strcmp(file.name, "site.yaml") == 0)
+            out->site = file;
         else if (is_role_file(file.name))
-            ++*roles;
-        else if (!is_in(TESTS_PREFIX, file.name) && !is_in(PACKS_PREFIX, file.name) &&
-                 strcmp(file.name, "site.yaml") != 0)
+            out->roles++;
+        else if (bundle_is_zone(file.name))
+            out->zones++;
+        else if (!is_in(TESTS_PREFIX, file.name) && !is_in(PACKS_PREFIX, file.name))
             return err_set(e, ERR_INPUT, "%s: not a file of a policy set", file.name);
     }
-    if (rc == 0 && !operators->name[0])
+    if (rc == 0 && !out->operators.name[0])
         rc = err_set(e, ERR_NOT_FOUND, "operators.yaml: not in the policy set");
-    if (rc == 0 && !targets->name[0])
+    if (rc == 0 && !out->targets.name[0])
         rc = err_set(e, ERR_NOT_FOUND, "targets.yaml: not in the policy set");
+    if (rc == 0 && out->zones > ZONES_MAX)
+        rc = err_set(e, ERR_FULL, "found %zu time zones in the policy set, expected at most %d",
+                     out->zones, ZONES_MAX);
     return rc;
+}
+
+static int load_zone(struct policy *p, const struct bundle_file *file, struct err *e)
+{
+    const char *name = pool_text(&p->pool, file->name + strlen(BUNDLE_ZONES));
+    struct named_zone *z = &p->zones[p->zone_count];
+
+    z->zone = zone_parse(file->bytes.p, file->bytes.len, e);
+    if (!z->zone)
+        return err_wrap(e, "%s", file->name);
+    z->name = name;
+    p->zone_count++;
+    if (!name || table_put(&p->zone_by_name, name, strlen(name), (uint32_t)p->zone_count - 1) < 0)
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return 0;
+}
+
+static int load_files(struct policy *p, const void *bundle, size_t len, struct buf *warnings,
+                      struct err *e)
+{
+    struct survey found = {0};
+    struct bundle_file file;
+    struct wire_reader r;
+    int rc = survey(bundle, len, &found, e);
+
+    if (rc < 0)
+        return rc;
+    p->roles = calloc(found.roles + 1, sizeof *p->roles);
+    p->zones = calloc(found.zones + 1, sizeof *p->zones);
+    if (!p->roles || !p->zones)
+        return err_set(e, ERR_MEMORY, "out of memory");
+    wire_reader_init(&r, bundle, len);
+    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
+        if (bundle_is_zone(file.name))
+            rc = load_zone(p, &file, e);
+    }
+    if (rc == 0 && found.site.name[0])
+        rc = load_file(p, &found.site, warnings, policy_load_site, e);
+    if (rc == 0)
+        rc = load_file(p, &found.operators, warnings, policy_load_operators, e);
+    if (rc == 0)
+        rc = load_file(p, &found.targets, warnings, policy_load_targets, e);
+    wire_reader_init(&r, bundle, len);
+    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
+        if (is_role_file(file.name))
+            rc = load_file(p, &file, warnings, load_next_role, e);
+    }
+    return rc == 0 ? role_index_build(p, e) : rc;
 }
 
 struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e)
 {
-    struct bundle_file operators = {0}, targets = {0}, file;
     struct policy *p = calloc(1, sizeof *p);
-    struct wire_reader r;
-    size_t roles = 0;
-    int rc;
 
     if (!p) {
         err_set(e, ERR_MEMORY, "out of memory");
         return NULL;
     }
     bundle_hash(bundle, len, p->hash);
-    rc = survey(bundle, len, &operators, &targets, &roles, e);
-    if (rc < 0)
-        goto out;
-    p->roles = calloc(roles ? roles : 1, sizeof *p->roles);
-    if (!p->roles) {
-        rc = err_set(e, ERR_MEMORY, "out of memory");
-        goto out;
-    }
-    rc = load_file(p, &operators, warnings, policy_load_operators, e);
-    if (rc == 0)
-        rc = load_file(p, &targets, warnings, policy_load_targets, e);
-    wire_reader_init(&r, bundle, len);
-    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
-        if (is_role_file(file.name))
-            rc = load_file(p, &file, warnings, load_next_role, e);
-    }
-out:
-    if (rc < 0) {
-        policy_free(p);
-        return NULL;
-    }
-    return p;
+    p->site.contact = CONTACT_DEFAULT;
+    p->site.factors = FACTOR_KEY | FACTOR_TOTP;
+    if (load_files(p, bundle, len, warnings, e) == 0)
+        return p;
+    policy_free(p);
+    return NULL;
 }
 
 void policy_free(struct policy *p)
@@ -132,6 +172,11 @@ void policy_free(struct policy *p)
         file_rules_free(p->roles[i].files);
         forward_rules_free(p->roles[i].forwards);
     }
+    for (size_t i = 0; i < p->zone_count; i++)
+        zone_free(p->zones[i].zone);
+    free(p->zones);
+    table_clear(&p->zone_by_name);
+    role_index_clear(p);
     free(p->operators);
     free(p->groups);
     free(p->targets);

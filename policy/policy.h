@@ -90,24 +90,35 @@ struct policy_decision {
     enum bulk_mode bulk;    /* BULK_DIGEST only where every matching role says so */
     uint64_t bulk_after;    /* bytes; the largest; 0 with BULK_FULL */
     uint64_t keep_max;      /* bytes of each file that SFTP moves; the largest; 0: none */
+    uint64_t remember_s;    /* how old a remembered login may be here; 0: none counts */
     uint64_t until_s; /* real time at which another decision may come of the same request, by time
                          windows; 0: never */
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */
     char reason[1000];
-    /* denied: "no-role", "unknown-target", "address", "account", "remembered-too-old",
-     * "no-ability", "rules" */
+    /* denied, for records: "unknown-operator", "unknown-target", "operator-address", "no-role",
+     * "account", "address", "factors", "when", "remembered-too-old", "no-ability", "rules" */
     char token[32];
+    /* denied: what decided, "no-role", "unknown-target", "kvm-operator/when" (or /accounts, /from,
+     * /factors, /remember, /allow), "operator:alice/from"; allowed: the first role that matches */
+    char because[128];
+    /* the first role that gave the shell, exec, file rules, forwards; "" */
+    char shell_role[65], exec_role[65], files_role[65], forward_role[65];
+    char contact[121];              /* whom to ask, for refusals in the session */
     struct rule_set *rules;         /* NULL: none; freed by policy_decision_clear */
     struct file_rules *files;       /* NULL: no SFTP; freed by policy_decision_clear */
-    struct forward_rules *forwards; /* NULL: no forwards; freed by policy_decision_clear */
+    struct forward_rules *forwards; /* NULL: none; freed by policy_decision_clear */
 };
 /* Fills *out; the caller clears it. ERR_MEMORY is a denial too: out->allowed is false on any
  * error. */
 MUST_CHECK int policy_decide(const struct policy *p, const struct policy_request *r,
                              struct policy_decision *out, struct err *e);
 void policy_decision_clear(struct policy_decision *d);
+
+/* The operator's own `from`, for logins that go to no target. False: unknown operator. */
+bool policy_operator_may_come_from(const struct policy *p, const char *operator_name,
+                                   const struct address *source);
 
 /* The longest `remember` over the operator's roles (seconds, 0: none): a certificate's life. */
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
@@ -116,6 +127,12 @@ uint64_t policy_remember_s(const struct policy *p, const char *operator_name);
  * most max of names, which belong to the set, and returns how many there are. */
 size_t policy_roles_of(const struct policy *p, const char *operator_name, const char **names,
                        size_t max);
+
+/* "2026-03-02 10:00 Asia/Seoul" as seconds since 1970; the zone must be one that the set names, or
+ * UTC. A time that comes twice is the first one. ERR_SYNTAX, ERR_NOT_FOUND (the zone), ERR_INPUT.
+ */
+MUST_CHECK int policy_moment(const struct policy *p, const char *text, uint64_t *now_s,
+                             struct err *e);
 
 /* What any role permits to any of its operators behind this target's account; *out is NULL where
  * none does. The caller frees it. ERR_FULL, ERR_MEMORY. */

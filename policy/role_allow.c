@@ -2,7 +2,8 @@
  *
  * What a role permits: allow, programs, commands. A command rule is written as an operator would
  * type it and is split by the same grammar as his requests; its program is an absolute path or a
- * bare name that `programs` maps to one. allow.sftp is read by policy/role_files.c.
+ * bare name that `programs` maps to one. allow.sftp is read by policy/role_files.c,
+ * allow.forward by policy/role_forwards.c.
  *
  *     allow: {shell: false, exec: true}
  *     programs: {virsh: /usr/bin/virsh, tar: /usr/bin/tar}

@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * roles.d/NAME.yaml: whom a role is for. Members, targets, accounts, addresses and factors, each of
- * which must be there or has a safe default; what the role permits is in policy/role_allow.c.
+ * roles.d/NAME.yaml: whom a role is for. Its keys, of which an unknown one is an error:
+ *
+ *     role         text, required       [a-z0-9][a-z0-9_.-]*, at most 64 bytes, once in the set
+ *     description  text, none           at most 4096 bytes; nothing depends on it
+ *     members      list, required       operators, and group:NAME; an unknown group is a warning
+ *     targets      map, required        labels: a value or a list of alternatives; all must fit
+ *     accounts     list, required       accounts on the targets, 1 to 256
+ *     from         list, site.yaml's    addresses and prefixes, v4 and v6 (policy/conditions.c)
+ *     when         list, site.yaml's    windows, policy/when.h (policy/conditions.c)
+ *     factors      list, site.yaml's    key, password, totp (policy/conditions.c)
+ *     remember     duration, none       1s to 30d: how long one code lasts for a device
+ *     allow        map, required        policy/role_allow.c
+ *     programs     map, none            policy/role_allow.c
+ *     commands     list, none           policy/role_allow.c
+ *     session      map, none            policy/role_session.c
  *
  *     role: kvm-operator
  *     members: [group:kvm-ops, alice]
@@ -16,36 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The nearest name, "" or " (did you mean ...?)". at gives the i-th of count names. */
-static const char *did_you_mean(const char *text, const char **names, char out[300])
-{
-    const char *near = names ? nearest_word(text, names) : NULL;
-
-    out[0] = 0;
-    if (near) {
-        strcpy(out, " (did you mean \"");
-        strncat(out, near, 255);
-        strcat(out, "\"?)");
-    }
-    return out;
-}
-
-static int unknown_operator(struct loading *l, const struct yaml_node *n, const char *name)
-{
-    const struct policy *p = l->p;
-    const char **names = calloc(p->operator_count + 1, sizeof *names);
-    char near[300];
-
-    for (size_t i = 0; names && i < p->operator_count; i++)
-        names[i] = p->operators[i].pub.name;
-    yaml_error(l->doc, n, l->e,
-               "unknown operator \"%s\"%s, expected one of operators.yaml, or "
-               "group:NAME",
-               name, did_you_mean(name, names, near));
-    free(names);
-    return ERR_SYNTAX;
-}
-
 static void warn_group(struct loading *l, const struct yaml_node *n, const char *name)
 {
     const struct policy *p = l->p;
@@ -54,7 +37,8 @@ static void warn_group(struct loading *l, const struct yaml_node *n, const char 
 
     for (size_t i = 0; names && i < p->group_count; i++)
         names[i] = p->groups[i].name;
-    policy_warn(l, n, "no operator is in the group %s%s", name, did_you_mean(name, names, near));
+    policy_warn(l, n, "no operator is in the group %s%s", name,
+                policy_did_you_mean(name, names, near));
     free(names);
 }
 
@@ -82,7 +66,7 @@ static int add_member(struct loading *l, const struct yaml_node *n, const struct
         if (rc < 0)
             return rc;
         if (!table_get(&p->operator_by_name, text, strlen(text), &index))
-            return unknown_operator(l, n, text);
+            return policy_unknown_operator(l, n, text, ", or group:NAME");
         roles = &p->operators[index].roles;
     }
     if (roles->count && roles->at[roles->count - 1] == role->number)
@@ -91,13 +75,15 @@ static int add_member(struct loading *l, const struct yaml_node *n, const struct
     return numbers_add(roles, role->number) < 0 ? policy_no_memory(l) : 0;
 }
 
-static int load_members(struct loading *l, const struct yaml_node *root, const struct role *role)
+static int load_members(struct loading *l, const struct yaml_node *root, struct role *role)
 {
     const struct yaml_node *n;
     struct yaml_node *const *items = NULL;
     size_t count = 0;
     int rc = yaml_require(l->doc, root, "members", &n, l->e);
 
+    if (rc == 0)
+        role->members = policy_place(role->file, n);
     if (rc == 0)
         rc = policy_list(l, n, 1, LIST_MAX, "operators and group:NAME", &items, &count);
     for (size_t i = 0; i < count && rc == 0; i++)
@@ -140,17 +126,8 @@ static int select_names(struct loading *l, struct yaml_node *const *n, struct se
         rc = policy_name(l, items[i], NAME_TARGET, &name);
         if (rc < 0)
             return rc;
-        if (!table_get(&p->target_by_name, name, strlen(name), &targets[i])) {
-            const char **names = calloc(p->target_count + 1, sizeof *names);
-            char near[300];
-            for (size_t k = 0; names && k < p->target_count; k++)
-                names[k] = p->targets[k].pub.name;
-            yaml_error(l->doc, items[i], l->e,
-                       "unknown target \"%s\"%s, expected one of targets.yaml", name,
-                       did_you_mean(name, names, near));
-            free(names);
-            return ERR_SYNTAX;
-        }
+        if (!table_get(&p->target_by_name, name, strlen(name), &targets[i]))
+            return policy_unknown_target(l, items[i], name);
     }
     qsort(targets, s->count, sizeof *targets, by_number);
     return 0;
@@ -204,6 +181,8 @@ static int load_selectors(struct loading *l, const struct yaml_node *root, struc
     int rc = yaml_require(l->doc, root, "targets", &n, l->e);
 
     if (rc == 0)
+        role->keys[ROLE_TARGETS] = policy_place(role->file, n);
+    if (rc == 0)
         rc = yaml_is(l->doc, n, YAML_MAP,
                      "a map of labels, as in {env: prod}, {name: [hv1, hv2]} or {all: true}", l->e);
     if (rc < 0)
@@ -246,6 +225,8 @@ static int load_accounts(struct loading *l, const struct yaml_node *root, struct
     int rc = yaml_require(l->doc, root, "accounts", &n, l->e);
 
     if (rc == 0)
+        role->keys[ROLE_ACCOUNTS] = policy_place(role->file, n);
+    if (rc == 0)
         rc = policy_list(l, n, 1, 256, "accounts on the targets", &items, &count);
     if (rc < 0)
         return rc;
@@ -262,69 +243,6 @@ static int load_accounts(struct loading *l, const struct yaml_node *root, struct
             return policy_no_memory(l);
         role->account_count = i + 1;
     }
-    return 0;
-}
-
-static int load_from(struct loading *l, const struct yaml_node *root, struct role *role)
-{
-    const struct yaml_node *n = yaml_get(root, "from");
-    struct yaml_node *const *items;
-    struct prefix *from;
-    size_t count;
-
-    if (!n)
-        return 0;
-    int rc = policy_list(l, n, 1, 1024, "addresses and prefixes (without the key: from anywhere)",
-                         &items, &count);
-    if (rc < 0)
-        return rc;
-    role->from = from = pool_alloc(&l->p->pool, count * sizeof *from);
-    if (!from)
-        return policy_no_memory(l);
-    for (size_t i = 0; i < count; i++) {
-        struct err why = ERR_INIT;
-        const char *text;
-        rc = yaml_text(l->doc, items[i], ADDRESS_TEXT, "an address or prefix", &text, l->e);
-        if (rc < 0)
-            return rc;
-        if (prefix_parse(text, &from[i], &why) < 0)
-            return yaml_error(l->doc, items[i], l->e, "%s", why.text);
-        role->from_count = i + 1;
-    }
-    return 0;
-}
-
-/* In this version the only right value is the default, and a role that says less is refused: no
- * configuration gives a login with one factor. */
-static int load_factors(struct loading *l, const struct yaml_node *root)
-{
-    static const char *const words[] = {"key", "totp", "password", NULL};
-    const struct yaml_node *n = yaml_get(root, "factors");
-    struct yaml_node *const *items;
-    size_t count, word, seen[3] = {0};
-
-    if (!n)
-        return 0;
-    int rc = policy_list(l, n, 1, 3, "factors: [key, totp]", &items, &count);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < count; i++) {
-        rc = yaml_word(l->doc, items[i], words, &word, l->e);
-        if (rc < 0)
-            return rc;
-        if (word == 2)
-            return yaml_error(l->doc, items[i], l->e,
-                              "found \"password\", which is not supported in this version, "
-                              "expected [key, totp]");
-        if (seen[word]++)
-            return yaml_error(l->doc, items[i], l->e,
-                              "found %s a second time, expected two different factors: [key, totp]",
-                              words[word]);
-    }
-    if (!seen[0] || !seen[1])
-        return yaml_error(l->doc, n, l->e,
-                          "found %s alone, expected two factors: [key, totp]; no login has one",
-                          seen[0] ? "key" : "totp");
     return 0;
 }
 
@@ -370,13 +288,11 @@ static int load_description(struct loading *l, const struct yaml_node *root)
 int policy_load_role(struct loading *l, struct role *role)
 {
     static const char *const known[] = {
-        "role",     "description", "members",  "targets",  "accounts", "from", "factors",
-        "remember", "allow",       "programs", "commands", "session",  NULL};
-    static const struct later_key later[] = {
-        {"when", "time windows"}, {"deny", "deny rules"}, {"approvers", "approval"}, {NULL, NULL}};
+        "role",    "description", "members", "targets",  "accounts", "from",    "when",
+        "factors", "remember",    "allow",   "programs", "commands", "session", NULL};
     const struct yaml_node *root = yaml_root(l->doc), *n;
     uint64_t ms;
-    int rc = policy_check_keys(l, root, known, later);
+    int rc = policy_check_keys(l, root, known, NULL);
 
     if (rc == 0)
         rc = load_name(l, root, role);
@@ -389,9 +305,7 @@ int policy_load_role(struct loading *l, struct role *role)
     if (rc == 0)
         rc = load_accounts(l, root, role);
     if (rc == 0)
-        rc = load_from(l, root, role);
-    if (rc == 0)
-        rc = load_factors(l, root);
+        rc = policy_load_role_conditions(l, root, role);
     if (rc == 0 && (n = yaml_get(root, "remember"))) {
         rc = yaml_duration(l->doc, n, 1000, UINT64_C(30) * 86400000, &ms, l->e);
         if (rc == 0)

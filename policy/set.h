@@ -11,6 +11,8 @@
 #include "base/yaml_tree.h"
 #include "policy/policy.h"
 #include "policy/pool.h"
+#include "policy/when.h"
+#include "policy/zone.h"
 
 /* Numbers that keep a decision short and a set's memory bounded; far above what people write. */
 #define KEYS_MAX          64  /* of one operator or target */
@@ -22,25 +24,56 @@
 #define LIST_MAX          65536
 #define DESCRIPTION_MAX   4096
 #define ROLE_NAME_MAX     64
+#define CONTACT_MAX       120 /* bytes of whom to ask */
+#define CONTACT_DEFAULT   "your policy administrators"
+
+/* What of a role decides whether it matches, in the order in which it is looked at. Time comes
+ * last, so that of a role that would otherwise match one knows when it will. */
+enum role_key { ROLE_TARGETS, ROLE_ACCOUNTS, ROLE_FROM, ROLE_FACTORS, ROLE_WHEN, ROLE_KEYS };
+
+/* Where something was written. */
+struct place {
+    const char *file; /* NULL: nowhere */
+    unsigned line, column;
+};
+
+/* Roles as bits, for a decision's walk through them; only words with a bit, ascending. */
+struct role_word {
+    uint64_t bits;
+    uint32_t word; /* roles word * 64 and on */
+};
+struct role_words {
+    struct role_word *at;
+    size_t count;
+};
 
 struct operator_entry {
-    struct policy_operator pub; /* pub.groups are interned */
-    uint32_t *group_index;      /* into policy.groups, as many as pub.groups */
-    struct numbers roles;       /* that name the operator, ascending */
+    struct policy_operator pub;   /* pub.groups are interned */
+    uint32_t *group_index;        /* into policy.groups, as many as pub.groups */
+    struct numbers roles;         /* that name the operator, ascending */
+    struct role_words role_words; /* the same */
+    const struct prefix *from;    /* none: anywhere */
+    size_t from_count;
+    struct place from_place;
 };
 
 struct group {
     const char *name;
-    struct numbers roles; /* that name the group, ascending */
+    struct numbers roles;         /* that name the group, ascending */
+    struct role_words role_words; /* the same */
 };
+
+/* Label keys that roles may name for the index (policy/role_index.h). */
+#define INDEX_KEYS_MAX 64
 
 struct label {
     const char *key, *value; /* interned */
+    uint32_t row, index_key; /* policy/role_index.c; no role names the key: INDEX_KEYS_MAX */
 };
 
 struct target_entry {
     struct policy_target pub;
-    const struct label *labels;
+    struct label *labels;
     size_t label_count;
 };
 
@@ -63,19 +96,53 @@ struct role {
     size_t account_count;
     const struct prefix *from; /* none: anywhere */
     size_t from_count;
+    struct when when;
+    uint32_t factors; /* bits of FACTOR_KEY, FACTOR_PASSWORD and FACTOR_TOTP: all must be used */
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
     struct rule_set *rules;         /* NULL: exec of anything */
     struct file_rules *files;       /* NULL: no file transfer; else at least one rule */
-    struct forward_rules *forwards; /* NULL: no forwards; else at least one rule */
+    struct forward_rules *forwards; /* NULL: none; else at least one */
     enum bulk_mode bulk;
-    uint64_t bulk_after, keep_max; /* bytes; keep_max 0: no contents */
+    uint64_t bulk_after, keep_max;         /* bytes; keep_max 0: no contents */
+    struct place keys[ROLE_KEYS], members; /* of site.yaml where the role inherits */
+};
+
+/* What roles inherit (site.yaml). */
+struct site {
+    const struct prefix *from;
+    size_t from_count;
+    struct when when;
+    uint32_t factors; /* bits; [key, totp] when site.yaml does not say */
+    struct place from_place, when_place, factors_place;
+    const char *contact;
+};
+
+struct named_zone {
+    const char *name;
+    struct zone *zone;
+};
+
+/* policy/role_index.h */
+struct role_index {
+    size_t words; /* of a row */
+    size_t key_count;
+    uint32_t row_count;
+    uint64_t *rows;     /* row_count * words; NULL: no index */
+    uint64_t *named;    /* bits: roles whose targets have the key name */
+    uint32_t *first_of; /* of each target: where its roles begin in roles_of */
+    uint32_t *roles_of; /* that name the target, ascending */
 };
 
 struct policy {
     uint8_t hash[32];
     struct pool pool;
+    struct site site;
+
+    struct named_zone *zones; /* malloc'ed; those that the block brought */
+    size_t zone_count;
+    struct table zone_by_name;
 
     struct operator_entry *operators;
     size_t operator_count;
@@ -92,6 +159,7 @@ struct policy {
     struct role *roles;
     size_t role_count;
     struct table role_by_name;
+    struct role_index index;
 };
 
 /* One file being loaded. */
@@ -102,12 +170,22 @@ struct loading {
     struct err *e;
 };
 
+int policy_load_site(struct loading *l);
 int policy_load_operators(struct loading *l);
 int policy_load_targets(struct loading *l);
 /* role->number is set and its texts go to the pool. */
 int policy_load_role(struct loading *l, struct role *role);
+/* What site and roles have in common (policy/conditions.c): n may be NULL, then nothing is changed;
+ * *place gets where it stands. */
+int policy_load_from(struct loading *l, const struct yaml_node *n, const struct prefix **from,
+                     size_t *count);
+int policy_load_when(struct loading *l, const struct yaml_node *n, struct when *when);
+int policy_load_factors(struct loading *l, const struct yaml_node *n, uint32_t *factors);
+/* from, when and factors of a role, or the site's. */
+int policy_load_role_conditions(struct loading *l, const struct yaml_node *root, struct role *role);
 /* The parts of a role that say what it permits: allow, programs, commands (policy/role_allow.c),
- * the value of allow.sftp (policy/role_files.c); and session (policy/role_session.c), after the
+ * the value of allow.sftp (policy/role_files.c) and of allow.forward
+ * (policy/role_forwards.c); and session (policy/role_session.c), after the
  * others. */
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
 int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role);
@@ -118,6 +196,16 @@ int policy_load_role_session(struct loading *l, const struct yaml_node *root, st
 void policy_warn(struct loading *l, const struct yaml_node *at, const char *format, ...)
     PRINTF_LIKE(3, 4);
 int policy_no_memory(struct loading *l);
+struct place policy_place(const char *file, const struct yaml_node *n);
+/* " (did you mean ...?)" or ""; names ends in NULL, and may be NULL. */
+const char *policy_did_you_mean(const char *text, const char **names, char out[300]);
+/* Errors with the nearest name. others: what else could stand there, "". */
+int policy_unknown_operator(struct loading *l, const struct yaml_node *n, const char *name,
+                            const char *others);
+int policy_unknown_target(struct loading *l, const struct yaml_node *n, const char *name);
+/* *zone NULL: UTC. */
+int policy_zone(struct loading *l, const struct yaml_node *n, const char *name,
+                const struct zone **zone);
 
 /* A key of the design that this version does not have, and what it is. */
 struct later_key {

@@ -20,7 +20,7 @@ static void check(bool holds)
 
 static void as_pattern(const char *text, size_t len)
 {
-    char pattern[FORWARD_PATTERN_MAX + 2], host[FORWARD_HOST_MAX + 1], as[FORWARD_HOST_MAX + 1];
+    char pattern[FORWARD_TEXT_MAX + 2], host[FORWARD_HOST_MAX + 1], as[FORWARD_HOST_MAX + 1];
     struct forward_rules *rules = forward_rules_new();
     struct err e = ERR_INIT;
     uint16_t port;
@@ -31,8 +31,10 @@ static void as_pattern(const char *text, size_t len)
     pattern[len] = 0;
     if (forward_rules_add(rules, "r", pattern, &e) < 0)
         check(e.text[0]);
-    else if (forward_parse(pattern, strlen(pattern), host, &port, &e) == 0)
-        check(forward_rules_match(rules, host, port, NULL, as));
+    else
+        check(forward_parse(pattern, host, &port, &e) == 0 &&
+              forward_rules_match(rules, host, strlen(host), port, NULL, as) &&
+              strcmp(as, host) == 0);
     forward_rules_free(rules);
 }
 
@@ -50,7 +52,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     len = len < size ? len : size;
     const size_t host_len = size - len < sizeof host ? size - len : sizeof host - 1;
     memcpy(host, data + len, host_len);
-    host[host_len] = 0;
     as_pattern(host, host_len);
     struct forward_rules *rules = forward_rules_decode(data, len, NULL);
     if (!rules)
@@ -60,10 +61,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(forward_rules_encode(rules, &bytes) == 0 && buf_len(&bytes) == len);
     check(!len || memcmp(buf_head(&bytes), data, len) == 0);
     buf_clear(&bytes);
-    if (forward_rules_match(rules, host, port, name, as)) {
+    if (forward_rules_match(rules, host, host_len, port, name, as)) {
         check(port && name[0] && as[0]);
-        check(strspn(as, "abcdefghijklmnopqrstuvwxyz0123456789-_.:") == strlen(as));
-        check(forward_rules_match(rules, as, port, name, again) && strcmp(as, again) == 0);
+        check(strspn(as, "abcdefghijklmnopqrstuvwxyz0123456789-.:") == strlen(as));
+        check(forward_rules_match(rules, as, strlen(as), port, name, again) &&
+              strcmp(as, again) == 0);
     } else {
         check(!as[0] && !name[0]);
     }

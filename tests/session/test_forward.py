@@ -16,7 +16,7 @@ members: [op1, op2]
 targets: {{env: lab}}
 accounts: [root]
 remember: 1h
-allow: {{exec: true, forward: ["localhost:{port}", "127.0.0.0/8:{closed}-{last}"]}}
+allow: {{exec: true, forward: ["localhost:{port}", "127.0.0.1:{closed}", "[::1]:{closed}"]}}
 """
 
 
@@ -63,8 +63,7 @@ class Forward(harness.SessionTest):
         with open(role, encoding="utf-8") as f:
             text = f.read().replace(", op1", "").replace(", op2", "")
         lab.write_conf("roles.d/lab-admin.yaml", text)
-        lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=cls.server.port, closed=cls.closed_port(),
-                                                            last=cls.closed_port() + 1))
+        lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=cls.server.port, closed=cls.closed_port()))
         lab.kill(lab.gateway_pid(), 1)
         for name in lab.hypervisors:
             path = lab.path(name, "authorized_keys")
@@ -116,13 +115,13 @@ class Forward(harness.SessionTest):
                  ("forward-open", "input", "forward-data")]
         self.assertEqual(kinds[:3], ["forward-open", "input", "forward-data"])
 
-    def test_an_address_of_a_prefix_and_a_port_that_is_closed(self):
-        for host in ("127.0.0.1", "127.9.9.9"):
+    def test_a_port_that_is_closed(self):
+        for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
             done = self.through(f"{host}:{self.closed_port()}", b"")
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(b"open failed", done.stderr)
             session = self.finished_session()
-            self.assertEqual(self.record("forward-open", session=session).json["rule"], "forwards/forward[1]")
+            self.assertEqual(self.record("forward-open", session=session).json["rule"], f"forwards/forward[{rule}]")
             self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
 
     def test_what_the_role_leaves_out(self):
@@ -130,7 +129,7 @@ class Forward(harness.SessionTest):
         port = self.server.port
         for words in (f"127.0.0.1:{port}", "localhost:22", f"localhost.:{port}", f"localhost.localdomain:{port}",
                       f"2130706433:{port}", f"0x7f000001:{port}", f"127.1:{port}", f"[::1]:{port}",
-                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed_port() + 2}"):
+                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed_port() + 1}", f"127.0.0.2:{self.closed_port()}"):
             with self.subTest(words=words):
                 done = self.through(words, b"")
                 self.assertNotEqual(done.returncode, 0)

@@ -23,18 +23,83 @@ const char fixture_targets[] =
 
 char fixture_warnings[8192];
 
+static size_t read_zone(const char *name, char *out, size_t cap)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "/usr/share/%s", name);
+    FILE *f = fopen(path, "r");
+    INVARIANT(f);
+    const size_t len = fread(out, 1, cap, f);
+    INVARIANT(len && len < cap);
+    fclose(f);
+    return len;
+}
+
 void fixture_put(struct buf *out, const struct fixture_file *files, size_t count)
 {
+    static char zone[16384];
+
     for (size_t i = 0; i < count; i++) {
-        const size_t name = strlen(files[i].name), text = strlen(files[i].text);
-        uint8_t *p = buf_reserve(out, 2 + name + 4 + text);
+        const size_t name = strlen(files[i].name);
+        const char *text = files[i].text ? files[i].text : zone;
+        const size_t len =
+            files[i].text ? strlen(text) : read_zone(files[i].name, zone, sizeof zone);
+        uint8_t *p = buf_reserve(out, 2 + name + 4 + len);
         INVARIANT(p);
         wire_store_u16(p, (uint16_t)name);
         memcpy(p + 2, files[i].name, name);
-        wire_store_u32(p + 2 + name, (uint32_t)text);
-        memcpy(p + 6 + name, files[i].text, text);
-        buf_commit(out, 6 + name + text);
+        wire_store_u32(p + 2 + name, (uint32_t)len);
+        memcpy(p + 6 + name, text, len);
+        buf_commit(out, 6 + name + len);
     }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct fixture_file *)a)->name, ((const struct fixture_file *)b)->name);
+}
+
+static struct policy *load_block(const struct buf *block, struct err *e)
+{
+    struct buf warnings;
+
+    buf_init(&warnings, sizeof fixture_warnings - 1);
+    struct policy *p = policy_load(buf_head(block), buf_len(block), &warnings, e);
+    char *text = buf_string(&warnings);
+    snprintf(fixture_warnings, sizeof fixture_warnings, "%s", text ? text : "");
+    free(text);
+    buf_clear(&warnings);
+    return p;
+}
+
+struct policy *fixture_load_files(const struct fixture_file *files, size_t count,
+                                  struct buf *bundle, struct err *e)
+{
+    struct fixture_file all[42];
+    bool operators = false, targets = false;
+    struct buf block;
+    size_t n = 0;
+
+    INVARIANT(count <= 40);
+    for (size_t i = 0; i < count; i++) {
+        operators |= strcmp(files[i].name, "operators.yaml") == 0;
+        targets |= strcmp(files[i].name, "targets.yaml") == 0;
+        all[n++] = files[i];
+    }
+    if (!operators)
+        all[n++] = (struct fixture_file){"operators.yaml", fixture_operators};
+    if (!targets)
+        all[n++] = (struct fixture_file){"targets.yaml", fixture_targets};
+    qsort(all, n, sizeof *all, by_name);
+    buf_init(&block, 1 << 20);
+    fixture_put(&block, all, n);
+    struct policy *p = load_block(&block, e);
+    if (bundle)
+        *bundle = block;
+    else
+        buf_clear(&block);
+    return p;
 }
 
 static struct policy *load(const char *operators, const char *targets, const char *const *roles,
@@ -44,24 +109,14 @@ static struct policy *load(const char *operators, const char *targets, const cha
                                         "roles.d/4.yaml", "roles.d/5.yaml", "roles.d/6.yaml",
                                         "roles.d/7.yaml", "roles.d/8.yaml", "roles.d/9.yaml"};
     struct fixture_file files[11];
-    struct buf block, warnings;
     size_t n = 0;
 
     INVARIANT(count <= 9);
-    buf_init(&block, 1 << 20);
-    buf_init(&warnings, sizeof fixture_warnings - 1);
     files[n++] = (struct fixture_file){"operators.yaml", operators};
     for (size_t i = 0; i < count; i++)
         files[n++] = (struct fixture_file){names[i], roles[i]};
     files[n++] = (struct fixture_file){"targets.yaml", targets};
-    fixture_put(&block, files, n);
-    struct policy *p = policy_load(buf_head(&block), buf_len(&block), &warnings, e);
-    char *text = buf_string(&warnings);
-    snprintf(fixture_warnings, sizeof fixture_warnings, "%s", text ? text : "");
-    free(text);
-    buf_clear(&block);
-    buf_clear(&warnings);
-    return p;
+    return fixture_load_files(files, n, NULL, e);
 }
 
 struct policy *fixture_load(const char *const *roles, size_t count, struct err *e)

@@ -36,10 +36,15 @@ extern const char fixture_operators[];
 extern const char fixture_targets[];
 
 struct fixture_file {
-    const char *name, *text;
+    const char *name, *text; /* text NULL: "zoneinfo/...", the file of this machine */
 };
 /* Appends the files as a block; they must be in order. */
 void fixture_put(struct buf *out, const struct fixture_file *files, size_t count);
+/* A set of fixture_operators, fixture_targets and these files, in any order (at most 40); a file of
+ * the same name takes the place of those two. *bundle (may be NULL) gets the block, for the caller
+ * to clear. NULL and warnings as fixture_load. */
+struct policy *fixture_load_files(const struct fixture_file *files, size_t count,
+                                  struct buf *bundle, struct err *e);
 /* A set of fixture_operators, fixture_targets and these role texts, roles.d/1.yaml, roles.d/2.yaml,
  * ... (at most 9). NULL as policy_load. Warnings are kept in fixture_warnings until the next load.
  */

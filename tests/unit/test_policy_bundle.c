@@ -95,6 +95,50 @@ Test(policy_bundle, read, .init = setup, .fini = teardown)
     buf_clear(&block);
 }
 
+/* The zones that windows and tests name come along, once each, from the machine and nowhere else.
+ */
+Test(policy_bundle, zones, .init = setup, .fini = teardown)
+{
+    static const char *const names[] = {"operators.yaml",
+                                        "roles.d/a.yaml",
+                                        "roles.d/b.yaml",
+                                        "roles.d/tests/t.yaml",
+                                        "site.yaml",
+                                        "targets.yaml",
+                                        "zoneinfo/America/Argentina/Buenos_Aires",
+                                        "zoneinfo/Asia/Seoul",
+                                        "zoneinfo/Europe/Berlin",
+                                        "zoneinfo/Japan" /* a link, to Asia/Tokyo */};
+    struct err e = ERR_INIT;
+    struct bundle_file file;
+    struct wire_reader r;
+    struct buf block;
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/roles.d/tests", dir);
+    cr_assert_eq(mkdir(path, 0755), 0);
+    put("operators.yaml", "08:00 Europe/Rome", 0644);
+    put("site.yaml", "when: [\"Mon 08:00-20:00 Asia/Seoul\"] # 10:00 today, 11:00", 0644);
+    put("roles.d/a.yaml",
+        "Mon 08:00-20:00 Asia/Seoul\nMon 08:00-20:00 UTC,Mon 08:00-20:00   Japan]", 0644);
+    put("roles.d/b.yaml",
+        "when:\n - Mon 08:00-20:00\n   America/Argentina/Buenos_Aires\n"
+        "09:00 ../../../etc/passwd 09:00 /etc/passwd 09:00 Asia/../../x 09:00 localtime 09:00 Asia "
+        "09:00 tzdata.zi 09:00 Nowhere/At_All 09:00",
+        0644);
+    put("roles.d/tests/t.yaml", "- {at: \"2026-03-02 10:00 Europe/Berlin\"}", 0644);
+    cr_assert_eq(read_set(&block, &e), 0, "%s", e.text);
+    wire_reader_init(&r, buf_head(&block), buf_len(&block));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        cr_assert_eq(bundle_next(&r, &file, &e), 1, "%s", e.text);
+        cr_expect_str_eq(file.name, names[i]);
+        cr_expect_eq(bundle_is_zone(file.name), i > 5);
+        cr_expect(i <= 5 || memcmp(file.bytes.p, "TZif", 4) == 0);
+    }
+    cr_expect_eq(bundle_next(&r, &file, &e), 0, "%s", file.name);
+    buf_clear(&block);
+}
+
 static void link_to(const char *target, const char *name)
 {
     char path[300];

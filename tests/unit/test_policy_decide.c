@@ -74,13 +74,13 @@ Test(policy_decide, table)
          "Your role none matches backup on sw1, but permits nothing there"},
 
         {"bob", "hv2", "root", "10.2.0.1", 0, "address",
-         "Your role two does not permit logins to hv2 from 10.2.0.1; ask your policy "
-         "administrators"},
+         "Your role two does not permit logins to hv2 from 10.2.0.1: denied by two/from; ask your "
+         "policy administrators"},
         {"bob", "sw1", "root", "2001:db8:8::1", 0, "address", "from 2001:db8:8::1"},
         {"bob", "hv1", "admin", "10.0.0.9", 0, "account",
-         "None of your roles permits the account admin on hv1 (permitted: root, libvirt); ask your "
-         "policy "
-         "administrators"},
+         "None of your roles permits the account admin on hv1 (permitted: root, libvirt): denied "
+         "by "
+         "base/accounts; ask your policy administrators"},
         {"bob", "hv1", "ROOT", "10.0.0.9", 0, "account", "the account ROOT on hv1"},
         {"bob", "hv1", "root ", "10.0.0.9", 0, "account", ""},
         {"bob", "hv1", "x\x1b[2J", "10.0.0.9", 0, "account", "x\\x1b[2J"},
@@ -329,7 +329,7 @@ Test(policy_decide, too_many_file_rules)
         cr_expect_eq(d.abilities, over ? 0 : ABILITY_SFTP);
         cr_expect_eq(d.files == NULL, over);
         if (over) {
-            cr_expect(strstr(d.reason, "more command or file rules together"));
+            cr_expect(strstr(d.reason, "more rules together"));
         } else {
             struct buf bytes;
             buf_init(&bytes, FILES_ENCODED_MAX);
@@ -442,7 +442,9 @@ Test(policy_decide, no_ability)
         const char *target, *reason; /* NULL: allowed */
     } cases[] = {
         {"hv1", "Your role 1, as others of yours, matches root on hv1, but permits nothing there: "
-                "no shell, no commands, no file transfer; ask your policy administrators"},
+                "no shell, no commands, no file transfer, no forwarding: denied by 1/allow; ask "
+                "your policy "
+                "administrators"},
         {"hv2", NULL},
     };
     struct err e = ERR_INIT;
