@@ -29,6 +29,8 @@ void grant_clear(struct backend *b)
     b->granted.host_keys = b->granted.identity = (struct bytes){0};
     rule_set_free(b->rules);
     file_rules_free(b->files);
+    forward_rules_free(b->forwards);
+    b->forwards = NULL;
     b->rules = NULL;
     b->files = NULL;
 }
@@ -71,6 +73,8 @@ static void record_start(struct backend *b)
     json_bool(&r.json, "command_rules", b->rules != NULL && rule_set_restricts(b->rules));
     if (g->abilities & ABILITY_SFTP)
         json_bool(&r.json, "sftp", true);
+    if (g->abilities & ABILITY_FORWARD)
+        json_bool(&r.json, "forward", true);
     if (g->bulk == BULK_DIGEST) {
         json_str(&r.json, "bulk", "digest");
         json_u64(&r.json, "bulk_after", g->bulk_after);
@@ -100,11 +104,11 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
         g->host_keys = g->identity = (struct bytes){0};
         return rc;
     }
-    const struct bytes rules = g->rules, files = g->files;
+    const struct bytes rules = g->rules, files = g->files, forwards = g->forwards;
     rc = own(&g->host_keys);
     if (own(&g->identity) != 0)
         rc = ERR_MEMORY;
-    g->rules = g->files = (struct bytes){0};
+    g->rules = g->files = g->forwards = (struct bytes){0};
     if (rc != 0)
         return err_set(e, ERR_MEMORY, "the grant");
     if (g->record > RECORD_SYNC_ALL)
@@ -119,6 +123,9 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
     b->files = file_rules_decode(files.p, files.len, e);
     if (b->files == NULL)
         return err_wrap(e, "file rules");
+    b->forwards = forward_rules_decode(forwards.p, forwards.len, e);
+    if (b->forwards == NULL)
+        return err_wrap(e, "forward rules");
     b->output_want = g->record == RECORD_SYNC_ALL ? WANT_DURABLE : WANT_ACCEPTED;
     b->started_ms = b->active_ms = b->now_ms;
     link_enter(b->grant, grant_STATE_GRANTED);
