@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "auth/control.h"
+#include "auth/policy_approval.h"
 #include "auth/sessions.h"
 #include "base/json_out.h"
 #include "base/log.h"
@@ -35,6 +36,7 @@ struct policy_set {
     struct authd *a;
     struct policy *current;
     uint64_t generation;
+    struct policy_approval *approval;
 
     /* The load under way; child 0: none. */
     pid_t child;
@@ -55,6 +57,11 @@ struct policy_set *policy_set_new(struct authd *a)
     if (p) {
         p->a = a;
         p->verdict_fd = -1;
+        p->approval = policy_approval_new(a);
+    }
+    if (p && !p->approval) {
+        free(p);
+        p = NULL;
     }
     return p;
 }
@@ -89,7 +96,13 @@ void policy_set_free(struct policy_set *p)
         return;
     clean_up(p);
     policy_free(p->current);
+    policy_approval_free(p->approval);
     free(p);
+}
+
+struct policy_approval *policy_set_approval(const struct policy_set *p)
+{
+    return p->approval;
 }
 
 uint64_t policy_set_generation(const struct policy_set *p)
@@ -110,6 +123,8 @@ static int record(struct policy_set *p, const char *event, const uint8_t hash[32
     json_bytes(&j, "why", why, strlen(why));
     if (text)
         json_bytes(&j, "text", text, strlen(text));
+    if (done) /* it comes into force */
+        policy_approval_record(p->approval, &j);
     if (json_end(&j) < 0)
         buf_clear(&payload);
     return authd_record(p->a, RECORD_POLICY, &payload, done, 0);
@@ -180,13 +195,22 @@ static void load_recorded(void *arg, uint64_t id, int rc)
 {
     struct authd *a = arg;
     struct policy_set *p = a->policies;
+    struct err e = ERR_INIT;
     (void)id;
     if (!p->next)
         return;
     if (rc < 0)
         refuse_next(p, "the recorder is not available, and nothing comes into force unrecorded");
+    else if (policy_approval_accept(p->approval, &e) < 0)
+        refuse_next(p, e.text);
     else
         swap_in(p);
+}
+
+static void not_approved(struct policy_set *p, const char *text)
+{
+    policy_approval_refused(p->approval, text);
+    refuse_next(p, text);
 }
 
 /* The child found nothing wrong: now for ourselves. */
@@ -203,6 +227,8 @@ static void load_checked(struct policy_set *p)
     }
     if (!p->next)
         refuse_next(p, e.text);
+    else if (policy_approval_check(p->approval, p->block, p->block_len, &e) < 0)
+        not_approved(p, e.text);
     else if (record(p, "loaded", policy_hash(p->next), p->next_generation, p->why, text,
                     load_recorded) < 0)
         load_recorded(p->a, 0, ERR_TRAIL);
@@ -236,6 +262,8 @@ static void on_verdict(evutil_socket_t fd, short what, void *arg)
         load_checked(p);
     else if (WIFEXITED(status) && WEXITSTATUS(status) == 1 && p->verdict_len > 0)
         refuse_next(p, p->verdict);
+    else if (WIFEXITED(status) && WEXITSTATUS(status) == POLICY_NOT_APPROVED && p->verdict_len > 0)
+        not_approved(p, p->verdict);
     else
         refuse_next(p, "the policy set could not be parsed: the parser failed, or needed too much"
                        " memory or time");
@@ -259,11 +287,13 @@ _Noreturn static void child_parse(const struct policy_set *p, int out)
     if (rc == 0 && p->a->sealed)
         rc = sandbox_seal(SANDBOX_POLICY_LOADER, &e);
     struct policy *policy = rc == 0 ? policy_load(p->block, p->block_len, NULL, &e) : NULL;
-    const char *verdict = policy ? "+" : e.text;
-    size_t len = strlen(verdict);
+    const bool approved =
+        policy && policy_approval_try(p->approval, p->block, p->block_len, &e) == 0;
+    const char *verdict = approved ? "+" : e.text;
+    size_t len = strnlen(verdict, VERDICT_MAX);
     if (write(out, verdict, len) != (ssize_t)len)
         _exit(2);
-    _exit(policy ? 0 : 1);
+    _exit(approved ? 0 : policy ? POLICY_NOT_APPROVED : 1);
 }
 
 static int start_child(struct policy_set *p, struct err *e)
@@ -316,6 +346,8 @@ void policy_set_load(struct policy_set *p, uint64_t generation, const char *why,
                  ? map_block(p, memfd, &e)
                  : err_set(&e, ERR_INPUT, "this generation of the policy set is not newer");
     close(memfd);
+    if (rc == 0)
+        rc = policy_approval_begin(p->approval, &e);
     if (rc == 0)
         rc = start_child(p, &e);
     if (rc < 0)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/approval.h"
 #include "policy/bundle.h"
 #include "policy/set.h"
 
@@ -72,7 +73,7 @@ static int survey(const void *bundle, size_t len, struct bundle_file *operators,
         else if (is_role_file(file.name))
             ++*roles;
         else if (!is_in(TESTS_PREFIX, file.name) && !is_in(PACKS_PREFIX, file.name) &&
-                 strcmp(file.name, "site.yaml") != 0)
+                 strcmp(file.name, "site.yaml") != 0 && !approval_is_file(file.name))
             return err_set(e, ERR_INPUT, "%s: not a file of a policy set", file.name);
     }
     if (rc == 0 && !operators->name[0])
@@ -111,6 +112,8 @@ struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings,
         if (is_role_file(file.name))
             rc = load_file(p, &file, warnings, load_next_role, e);
     }
+    if (rc == 0)
+        rc = approval_load_check(bundle, len, e);
 out:
     if (rc < 0) {
         policy_free(p);
