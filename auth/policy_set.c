@@ -218,6 +218,10 @@ static void load_checked(struct policy_set *p)
 {
     struct buf warnings;
     struct err e = ERR_INIT;
+    if (policy_approval_check(p->approval, p->block, p->block_len, &e) < 0) {
+        not_approved(p, e.text);
+        return;
+    }
     buf_init(&warnings, 32768);
     p->next = policy_load(p->block, p->block_len, &warnings, &e);
     char *text = buf_len(&warnings) ? buf_string(&warnings) : NULL;
@@ -227,8 +231,6 @@ static void load_checked(struct policy_set *p)
     }
     if (!p->next)
         refuse_next(p, e.text);
-    else if (policy_approval_check(p->approval, p->block, p->block_len, &e) < 0)
-        not_approved(p, e.text);
     else if (record(p, "loaded", policy_hash(p->next), p->next_generation, p->why, text,
                     load_recorded) < 0)
         load_recorded(p->a, 0, ERR_TRAIL);
@@ -286,14 +288,14 @@ _Noreturn static void child_parse(const struct policy_set *p, int out)
         rc = err_errno(&e, "descriptors of the policy's parser");
     if (rc == 0 && p->a->sealed)
         rc = sandbox_seal(SANDBOX_POLICY_LOADER, &e);
-    struct policy *policy = rc == 0 ? policy_load(p->block, p->block_len, NULL, &e) : NULL;
-    const bool approved =
-        policy && policy_approval_try(p->approval, p->block, p->block_len, &e) == 0;
-    const char *verdict = approved ? "+" : e.text;
+    /* What is not approved is not even parsed. */
+    bool approved = rc == 0 && policy_approval_try(p->approval, p->block, p->block_len, &e) == 0;
+    struct policy *policy = approved ? policy_load(p->block, p->block_len, NULL, &e) : NULL;
+    const char *verdict = policy ? "+" : e.text;
     size_t len = strnlen(verdict, VERDICT_MAX);
     if (write(out, verdict, len) != (ssize_t)len)
         _exit(2);
-    _exit(approved ? 0 : policy ? POLICY_NOT_APPROVED : 1);
+    _exit(policy ? 0 : rc == 0 && !approved ? POLICY_NOT_APPROVED : 1);
 }
 
 static int start_child(struct policy_set *p, struct err *e)

@@ -33,8 +33,10 @@ struct evidence {
     bool has_approvers, has_manifest, has_author;
 };
 
+/* Nothing has looked at the block before: that names ascend says that each is there once. */
 static int find(const void *block, size_t len, struct evidence *out, struct err *e)
 {
+    char before[256] = "";
     struct bundle_file file;
     struct wire_reader r;
     int rc;
@@ -42,6 +44,9 @@ static int find(const void *block, size_t len, struct evidence *out, struct err 
     memset(out, 0, sizeof *out);
     wire_reader_init(&r, block, len);
     while ((rc = bundle_next(&r, &file, e)) > 0) {
+        if (strcmp(before, file.name) >= 0)
+            return err_set(e, ERR_PROTOCOL, "the policy set's files are not in order");
+        memcpy(before, file.name, sizeof before);
         if (strcmp(file.name, APPROVERS_FILE) == 0) {
             out->approvers = file.bytes;
             out->has_approvers = true;
