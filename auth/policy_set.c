@@ -49,6 +49,7 @@ struct policy_set {
     uint64_t next_generation;
     char why[101];
     struct policy *next; /* loaded, waits for its record */
+    bool refusing;       /* verdict is why; waits for its record */
 };
 
 struct policy_set *policy_set_new(struct authd *a)
@@ -66,8 +67,7 @@ struct policy_set *policy_set_new(struct authd *a)
     return p;
 }
 
-/* Ends the load under way, whatever it has come to. */
-static void clean_up(struct policy_set *p)
+static void end_child(struct policy_set *p)
 {
     if (p->verdict_ready)
         event_free(p->verdict_ready);
@@ -81,6 +81,12 @@ static void clean_up(struct policy_set *p)
             ;
     }
     p->child = 0;
+}
+
+/* Ends the load under way, whatever it has come to. */
+static void clean_up(struct policy_set *p)
+{
+    end_child(p);
     if (p->block)
         munmap((void *)(uintptr_t)p->block, p->block_len);
     p->block = NULL;
@@ -88,6 +94,7 @@ static void clean_up(struct policy_set *p)
     p->next = NULL;
     p->next_generation = 0;
     p->verdict_len = 0;
+    p->refusing = false;
 }
 
 void policy_set_free(struct policy_set *p)
@@ -123,36 +130,64 @@ static int record(struct policy_set *p, const char *event, const uint8_t hash[32
     json_bytes(&j, "why", why, strlen(why));
     if (text)
         json_bytes(&j, "text", text, strlen(text));
-    if (done) /* it comes into force */
+    if (strcmp(event, "loaded") == 0)
         policy_approval_record(p->approval, &j);
     if (json_end(&j) < 0)
         buf_clear(&payload);
     return authd_record(p->a, RECORD_POLICY, &payload, done, 0);
 }
 
-static void refuse(struct policy_set *p, uint64_t generation, const char *why, const char *text)
+static void tell_refused(struct policy_set *p, uint64_t generation, const char *text)
 {
     struct authd_load_refused m = {.generation = generation};
     struct authd *a = p->a;
-    uint8_t hash[32] = {0};
     struct err e = ERR_INIT;
-    char shown[2048];
 
     snprintf(m.text, sizeof m.text, "%s", text);
-    if (p->block)
-        bundle_hash(p->block, p->block_len, hash);
-    log_error("policy-refused", "generation=%llu text=\"%s\"", (unsigned long long)generation,
-              escape_text(shown, sizeof shown, text, strlen(text)));
-    if (record(p, "refused", hash, generation, why, text, NULL) < 0)
-        log_warn("refusal-not-recorded", "generation=%llu", (unsigned long long)generation);
     watch_sent(a->supervisor, authd_load_refused_send(watch_link(a->supervisor), &m, NULL, &e), &e);
     control_policy_result(a->control, 0, NULL, m.text);
 }
 
+/* 0: done will be called. */
+static int record_refused(struct policy_set *p, uint64_t generation, const char *why,
+                          const char *text, trail_done done)
+{
+    uint8_t hash[32] = {0};
+    char shown[2048];
+
+    if (p->block)
+        bundle_hash(p->block, p->block_len, hash);
+    log_error("policy-refused", "generation=%llu text=\"%s\"", (unsigned long long)generation,
+              escape_text(shown, sizeof shown, text, strlen(text)));
+    int rc = record(p, "refused", hash, generation, why, text, done);
+    if (rc < 0)
+        log_warn("refusal-not-recorded", "generation=%llu", (unsigned long long)generation);
+    return rc;
+}
+
+static void refusal_recorded(void *arg, uint64_t id, int rc)
+{
+    struct authd *a = arg;
+    struct policy_set *p = a->policies;
+
+    (void)id, (void)rc;
+    if (!p->refusing)
+        return;
+    tell_refused(p, p->next_generation, p->verdict);
+    clean_up(p);
+}
+
+/* A gateway that starts ends by a refusal: so it is on the disk first, as is an alarm before it. */
 static void refuse_next(struct policy_set *p, const char *text)
 {
-    refuse(p, p->next_generation, p->why, text);
-    clean_up(p);
+    policy_free(p->next);
+    p->next = NULL;
+    if (text != p->verdict)
+        snprintf(p->verdict, sizeof p->verdict, "%s", text);
+    end_child(p);
+    p->refusing = true;
+    if (record_refused(p, p->next_generation, p->why, p->verdict, refusal_recorded) < 0)
+        refusal_recorded(p->a, 0, ERR_TRAIL);
 }
 
 /* A device certificate stays if its operator still has the key it was issued beside. */
@@ -339,7 +374,10 @@ void policy_set_load(struct policy_set *p, uint64_t generation, const char *why,
     struct err e = ERR_INIT;
     if (p->next_generation) {
         close(memfd);
-        refuse(p, generation, why, "another policy set is being loaded; try again");
+        static const char busy[] = "another policy set is being loaded; try again";
+        if (record_refused(p, generation, why, busy, NULL) < 0)
+            log_debug("policy", "busy");
+        tell_refused(p, generation, busy);
         return;
     }
     p->next_generation = generation;

@@ -324,7 +324,9 @@ class Approval(ApprovalTest):
             self.lab.stop()
             with open(self.lab.path("conf", name), "a", encoding="utf-8") as f:
                 f.write("# root was here\n")
+            before = len(self.records("alarm", event="policy-not-approved"))
             self.assertIn(f"not approved: {name}: was changed since", self.start_refused())
+            self.assertGreater(len(self.records("alarm", event="policy-not-approved")), before)
             self.put_back()
             self.lab.start()
         # A signed change comes into force by a restart as it does by a reload; the configuration only so.

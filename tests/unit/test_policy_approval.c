@@ -97,256 +97,60 @@ static const char *approvers_of(unsigned needed, const char *people)
     return approvers_text;
 }
 
-struct signature {
-    const char *file, *key, *space;
-};
-
+/* signatures: words, "@KEY" of the author, "NAME:KEY" for approvals/NAME.sig; "/SPACE" behind one
+ * is another name space than what belongs there. */
 struct scenario {
     const char *what;
     uint64_t serial;       /* of the manifest */
     char previous;         /* 's'tate's, 'n'one, 'o'ther */
     const char *approvers; /* "" of the state; NULL: the set has none; else people, 1 needed */
-    struct signature signatures[5];
-    const char *error; /* NULL: approved */
+    const char *signatures, *error; /* error NULL: approved */
     enum approval_kind kind;
     const char *change; /* a file that changes after signing: "roles.d/a.yaml" */
 };
 
-#define AUTHOR(key)                                                                                \
-    {                                                                                              \
-        "manifest.author.sig", key, MANIFEST_AUTHOR                                                \
-    }
-#define APPROVE(name, key)                                                                         \
-    {                                                                                              \
-        "approvals/" name ".sig", key, MANIFEST_APPROVE                                            \
-    }
+#define GOOD   "@alice bob:bob"
+#define CHANGE NULL, APPROVAL_CHANGE, NULL
+#define NOT    APPROVAL_NONE, NULL
+#define NOBODY "found a signature by a key of nobody's"
 
 /* In force: serial 5, alice, bob and carol, one approval. */
 static const struct scenario scenarios[] = {
-    {"two persons",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     NULL,
-     APPROVAL_CHANGE,
-     NULL},
-    {"three",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob"), APPROVE("carol", "carol")},
-     NULL,
-     APPROVAL_CHANGE,
-     NULL},
-    {"a gap in the serials",
-     99,
-     's',
-     "",
-     {AUTHOR("bob"), APPROVE("carol", "carol")},
-     NULL,
-     APPROVAL_CHANGE,
-     NULL},
-    {"the spare key",
-     6,
-     's',
-     "",
-     {AUTHOR("bob"), APPROVE("alice", "alice2")},
-     NULL,
-     APPROVAL_CHANGE,
-     NULL},
-    {"new approvers",
-     6,
-     's',
-     "34",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     NULL,
-     APPROVAL_CHANGE,
-     NULL},
-    {"the end", 6, 's', NULL, {AUTHOR("alice"), APPROVE("bob", "bob")}, NULL, APPROVAL_END, NULL},
-    {"no signatures",
-     6,
-     's',
-     "",
-     {{NULL, NULL, NULL}},
-     "manifest.author.sig: not in the policy set",
-     0,
-     NULL},
-    {"no author",
-     6,
-     's',
-     "",
-     {APPROVE("bob", "bob"), APPROVE("carol", "carol")},
-     "manifest.author.sig: not in",
-     0,
-     NULL},
-    {"no approval",
-     6,
-     's',
-     "",
-     {AUTHOR("alice")},
-     "found 0 approvals, expected at least 1 of others than alice",
-     0,
-     NULL},
-    {"self-approval",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("alice", "alice")},
-     "alice is the author, and nobody approves",
-     0,
-     NULL},
-    {"self-approval by the spare key",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("alice", "alice2")},
-     "alice is the author",
-     0,
-     NULL},
-    {"self-approval beside a right one",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("alice", "alice"), APPROVE("bob", "bob")},
-     "alice is the author",
-     0,
-     NULL},
-    {"self-approval as bob",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "alice2")},
-     "found the signature of alice, expected it in approvals/alice.sig",
-     0,
-     NULL},
-    {"one approver under two names",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob"), APPROVE("carol", "bob")},
-     "approvals/carol.sig: found the signature of bob",
-     0,
-     NULL},
-    {"another's name",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bobby", "bob")},
-     "approvals/bobby.sig: found the signature of bob",
-     0,
-     NULL},
-    {"a part of a name",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bo", "bob")},
-     "approvals/bo.sig: found the signature of bob",
-     0,
-     NULL},
-    {"nobody's author",
-     6,
-     's',
-     "",
-     {AUTHOR("mallory"), APPROVE("bob", "bob")},
-     "manifest.author.sig: found a signature by a key of nobody's",
-     0,
-     NULL},
-    {"nobody's approval",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("mallory", "mallory")},
-     "approvals/mallory.sig: found a signature by a key of nobody's",
-     0,
-     NULL},
-    {"nobody's approval beside a right one",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob"), APPROVE("mallory", "mallory")},
-     "nobody's",
-     0,
-     NULL},
-    {"the set's own approvers, not those in force",
-     6,
-     's',
-     "04",
-     {AUTHOR("alice"), APPROVE("mallory", "mallory")},
-     "approvals/mallory.sig: found a signature by a key of nobody's",
-     0,
-     NULL},
-    {"the author's name space twice",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), {"approvals/bob.sig", "bob", MANIFEST_AUTHOR}},
-     "approvals/bob.sig: the signature was not made for sallyport-approve",
-     0,
-     NULL},
-    {"an approval as author",
-     6,
-     's',
-     "",
-     {{"manifest.author.sig", "alice", MANIFEST_APPROVE}, APPROVE("bob", "bob")},
-     "manifest.author.sig: the signature was not made for sallyport-author",
-     0,
-     NULL},
-    {"ssh-keygen's other uses",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), {"approvals/bob.sig", "bob", "file"}},
-     "not made for",
-     0,
-     NULL},
-    {"the serial in force",
-     5,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     "manifest:2:8: found serial 5, expected one above 5",
-     0,
-     NULL},
-    {"an old serial",
-     4,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     "manifest:2:8: found serial 4, expected one above 5",
-     0,
-     NULL},
-    {"another set before",
-     6,
-     'o',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     "this set was made for another one",
-     0,
-     NULL},
-    {"a first set",
-     6,
-     'n',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     "manifest:3:10: found none",
-     0,
-     NULL},
-    {"edited",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     "roles.d/a.yaml: was changed since",
-     0,
+    {"two persons", 6, 's', "", GOOD, CHANGE},
+    {"three", 6, 's', "", "@alice bob:bob carol:carol", CHANGE},
+    {"a gap in the serials", 99, 's', "", "@bob carol:carol", CHANGE},
+    {"the spare key", 6, 's', "", "@bob alice:alice2", CHANGE},
+    {"new approvers", 6, 's', "34", GOOD, CHANGE},
+    {"the end", 6, 's', NULL, GOOD, NULL, APPROVAL_END, NULL},
+    {"no signatures", 6, 's', "", "", "manifest.author.sig: not in the policy set", NOT},
+    {"no author", 6, 's', "", "bob:bob carol:carol", "manifest.author.sig: not in", NOT},
+    {"no approval", 6, 's', "", "@alice", "found 0 approvals, expected at least 1 of others", NOT},
+    {"self-approval", 6, 's', "", "@alice alice:alice", "alice is the author, and nobody", NOT},
+    {"by the spare key", 6, 's', "", "@alice alice:alice2", "alice is the author", NOT},
+    {"beside a right one", 6, 's', "", GOOD " alice:alice", "alice is the author", NOT},
+    {"as bob", 6, 's', "", "@alice bob:alice2", "of alice, expected it in approvals/alice.sig",
+     NOT},
+    {"under two names", 6, 's', "", GOOD " carol:bob", "carol.sig: found the signature of bob",
+     NOT},
+    {"another's name", 6, 's', "", "@alice bobby:bob", "bobby.sig: found the signature of bob",
+     NOT},
+    {"a part of a name", 6, 's', "", "@alice bo:bob", "bo.sig: found the signature of bob", NOT},
+    {"nobody's author", 6, 's', "", "@mallory bob:bob", "manifest.author.sig: " NOBODY, NOT},
+    {"nobody's", 6, 's', "", "@alice mallory:mallory", "approvals/mallory.sig: " NOBODY, NOT},
+    {"nobody's, too", 6, 's', "", GOOD " mallory:mallory", "approvals/mallory.sig: " NOBODY, NOT},
+    {"the set's own approvers", 6, 's', "04", "@alice mallory:mallory", NOBODY, NOT},
+    {"the author's name space twice", 6, 's', "", "@alice bob:bob/" MANIFEST_AUTHOR,
+     "approvals/bob.sig: the signature was not made for sallyport-approve", NOT},
+    {"an approval as author", 6, 's', "", "@alice/" MANIFEST_APPROVE " bob:bob",
+     "manifest.author.sig: the signature was not made for sallyport-author", NOT},
+    {"another use of ssh-keygen", 6, 's', "", "@alice bob:bob/file", "not made for", NOT},
+    {"the serial in force", 5, 's', "", GOOD, "2:8: found serial 5, expected one above 5", NOT},
+    {"an old serial", 4, 's', "", GOOD, "2:8: found serial 4, expected one above 5", NOT},
+    {"another set before", 6, 'o', "", GOOD, "this set was made for another one", NOT},
+    {"a first set", 6, 'n', "", GOOD, "manifest:3:10: found none", NOT},
+    {"edited", 6, 's', "", GOOD, "roles.d/a.yaml: was changed since", APPROVAL_NONE,
      "roles.d/a.yaml"},
-    {"without a file",
-     6,
-     's',
-     "",
-     {AUTHOR("alice"), APPROVE("bob", "bob")},
-     "operators.yaml: is listed",
-     0,
+    {"without a file", 6, 's', "", GOOD, "operators.yaml: is listed", APPROVAL_NONE,
      "operators.yaml"},
 };
 
@@ -403,6 +207,35 @@ static void in_force(struct approval_state *state, struct approvers **list)
     memset(state->manifest, 0x5a, sizeof state->manifest);
 }
 
+static void make_signatures(const char *words, const char *text, struct fixture_file out[6])
+{
+    static char names[6][100];
+    char copy[200], *rest = copy;
+    size_t n = 0;
+
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *word; (word = strsep(&rest, " "));) {
+        char *space = strchr(word, '/'), *key = strchr(word, ':');
+        const bool author = *word == '@';
+
+        if (!*word)
+            continue;
+        cr_assert_lt(n, 5);
+        if (space)
+            *space++ = '\0';
+        if (key)
+            *key++ = '\0';
+        snprintf(names[n], sizeof names[n], author ? MANIFEST_AUTHOR_FILE : "approvals/%s.sig",
+                 word);
+        out[n] = (struct fixture_file){names[n], sign(author ? word + 1 : key,
+                                                      space    ? space
+                                                      : author ? MANIFEST_AUTHOR
+                                                               : MANIFEST_APPROVE,
+                                                      text)};
+        n++;
+    }
+}
+
 static int check(const struct scenario *s, const struct approval_state *state,
                  const char *signed_text, struct approval *out, struct err *e)
 {
@@ -419,10 +252,7 @@ static int check(const struct scenario *s, const struct approval_state *state,
                                  : s->previous == 's' ? state->manifest
                                                       : other);
     buf_clear(&block);
-    for (size_t i = 0; i < 5 && s->signatures[i].file; i++)
-        signatures[i] = (struct fixture_file){s->signatures[i].file,
-                                              sign(s->signatures[i].key, s->signatures[i].space,
-                                                   signed_text ? signed_text : manifest)};
+    make_signatures(s->signatures, signed_text ? signed_text : manifest, signatures);
     compose(&block, approvers, manifest, signatures, s->change);
     int rc = approval_check(buf_head(&block), buf_len(&block), state, out, e);
     buf_clear(&block);
@@ -568,39 +398,11 @@ Test(policy_approval, a_block_with_a_file_twice)
 Test(policy_approval, beginning)
 {
     static const struct scenario begin[] = {
-        {"by themselves",
-         6,
-         'n',
-         "02",
-         {AUTHOR("alice"), APPROVE("bob", "bob")},
-         NULL,
-         APPROVAL_BEGIN,
-         NULL},
-        {"by one of them", 6, 'n', "02", {AUTHOR("alice")}, "found 0 approvals", 0, NULL},
-        {"by strangers",
-         6,
-         'n',
-         "02",
-         {AUTHOR("mallory"), APPROVE("bob", "bob")},
-         "nobody's",
-         0,
-         NULL},
-        {"an old serial",
-         5,
-         'n',
-         "02",
-         {AUTHOR("alice"), APPROVE("bob", "bob")},
-         "found serial 5",
-         0,
-         NULL},
-        {"after another gateway's",
-         6,
-         'o',
-         "02",
-         {AUTHOR("alice"), APPROVE("bob", "bob")},
-         "no approvers are in force on this gateway",
-         0,
-         NULL},
+        {"by themselves", 6, 'n', "02", GOOD, NULL, APPROVAL_BEGIN, NULL},
+        {"by one of them", 6, 'n', "02", "@alice", "found 0 approvals", NOT},
+        {"by strangers", 6, 'n', "02", "@mallory bob:bob", NOBODY, NOT},
+        {"an old serial", 5, 'n', "02", GOOD, "found serial 5", NOT},
+        {"of another gateway", 6, 'o', "02", GOOD, "no approvers are in force on this", NOT},
     };
     const struct approval_state none = {.serial = 5};
     struct approval result;
@@ -633,22 +435,8 @@ Test(policy_approval, beginning)
 Test(policy_approval, two_approvals)
 {
     static const struct scenario two[] = {
-        {"one is too few",
-         6,
-         's',
-         "",
-         {AUTHOR("alice"), APPROVE("bob", "bob")},
-         "found 1 approval, expected at least 2",
-         0,
-         NULL},
-        {"two",
-         6,
-         's',
-         "",
-         {AUTHOR("alice"), APPROVE("bob", "bob"), APPROVE("carol", "carol")},
-         NULL,
-         APPROVAL_CHANGE,
-         NULL},
+        {"too few", 6, 's', "", GOOD, "found 1 approval, expected at least 2", NOT},
+        {"two", 6, 's', "", GOOD " carol:carol", CHANGE},
     };
     struct approval_state state;
     struct approvers *list;
