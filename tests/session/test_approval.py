@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 
 import faults
@@ -452,6 +453,33 @@ class Crashes(ApprovalTest):
         self.kill_authd()
         FAULTS.clear()
         self.works_with(serial + 1)
+
+
+class Lost(ApprovalTest):
+    """All keys are lost: root takes the approvers out of the store, and that is an alarm."""
+
+    def test_root_begins_anew(self):
+        if not self.in_force()["serial"]:
+            self.begin()
+        self.change("that is not the first one")
+        self.signed()
+        self.accepted()
+        self.change("by nobody")
+        self.lab.stop()
+        self.assertIn("not approved", self.start_refused())
+        store = sqlite3.connect(self.lab.path("state", "auth", "store.db"))
+        store.execute("DELETE FROM approval")
+        store.commit()
+        store.close()
+        # What was made for the history before is no beginning.
+        self.put_back()
+        self.assertIn("no approvers are in force on this gateway", self.start_refused())
+        self.manifest("--previous", "none")
+        self.sign("alice", "--author")
+        self.sign("bob", "--approve")
+        self.lab.start()
+        self.record("alarm", "approvers-begin")
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
 
 
 class End(ApprovalTest):
