@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth/cli_admin.h"
 #include "auth/control_client.h"
@@ -104,6 +105,42 @@ out_paths:
     free(socket);
     free(what);
     return r;
+}
+
+int cli_wants_approval(const char *confdir, struct err *e)
+{
+    char *path = cli_printf("%s/approvers.yaml", confdir);
+    const bool there = access(path, F_OK) == 0;
+    struct control *control = NULL;
+    json_t *reply = NULL;
+    int r = 0;
+
+    free(path);
+    if (there)
+        return 1;
+    path = control_path(confdir, e);
+    control = path ? control_open(path, e) : NULL;
+    free(path);
+    if (!control && e->code == ERR_NOT_FOUND) {
+        *e = (struct err)ERR_INIT;
+        return 0;
+    }
+    r = control ? control_ask(control, json_pack("{s:s}", "verb", "policy-approvals"), &reply, e)
+                : e->code;
+    if (r == 0)
+        r = json_integer_value(json_object_get(reply, "needed")) > 0;
+    json_decref(reply);
+    control_free(control);
+    return r;
+}
+
+void cli_print_entry(const char *file, const char *section, const char *entry)
+{
+    printf("Approvers are set (approvers.yaml), so nothing was written. Commit this below "
+           "`%s:` in %s:\n\n%s\n"
+           "Then `sallyport policy manifest` lists the new set, its author and the approvers sign "
+           "it\n(`sallyport policy sign`), and the gateway loads it.\n",
+           section, file, entry);
 }
 
 void cli_print_json(const json_t *value)

@@ -27,6 +27,12 @@ int cli_subcommand(const char *verb, const char *help, const struct cli_subcomma
 MUST_CHECK int cli_add_entry(const char *confdir, const char *file, const char *section,
                              const char *name, const char *entry, bool *running, struct err *e);
 
+/* Whether a change of the policy wants approvals, so that this tool writes none: 1 where
+ * CONFDIR/approvers.yaml is there or the running gateway has approvers in force, 0 where not. */
+MUST_CHECK int cli_wants_approval(const char *confdir, struct err *e);
+/* Prints the entry to be committed to the section of the file instead. */
+void cli_print_entry(const char *file, const char *section, const char *entry);
+
 /* Prints a list reply: with json its member as JSON, else by print. 0 or a CLI exit status. */
 void cli_print_json(const json_t *value);
 

@@ -27,7 +27,9 @@ static const char help[] =
     "what\n"
     "         `ssh-keygen -lf` says on the hypervisor, pins it in targets.yaml. Prints the line "
     "that\n"
-    "         lets the gateway in, for each account's authorized_keys (default: root)\n"
+    "         lets the gateway in, for each account's authorized_keys (default: root). Where "
+    "approvers\n"
+    "         are set, prints the entry to be committed and writes nothing\n"
     "  key    prints that line again, or makes the key for another account\n"
     "  list   the inventory\n\n"
     "  --fingerprint F  do not ask: the key must have this fingerprint\n"
@@ -183,6 +185,18 @@ static int target_add(int argc, char **argv)
         r = confirm(&a, &scan, port, &e);
     if (r == 0)
         r = make_entry(&a, &scan, port, &entry, &e);
+    int approval = r == 0 ? cli_wants_approval(a.confdir, &e) : 0;
+    if (approval < 0)
+        r = approval;
+    if (r == 0 && approval == 1 && (text = buf_string(&entry))) {
+        cli_print_entry("targets.yaml", "targets", text);
+        printf("When it is in force, `sallyport target key %s root` makes the key that lets the "
+               "gateway in.\n",
+               a.words[0]);
+        free(text);
+        buf_clear(&entry);
+        return CLI_DONE;
+    }
     if (r == 0)
         r = (text = buf_string(&entry)) ? cli_add_entry(a.confdir, "targets.yaml", "targets",
                                                         a.words[0], text, &running, &e)

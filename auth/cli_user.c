@@ -25,7 +25,8 @@ static const char help[] =
     "  add      writes the operator with the SSH public keys into operators.yaml. KEY is the "
     "key's\n"
     "           line, as in 'ssh-ed25519 AAAA... alice@laptop', or a file of such lines (- for "
-    "stdin)\n"
+    "stdin).\n"
+    "           Where approvers are set, prints the entry to be committed and writes nothing\n"
     "  enroll   gives a one-time token for the second factor; the operator redeems it with\n"
     "           `sallyport login`. An authenticator and the remembered logins from before end "
     "then\n"
@@ -172,6 +173,15 @@ static int user_add(int argc, char **argv)
         r = buf_printf(&entry, "%s%s%s", i ? ", " : "  groups: [", a.groups[i],
                        i + 1 == a.group_count ? "]\n" : "");
     char *text = r == 0 ? buf_string(&entry) : NULL;
+    int approval = r == 0 ? cli_wants_approval(a.confdir, &e) : 0;
+    if (approval < 0)
+        r = approval;
+    if (r == 0 && approval == 1 && text) {
+        cli_print_entry("operators.yaml", "operators", text);
+        free(text);
+        buf_clear(&entry);
+        return CLI_DONE;
+    }
     if (r == 0)
         r = text ? cli_add_entry(a.confdir, "operators.yaml", "operators", a.name, text, &running,
                                  &e)

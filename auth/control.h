@@ -93,6 +93,9 @@ void control_policy_result(struct control *c, uint64_t generation, const uint8_t
 void control_stats(struct control *c, struct bytes json);
 void control_pruned(struct control *c, uint64_t client, bool ok, const char *text);
 
+/* auth/control_approval.c */
+void control_policy_approvals(struct control_client *client);
+
 /* auth/control_retention.c */
 void control_audit_hold(struct control_client *client);
 void control_audit_prune(struct control_client *client);

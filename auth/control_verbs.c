@@ -447,6 +447,7 @@ void control_verb(struct control_client *client)
     } verbs[] = {
         {"status", verb_status, true},
         {"policy-load", verb_policy_load, true},
+        {"policy-approvals", control_policy_approvals, true},
         {"act", verb_act, true},
         {"session-list", verb_session_list, true},
         {"read", control_verb_read, true},

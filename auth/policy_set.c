@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "auth/control.h"
+#include "auth/policy_approval.h"
 #include "auth/sessions.h"
 #include "base/json_out.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@ struct policy_set {
     struct authd *a;
     struct policy *current;
     uint64_t generation;
+    struct policy_approval *approval;
 
     /* The load under way; child 0: none. */
     pid_t child;
@@ -48,6 +50,7 @@ struct policy_set {
     uint64_t next_generation;
     char why[101];
     struct policy *next; /* loaded, waits for its record */
+    bool refusing;       /* verdict is why; waits for its record */
 };
 
 struct policy_set *policy_set_new(struct authd *a)
@@ -56,12 +59,16 @@ struct policy_set *policy_set_new(struct authd *a)
     if (p) {
         p->a = a;
         p->verdict_fd = -1;
+        p->approval = policy_approval_new(a);
+    }
+    if (p && !p->approval) {
+        free(p);
+        p = NULL;
     }
     return p;
 }
 
-/* Ends the load under way, whatever it has come to. */
-static void clean_up(struct policy_set *p)
+static void end_child(struct policy_set *p)
 {
     if (p->verdict_ready)
         event_free(p->verdict_ready);
@@ -75,6 +82,12 @@ static void clean_up(struct policy_set *p)
             ;
     }
     p->child = 0;
+}
+
+/* Ends the load under way, whatever it has come to. */
+static void clean_up(struct policy_set *p)
+{
+    end_child(p);
     if (p->block)
         munmap((void *)(uintptr_t)p->block, p->block_len);
     p->block = NULL;
@@ -82,6 +95,7 @@ static void clean_up(struct policy_set *p)
     p->next = NULL;
     p->next_generation = 0;
     p->verdict_len = 0;
+    p->refusing = false;
 }
 
 void policy_set_free(struct policy_set *p)
@@ -90,7 +104,13 @@ void policy_set_free(struct policy_set *p)
         return;
     clean_up(p);
     policy_free(p->current);
+    policy_approval_free(p->approval);
     free(p);
+}
+
+struct policy_approval *policy_set_approval(const struct policy_set *p)
+{
+    return p->approval;
 }
 
 uint64_t policy_set_generation(const struct policy_set *p)
@@ -111,34 +131,64 @@ static int record(struct policy_set *p, const char *event, const uint8_t hash[32
     json_bytes(&j, "why", why, strlen(why));
     if (text)
         json_bytes(&j, "text", text, strlen(text));
+    if (strcmp(event, "loaded") == 0)
+        policy_approval_record(p->approval, &j);
     if (json_end(&j) < 0)
         buf_clear(&payload);
     return authd_record(p->a, RECORD_POLICY, &payload, done, 0);
 }
 
-static void refuse(struct policy_set *p, uint64_t generation, const char *why, const char *text)
+static void tell_refused(struct policy_set *p, uint64_t generation, const char *text)
 {
     struct authd_load_refused m = {.generation = generation};
     struct authd *a = p->a;
-    uint8_t hash[32] = {0};
     struct err e = ERR_INIT;
-    char shown[2048];
 
     snprintf(m.text, sizeof m.text, "%s", text);
-    if (p->block)
-        bundle_hash(p->block, p->block_len, hash);
-    log_error("policy-refused", "generation=%llu text=\"%s\"", (unsigned long long)generation,
-              escape_text(shown, sizeof shown, text, strlen(text)));
-    if (record(p, "refused", hash, generation, why, text, NULL) < 0)
-        log_warn("refusal-not-recorded", "generation=%llu", (unsigned long long)generation);
     watch_sent(a->supervisor, authd_load_refused_send(watch_link(a->supervisor), &m, NULL, &e), &e);
     control_policy_result(a->control, 0, NULL, m.text);
 }
 
+/* 0: done will be called. */
+static int record_refused(struct policy_set *p, uint64_t generation, const char *why,
+                          const char *text, trail_done done)
+{
+    uint8_t hash[32] = {0};
+    char shown[2048];
+
+    if (p->block)
+        bundle_hash(p->block, p->block_len, hash);
+    log_error("policy-refused", "generation=%llu text=\"%s\"", (unsigned long long)generation,
+              escape_text(shown, sizeof shown, text, strlen(text)));
+    int rc = record(p, "refused", hash, generation, why, text, done);
+    if (rc < 0)
+        log_warn("refusal-not-recorded", "generation=%llu", (unsigned long long)generation);
+    return rc;
+}
+
+static void refusal_recorded(void *arg, uint64_t id, int rc)
+{
+    struct authd *a = arg;
+    struct policy_set *p = a->policies;
+
+    (void)id, (void)rc;
+    if (!p->refusing)
+        return;
+    tell_refused(p, p->next_generation, p->verdict);
+    clean_up(p);
+}
+
+/* A gateway that starts ends by a refusal: so it is on the disk first, as is an alarm before it. */
 static void refuse_next(struct policy_set *p, const char *text)
 {
-    refuse(p, p->next_generation, p->why, text);
-    clean_up(p);
+    policy_free(p->next);
+    p->next = NULL;
+    if (text != p->verdict)
+        snprintf(p->verdict, sizeof p->verdict, "%s", text);
+    end_child(p);
+    p->refusing = true;
+    if (record_refused(p, p->next_generation, p->why, p->verdict, refusal_recorded) < 0)
+        refusal_recorded(p->a, 0, ERR_TRAIL);
 }
 
 /* A device certificate stays if its operator still has the key it was issued beside. */
@@ -181,13 +231,22 @@ static void load_recorded(void *arg, uint64_t id, int rc)
 {
     struct authd *a = arg;
     struct policy_set *p = a->policies;
+    struct err e = ERR_INIT;
     (void)id;
     if (!p->next)
         return;
     if (rc < 0)
         refuse_next(p, "the recorder is not available, and nothing comes into force unrecorded");
+    else if (policy_approval_accept(p->approval, &e) < 0)
+        refuse_next(p, e.text);
     else
         swap_in(p);
+}
+
+static void not_approved(struct policy_set *p, const char *text)
+{
+    policy_approval_refused(p->approval, text);
+    refuse_next(p, text);
 }
 
 /* The child found nothing wrong: now for ourselves. */
@@ -195,6 +254,10 @@ static void load_checked(struct policy_set *p)
 {
     struct buf warnings;
     struct err e = ERR_INIT;
+    if (policy_approval_check(p->approval, p->block, p->block_len, &e) < 0) {
+        not_approved(p, e.text);
+        return;
+    }
     buf_init(&warnings, 32768);
     p->next = policy_load(p->block, p->block_len, &warnings, &e);
     char *text = buf_len(&warnings) ? buf_string(&warnings) : NULL;
@@ -237,6 +300,8 @@ static void on_verdict(evutil_socket_t fd, short what, void *arg)
         load_checked(p);
     else if (WIFEXITED(status) && WEXITSTATUS(status) == 1 && p->verdict_len > 0)
         refuse_next(p, p->verdict);
+    else if (WIFEXITED(status) && WEXITSTATUS(status) == POLICY_NOT_APPROVED && p->verdict_len > 0)
+        not_approved(p, p->verdict);
     else
         refuse_next(p, "the policy set could not be parsed: the parser failed, or needed too much"
                        " memory or time");
@@ -259,14 +324,16 @@ _Noreturn static void child_parse(const struct policy_set *p, int out)
         rc = err_errno(&e, "descriptors of the policy's parser");
     if (rc == 0 && p->a->sealed)
         rc = sandbox_seal(SANDBOX_POLICY_LOADER, &e);
-    struct policy *policy = rc == 0 ? policy_load(p->block, p->block_len, NULL, &e) : NULL;
+    /* What is not approved is not even parsed; a set that fails its own tests is a bad set. */
+    bool approved = rc == 0 && policy_approval_try(p->approval, p->block, p->block_len, &e) == 0;
+    struct policy *policy = approved ? policy_load(p->block, p->block_len, NULL, &e) : NULL;
     if (policy && policy_tests_check(policy, p->block, p->block_len, &e) < 0)
-        policy = NULL; /* a set that fails its own tests is a bad set */
+        policy = NULL;
     const char *verdict = policy ? "+" : e.text;
-    size_t len = strlen(verdict);
+    size_t len = strnlen(verdict, VERDICT_MAX);
     if (write(out, verdict, len) != (ssize_t)len)
         _exit(2);
-    _exit(policy ? 0 : 1);
+    _exit(policy ? 0 : rc == 0 && !approved ? POLICY_NOT_APPROVED : 1);
 }
 
 static int start_child(struct policy_set *p, struct err *e)
@@ -310,7 +377,10 @@ void policy_set_load(struct policy_set *p, uint64_t generation, const char *why,
     struct err e = ERR_INIT;
     if (p->next_generation) {
         close(memfd);
-        refuse(p, generation, why, "another policy set is being loaded; try again");
+        static const char busy[] = "another policy set is being loaded; try again";
+        if (record_refused(p, generation, why, busy, NULL) < 0)
+            log_debug("policy", "busy");
+        tell_refused(p, generation, busy);
         return;
     }
     p->next_generation = generation;
@@ -319,6 +389,8 @@ void policy_set_load(struct policy_set *p, uint64_t generation, const char *why,
                  ? map_block(p, memfd, &e)
                  : err_set(&e, ERR_INPUT, "this generation of the policy set is not newer");
     close(memfd);
+    if (rc == 0)
+        rc = policy_approval_begin(p->approval, &e);
     if (rc == 0)
         rc = start_child(p, &e);
     if (rc < 0)

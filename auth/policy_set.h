@@ -10,11 +10,13 @@
 #include "auth/authd_state.h"
 
 struct policy_set;
+struct policy_approval;
 
 struct policy_set *policy_set_new(struct authd *a);
 void policy_set_free(struct policy_set *p);
 /* Takes the memfd. Answers the supervisor with loaded or load_refused, and tells waiting admins. */
 void policy_set_load(struct policy_set *p, uint64_t generation, const char *why, int memfd);
+struct policy_approval *policy_set_approval(const struct policy_set *p);
 /* Of the set in force; 0: none yet. */
 uint64_t policy_set_generation(const struct policy_set *p);
 

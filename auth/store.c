@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE;"
                               "PRAGMA journal_mode=WAL;"
@@ -38,7 +38,11 @@ static const char schema[] =
     " target TEXT NOT NULL, account TEXT NOT NULL, public_key BLOB NOT NULL,"
     " private_key BLOB NOT NULL, created INTEGER NOT NULL,"
     " PRIMARY KEY(target, account)) STRICT, WITHOUT ROWID;"
-    "PRAGMA user_version=1;"
+    /* version 2 */
+    "CREATE TABLE IF NOT EXISTS approval("
+    " id INTEGER PRIMARY KEY NOT NULL CHECK(id=1), serial INTEGER NOT NULL,"
+    " manifest BLOB NOT NULL, approvers BLOB NOT NULL) STRICT;"
+    "PRAGMA user_version=2;"
     "COMMIT;";
 
 static const char *const statements[STMT_COUNT] = {
@@ -81,6 +85,9 @@ static const char *const statements[STMT_COUNT] = {
                        " VALUES(?1, ?2, ?3, ?4, ?5)",
     [STMT_VAULT_EACH] =
         "SELECT account, public_key FROM vault_key WHERE target=?1 ORDER BY account",
+    [STMT_APPROVAL_READ] = "SELECT serial, manifest, approvers FROM approval WHERE id=1",
+    [STMT_APPROVAL_PUT] =
+        "INSERT OR REPLACE INTO approval(id, serial, manifest, approvers) VALUES(1, ?1, ?2, ?3)",
 };
 
 static int failed(struct store *s, const char *what, struct err *e)

@@ -14,8 +14,10 @@
 
 #include "auth/lockout.h"
 #include "auth/seal.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/secret.h"
+#include "base/wire.h"
 
 #define STORE_REASON_MAX      200
 #define STORE_HASH_BYTES      32
@@ -115,5 +117,19 @@ MUST_CHECK int store_vault_each(struct store *s, const char *target,
                                 int (*each)(void *arg, const char *account, const uint8_t *blob,
                                             size_t len),
                                 void *arg, struct err *e);
+/* ---- the policy's approvers (auth/store_approval.c) ---- */
+/* The last set that was approved. */
+struct store_approval {
+    uint64_t serial; /* 0: there was none yet */
+    uint8_t manifest[STORE_HASH_BYTES];
+    struct buf approvers; /* approvers.yaml in force; empty: none are. buf_clear it. */
+};
+#define STORE_APPROVERS_MAX (256u * 1024) /* APPROVERS_FILE_MAX */
+/* ERR_TAMPERED: the row is malformed. */
+MUST_CHECK int store_approval_read(struct store *s, struct store_approval *out, struct err *e);
+/* Replaces it, durably. approvers.len 0: none are in force from now on. */
+MUST_CHECK int store_approval_put(struct store *s, uint64_t serial,
+                                  const uint8_t manifest[STORE_HASH_BYTES], struct bytes approvers,
+                                  struct err *e);
 
 #endif

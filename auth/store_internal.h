@@ -33,6 +33,8 @@ enum store_statement {
     STMT_VAULT_PRIVATE,
     STMT_VAULT_PUT,
     STMT_VAULT_EACH,
+    STMT_APPROVAL_READ,
+    STMT_APPROVAL_PUT,
     STMT_COUNT
 };
 

@@ -5,18 +5,20 @@ _sallyport()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     case $COMP_CWORD in
-    1) words='init setup connect login whoami user target status audit help --help --version' ;;
+    1) words='init setup connect login whoami user target policy status audit help --help --version' ;;
     2)
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
+        policy) words='manifest sign verify' ;;
         audit) words='verify list show play commands files search index export prove reviewers new-log hold release prune' ;;
-        help) words='init setup connect login whoami user target status audit' ;;
+        help) words='init setup connect login whoami user target policy status audit' ;;
         esac ;;
     esac
     case $before in
     --key | --identity | -i) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-    --check | --record | --payload | --output | --prepare | --signature | --known | --database) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    --previous) mapfile -t COMPREPLY < <(compgen -f -W 'auto none' -- "$word"); return ;;
+    --approvers | --check | --record | --payload | --output | --prepare | --signature | --known | --database) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --for) words='list openssh putty dropbear paramiko asyncssh curl sshfs rsync git ansible libvirt' ;;
     --decision) words='allowed denied' ;;
     --class) words='shell exec sftp subsystem forward' ;;
@@ -34,6 +36,9 @@ _sallyport()
         user-list | user-enroll) words='--json --help' ;;
         target-add) words='--account --label --fingerprint --help' ;;
         target-*) words='--json --help' ;;
+        policy-manifest) words='--previous --serial --json --help' ;;
+        policy-sign) words='--author --approve --key --approvers --as --previous --yes --json --help' ;;
+        policy-verify) words='--approvers --previous --serial --json --help' ;;
         audit-export) words='--format --output --force --identity --keystrokes --channel --idle-limit --raw --with-recording
             --reason --recorded --trail --state --help' ;;
         audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;

@@ -124,6 +124,9 @@ MUST_CHECK int config_parse(const char *name, const void *bytes, size_t len, str
 MUST_CHECK int config_read_file(const char *path, struct buf *out, struct err *e);
 /* Reads and parses path (CONFDIR/sallyport.yaml). Does not look up users. */
 MUST_CHECK int config_load(const char *path, struct config *out, struct err *e);
+/* The same; text is initialised here and gets the bytes that were parsed, the caller's to clear. */
+MUST_CHECK int config_load_text(const char *path, struct config *out, struct buf *text,
+                                struct err *e);
 /* Looks up the user names of `users`, `admins` and `readers` in the system's databases, and checks
  * that the users are different ones and not root. */
 MUST_CHECK int config_users(struct config *c, struct err *e);

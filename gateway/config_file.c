@@ -68,15 +68,20 @@ int config_read_file(const char *path, struct buf *out, struct err *e)
     return rc;
 }
 
+int config_load_text(const char *path, struct config *out, struct buf *text, struct err *e)
+{
+    int rc;
+
+    buf_init(text, CONFIG_FILE_MAX);
+    rc = config_read_file(path, text, e);
+    return rc == 0 ? config_parse(path, buf_head(text), buf_len(text), out, e) : rc;
+}
+
 int config_load(const char *path, struct config *out, struct err *e)
 {
     struct buf text;
-    int rc;
+    int rc = config_load_text(path, out, &text, e);
 
-    buf_init(&text, CONFIG_FILE_MAX);
-    rc = config_read_file(path, &text, e);
-    if (rc == 0)
-        rc = config_parse(path, buf_head(&text), buf_len(&text), out, e);
     buf_clear(&text);
     return rc;
 }

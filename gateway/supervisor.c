@@ -273,10 +273,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         programs_reap(s);
         break;
     case SIGHUP:
-        if (s->phase == RUNNING) {
-            reviewers_reload(s);
+        if (s->phase == RUNNING)
             policy_reload(s, "SIGHUP");
-        }
         break;
     default:
         if (!s->started) {
@@ -375,7 +373,7 @@ static int run(struct supervisor *s, bool check, bool dump, struct err *e)
     int rc;
 
     snprintf(path, sizeof path, "%s/" CONFIG_FILE, s->confdir);
-    rc = config_load(path, &s->config, e);
+    rc = config_load_text(path, &s->config, &s->config_text, e);
     if (rc == 0 && dump) {
         buf_init(&text, 1u << 20);
         rc = config_dump(&s->config, &text);

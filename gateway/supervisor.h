@@ -141,6 +141,7 @@ struct policy_set {
     uint64_t generation; /* 0: none */
     int memfd;
     uint8_t hash[32];
+    struct reviewers *reviewers; /* NULL: its list is not right, and the one in force stays */
     struct policy_target_address *targets;
     size_t target_count;
 };
@@ -156,6 +157,7 @@ struct reader_process {
 struct supervisor {
     struct event_base *base;
     struct config config;
+    struct buf config_text; /* sallyport.yaml as it was parsed: part of every policy set */
     struct reviewers reviewers;
     const char *confdir, *libexecdir;
     int ready_fd, lock_fd, control_fd;
@@ -306,8 +308,11 @@ MUST_CHECK int policy_check(const struct supervisor *s, struct err *e);
 /* supervisor_reviewers.c */
 /* Reads reviewers.yaml; complains on standard error where there is only one. */
 MUST_CHECK int reviewers_start(struct supervisor *s, struct err *e);
-/* Reads it again; one with mistakes is an alarm, and the list in force stays. */
-void reviewers_reload(struct supervisor *s);
+/* The list of a policy set that was read; one with mistakes is an alarm. The caller frees it. NULL:
+ * there is none that is right. */
+struct reviewers *reviewers_of_set(struct supervisor *s, const struct buf *bundle);
+/* The set is in force: so is its list. NULL: the list before stays. */
+void reviewers_take(struct supervisor *s, const struct reviewers *list);
 /* To the auditd that runs: the list may have changed while it started. */
 void reviewers_tell(struct supervisor *s);
 

@@ -362,10 +362,8 @@ static int on_authd(struct program *p, struct frame *f, struct err *e)
     case authd_reload_NUMBER: {
         struct authd_reload m;
         int rc = authd_reload_decode(f, &m, e);
-        if (rc == 0) {
-            reviewers_reload(p->s);
+        if (rc == 0)
             policy_reload(p->s, "admin");
-        }
         return rc;
     }
     }

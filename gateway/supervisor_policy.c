@@ -21,16 +21,18 @@ static void set_clear(struct policy_set *set)
     if (set->generation)
         close(set->memfd);
     free(set->targets);
+    free(set->reviewers);
     memset(set, 0, sizeof *set);
 }
 
 static int read_bundle(const struct supervisor *s, struct buf *bundle, struct err *e)
 {
+    const struct bytes config = {buf_head(&s->config_text), buf_len(&s->config_text)};
     int rc, dir = open(s->confdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dir < 0)
         return err_errno(e, "%s", s->confdir);
-    rc = bundle_read(dir, geteuid(), bundle, e);
+    rc = bundle_read_with(dir, geteuid(), &config, bundle, e);
     close(dir);
     return rc;
 }
@@ -50,6 +52,7 @@ static int read_set(struct supervisor *s, struct policy_set *set, struct err *e)
             policy_target_addresses(buf_head(&bundle), buf_len(&bundle), &set->target_count, &why);
         if (!set->targets)
             set->target_count = 0;
+        set->reviewers = reviewers_of_set(s, &bundle);
         rc = set->memfd = bundle_memfd(&bundle, e);
     }
     if (rc >= 0)
@@ -135,6 +138,7 @@ int on_loaded(struct program *authd, struct frame *f, struct err *e)
         s->previous = s->current;
         s->current = s->loading;
         memset(&s->loading, 0, sizeof s->loading);
+        reviewers_take(s, s->current.reviewers);
     } else if (m.generation != s->current.generation) {
         return err_set(e, ERR_PROTOCOL, "loaded: generation %llu was not given",
                        (unsigned long long)m.generation);
@@ -160,6 +164,8 @@ int on_load_refused(struct program *authd, struct frame *f, struct err *e)
                        (unsigned long long)m.generation);
     if (m.generation == s->loading.generation)
         set_clear(&s->loading);
+    else
+        s->reload_again = true; /* a fresh authd knows better: it had stored the next one already */
     log_error("policy-refused", "error=\"%s\"", m.text);
     if (!s->started)
         supervisor_fatal(s, "the policy set", m.text);

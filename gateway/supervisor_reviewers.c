@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The list of reviewers, from reviewers.yaml to auditd: at start, and again with each new policy
- * set. Run by the supervisor. */
+ * set, to which it belongs: it comes into force when authd says that the set does. Run by the
+ * supervisor. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "audit/record.h"
 #include "base/log.h"
 #include "gateway/reviewers_yaml.h"
 #include "gateway/supervisor.h"
+#include "policy/bundle.h"
 
 int reviewers_start(struct supervisor *s, struct err *e)
 {
@@ -46,21 +49,33 @@ void reviewers_tell(struct supervisor *s)
     buf_clear(&lines);
 }
 
-void reviewers_reload(struct supervisor *s)
+struct reviewers *reviewers_of_set(struct supervisor *s, const struct buf *bundle)
 {
-    struct reviewers list;
+    struct reviewers *list = calloc(1, sizeof *list);
+    struct bytes text;
     struct err e = ERR_INIT;
-    const char *warning;
+    int rc = list ? bundle_find(buf_head(bundle), buf_len(bundle), REVIEWERS_FILE, &text, &e)
+                  : err_set(&e, ERR_MEMORY, "no memory for the list of reviewers");
 
-    if (reviewers_load(s->confdir, &list, &e) < 0) {
-        refused(s, e.text);
-        return;
-    }
-    warning = reviewers_warning(&list);
+    if (list && rc == 0)
+        rc = err_set(&e, ERR_NOT_FOUND, REVIEWERS_FILE ": no such file");
+    if (rc > 0)
+        rc = reviewers_parse(REVIEWERS_FILE, text.p, text.len, list, &e);
+    if (rc == 0)
+        return list;
+    refused(s, e.text);
+    free(list);
+    return NULL;
+}
+
+void reviewers_take(struct supervisor *s, const struct reviewers *list)
+{
+    const char *warning = list ? reviewers_warning(list) : NULL;
+
     if (warning)
         log_warn("reviewers", "warning=\"%s\"", warning);
-    if (reviewers_equal(&list, &s->reviewers))
+    if (!list || reviewers_equal(list, &s->reviewers))
         return;
-    s->reviewers = list;
+    s->reviewers = *list;
     reviewers_tell(s);
 }

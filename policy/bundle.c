@@ -29,13 +29,19 @@
 /* Six times the scale that the product promises; a directory is not read without end. */
 #define FILES_MAX 65536u
 
-/* What belongs to a set, below the configuration directory. Of a directory every NAME.yaml. */
+/* What belongs to a set, below the configuration directory. Of a directory every NAME and suffix.
+ */
 static const struct place {
     const char *path;
     bool directory, required;
+    const char *suffix;
 } places[] = {
-    {"operators.yaml", false, true}, {"targets.yaml", false, true},  {"site.yaml", false, false},
-    {"roles.d", true, false},        {"roles.d/tests", true, false}, {"packs", true, false},
+    {"operators.yaml", false, true, NULL},       {"targets.yaml", false, true, NULL},
+    {BUNDLE_REVIEWERS_FILE, false, false, NULL}, {"site.yaml", false, false, NULL},
+    {"approvers.yaml", false, false, NULL},      {"manifest", false, false, NULL},
+    {"manifest.author.sig", false, false, NULL}, {"roles.d", true, false, ".yaml"},
+    {"roles.d/tests", true, false, ".yaml"},     {"packs", true, false, ".yaml"},
+    {"approvals", true, false, ".sig"},
 };
 
 static int open_below(int dirfd, const char *path, int flags, uint64_t resolve)
@@ -68,6 +74,35 @@ static int check_owner(int fd, const char *path, bool directory, unsigned owner_
     return 0;
 }
 
+/* Room for a file, with its head written, and for one byte more. NULL: it does not fit. */
+static uint8_t *put_head(const char *name, size_t size, struct buf *out, struct err *e)
+{
+    const size_t name_len = strlen(name), head = 2 + name_len + 4;
+    uint8_t *p = buf_reserve(out, head + size + 1);
+
+    if (!p) {
+        err_set(e, ERR_FULL, "%s: the policy set is larger than %u bytes", name, BUNDLE_MAX);
+        return NULL;
+    }
+    wire_store_u16(p, (uint16_t)name_len);
+    memcpy(p + 2, name, name_len);
+    wire_store_u32(p + 2 + name_len, (uint32_t)size);
+    return p;
+}
+
+static int add_bytes(const char *name, const struct bytes *bytes, struct buf *out, struct err *e)
+{
+    const size_t head = 2 + strlen(name) + 4;
+    uint8_t *p = put_head(name, bytes->len, out, e);
+
+    if (!p)
+        return ERR_FULL;
+    if (bytes->len)
+        memcpy(p + head, bytes->p, bytes->len);
+    buf_commit(out, head + bytes->len);
+    return 0;
+}
+
 /* Appends what is open as (STR name, DATA bytes). A size that changes while it is read is an error.
  */
 static int add_open_file(int fd, const char *name, const struct stat *st, size_t max,
@@ -82,12 +117,9 @@ static int add_open_file(int fd, const char *name, const struct stat *st, size_t
         return err_set(e, ERR_INPUT, "%s: found %lld bytes, expected at most %zu", name,
                        (long long)st->st_size, max);
     const size_t size = (size_t)st->st_size;
-    uint8_t *p = buf_reserve(out, head + size + 1);
+    uint8_t *p = put_head(name, size, out, e);
     if (!p)
-        return err_set(e, ERR_FULL, "%s: the policy set is larger than %u bytes", name, BUNDLE_MAX);
-    wire_store_u16(p, (uint16_t)name_len);
-    memcpy(p + 2, name, name_len);
-    wire_store_u32(p + 2 + name_len, (uint32_t)size);
+        return ERR_FULL;
     size_t got = 0;
     while (got <= size) { /* one byte more than there should be, to see growth */
         ssize_t n = read(fd, p + head + got, size + 1 - got);
@@ -181,9 +213,11 @@ static void names_free(struct names *names)
     free(names->name);
 }
 
-static int list_dir(int dirfd, const char *path, unsigned owner_uid, struct names *names,
+static int list_dir(int dirfd, const struct place *place, unsigned owner_uid, struct names *names,
                     struct err *e)
 {
+    const char *path = place->path;
+    const size_t suffix = strlen(place->suffix);
     struct stat st;
     int fd = open_below(dirfd, path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     DIR *dir = NULL;
@@ -209,7 +243,8 @@ static int list_dir(int dirfd, const char *path, unsigned owner_uid, struct name
             break;
         }
         const size_t len = strlen(entry->d_name);
-        if (entry->d_name[0] == '.' || len < 6 || strcmp(entry->d_name + len - 5, ".yaml") != 0)
+        if (entry->d_name[0] == '.' || len <= suffix ||
+            strcmp(entry->d_name + len - suffix, place->suffix) != 0)
             continue;
         rc = names_add(names, path, entry->d_name, e);
         if (rc < 0)
@@ -231,7 +266,7 @@ static int list_place(int dirfd, const struct place *place, unsigned owner_uid, 
     struct stat st;
 
     if (place->directory)
-        return list_dir(dirfd, place->path, owner_uid, names, e);
+        return list_dir(dirfd, place, owner_uid, names, e);
     if (!place->required && fstatat(dirfd, place->path, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
         errno == ENOENT)
         return 0;
@@ -306,7 +341,8 @@ static int add_zones(unsigned owner_uid, struct buf *out, struct err *e)
     return rc;
 }
 
-int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
+static int read_all(int dirfd, unsigned owner_uid, bool with_config, const struct bytes *config,
+                    struct buf *out, struct err *e)
 {
     struct names names = {0};
     struct stat st;
@@ -314,16 +350,33 @@ int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
 
     for (size_t i = 0; i < sizeof places / sizeof places[0] && rc == 0; i++)
         rc = list_place(dirfd, &places[i], owner_uid, &names, e);
+    if (rc == 0 && with_config)
+        rc = names_add(&names, "", BUNDLE_CONFIG_FILE, e);
     if (names.count)
         qsort(names.name, names.count, sizeof *names.name, by_name);
-    for (size_t i = 0; i < names.count && rc == 0; i++)
-        rc = add_file(dirfd, names.name[i], owner_uid, out, e);
+    for (size_t i = 0; i < names.count && rc == 0; i++) {
+        if (config && strcmp(names.name[i], BUNDLE_CONFIG_FILE) == 0)
+            rc = add_bytes(names.name[i], config, out, e);
+        else
+            rc = add_file(dirfd, names.name[i], owner_uid, out, e);
+    }
     if (rc == 0)
         rc = add_zones(owner_uid, out, e);
     if (rc == 0 && buf_len(out) > BUNDLE_MAX)
         rc = err_set(e, ERR_FULL, "the policy set is larger than %u bytes", BUNDLE_MAX);
     names_free(&names);
     return rc;
+}
+
+int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
+{
+    return read_all(dirfd, owner_uid, false, NULL, out, e);
+}
+
+int bundle_read_with(int dirfd, unsigned owner_uid, const struct bytes *config, struct buf *out,
+                     struct err *e)
+{
+    return read_all(dirfd, owner_uid, true, config, out, e);
 }
 
 int bundle_memfd(const struct buf *bundle, struct err *e)
@@ -362,6 +415,22 @@ int bundle_next(struct wire_reader *r, struct bundle_file *out, struct err *e)
     if (r->failed || !out->name[0])
         return err_set(e, ERR_PROTOCOL, "the policy set's block is malformed");
     return 1;
+}
+
+int bundle_find(const void *block, size_t len, const char *name, struct bytes *out, struct err *e)
+{
+    struct bundle_file file;
+    struct wire_reader r;
+    int rc;
+
+    wire_reader_init(&r, block, len);
+    while ((rc = bundle_next(&r, &file, e)) > 0) {
+        if (strcmp(file.name, name) != 0)
+            continue;
+        *out = file.bytes;
+        return 1;
+    }
+    return rc;
 }
 
 void bundle_hash(const void *block, size_t len, uint8_t out[32])

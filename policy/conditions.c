@@ -127,7 +127,7 @@ int policy_load_when(struct loading *l, const struct yaml_node *n, struct when *
         const char *text;
         rc = yaml_text(l->doc, items[i], WHEN_TEXT_MAX,
                        "a window such as \"Mon-Fri 08:00-20:00 Asia/Seoul\"", &text, l->e);
-        if (rc == 0 && when_parse(text, &windows[i], &why) < 0)
+        if (rc == 0 && when_window_parse(text, &windows[i], &why) < 0)
             rc = yaml_error(l->doc, items[i], l->e, "%s", why.text);
         if (rc == 0)
             rc = policy_zone(l, items[i], windows[i].zone, &zones[i]);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/approval.h"
 #include "policy/bundle.h"
 #include "policy/role_index.h"
 #include "policy/set.h"
@@ -81,7 +82,8 @@ static int survey(const void *bundle, size_t len, struct survey *out, struct err
             out->roles++;
         else if (bundle_is_zone(file.name))
             out->zones++;
-        else if (!is_in(TESTS_PREFIX, file.name) && !is_in(PACKS_PREFIX, file.name))
+        else if (!is_in(TESTS_PREFIX, file.name) && !is_in(PACKS_PREFIX, file.name) &&
+                 !approval_is_file(file.name))
             return err_set(e, ERR_INPUT, "%s: not a file of a policy set", file.name);
     }
     if (rc == 0 && !out->operators.name[0])
@@ -153,7 +155,7 @@ struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings,
     bundle_hash(bundle, len, p->hash);
     p->site.contact = CONTACT_DEFAULT;
     p->site.factors = FACTOR_KEY | FACTOR_TOTP;
-    if (load_files(p, bundle, len, warnings, e) == 0)
+    if (load_files(p, bundle, len, warnings, e) == 0 && approval_load_check(bundle, len, e) == 0)
         return p;
     policy_free(p);
     return NULL;

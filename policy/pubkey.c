@@ -15,10 +15,27 @@
 #include "base/log.h"
 #include "base/yaml_tree.h"
 
-#define BLOB_MAX 4096 /* DATA(key, 4096) of auth/login.def; RSA of 16384 bits has 2071 bytes */
+#define SK_ED25519 "sk-ssh-ed25519@openssh.com"
+#define BLOB_MAX   4096 /* DATA(key, 4096) of auth/login.def; RSA of 16384 bits has 2071 bytes */
 
-#define EXPECTED_TYPES                                                                             \
-    "ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521 or ssh-rsa"
+/* The types that may stand in one place. */
+struct key_types {
+    const char *const *good; /* NULL-terminated */
+    const char *expected;
+};
+
+static const char *const login_types[] = {
+    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa",
+    NULL};
+static const struct key_types login_keys = {
+    login_types,
+    "ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521 or ssh-rsa"};
+
+/* What base/sshsig.h verifies. */
+static const char *const signer_types[] = {"ssh-ed25519", SK_ED25519, "ecdsa-sha2-nistp256",
+                                           "ssh-rsa", NULL};
+static const struct key_types signer_keys = {signer_types, "ssh-ed25519, " SK_ED25519
+                                                           ", ecdsa-sha2-nistp256 or ssh-rsa"};
 
 static int base64_value(unsigned char c)
 {
@@ -122,6 +139,8 @@ static int check_blob(const char *type, const uint8_t *blob, size_t len, struct 
                        type);
     if (strcmp(type, "ssh-ed25519") == 0) {
         good = get_string(&r).len == 32;
+    } else if (strcmp(type, SK_ED25519) == 0) {
+        good = get_string(&r).len == 32 && get_string(&r).len > 0;
     } else if (strcmp(type, "ssh-rsa") == 0) {
         int rc = check_rsa(&r, e);
         if (rc < 0)
@@ -143,34 +162,30 @@ static int check_blob(const char *type, const uint8_t *blob, size_t len, struct 
     return 0;
 }
 
-static int check_type(const char *type, struct err *e)
+static int check_type(const char *type, const struct key_types *types, struct err *e)
 {
-    static const char *const good[] = {"ssh-ed25519",
-                                       "ecdsa-sha2-nistp256",
-                                       "ecdsa-sha2-nistp384",
-                                       "ecdsa-sha2-nistp521",
-                                       "ssh-rsa",
-                                       NULL};
     static const struct {
         const char *type, *why;
     } refused[] = {
         {"ssh-dss", "DSA is too weak"},
         {"rsa-sha2-256", "that names a signature; the key's type is ssh-rsa"},
         {"rsa-sha2-512", "that names a signature; the key's type is ssh-rsa"},
-        {"sk-ssh-ed25519@openssh.com", "it is not supported in this version"},
+        {"ecdsa-sha2-nistp384", "it is not supported here in this version"},
+        {"ecdsa-sha2-nistp521", "it is not supported here in this version"},
+        {SK_ED25519, "it is not supported in this version"},
         {"sk-ecdsa-sha2-nistp256@openssh.com", "it is not supported in this version"},
     };
     char shown[200];
 
     escape_text(shown, sizeof shown, type, strnlen(type, 60));
-    for (size_t i = 0; good[i]; i++) {
-        if (strcmp(type, good[i]) == 0)
+    for (size_t i = 0; types->good[i]; i++) {
+        if (strcmp(type, types->good[i]) == 0)
             return 0;
     }
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         if (strcmp(type, refused[i].type) == 0)
-            return err_set(e, ERR_SYNTAX, "found a key of type %s (%s), expected " EXPECTED_TYPES,
-                           shown, refused[i].why);
+            return err_set(e, ERR_SYNTAX, "found a key of type %s (%s), expected %s", shown,
+                           refused[i].why, types->expected);
     }
     if (strstr(type, "-cert-v01@"))
         return err_set(e, ERR_SYNTAX, "found an SSH certificate (%s), expected a plain public key",
@@ -180,13 +195,13 @@ static int check_type(const char *type, struct err *e)
                        "found \"%s\", an option of authorized_keys, expected the key alone", shown);
     if (strncmp(type, "-----BEGIN", 10) == 0)
         return err_set(e, ERR_SYNTAX, "found a PEM file, expected the line of a .pub file");
-    const char *near = nearest_word(type, good);
+    const char *near = nearest_word(type, types->good);
     if (near)
-        return err_set(
-            e, ERR_SYNTAX,
-            "found a key of type \"%s\" (did you mean \"%s\"?), expected " EXPECTED_TYPES, shown,
-            near);
-    return err_set(e, ERR_SYNTAX, "found a key of type \"%s\", expected " EXPECTED_TYPES, shown);
+        return err_set(e, ERR_SYNTAX,
+                       "found a key of type \"%s\" (did you mean \"%s\"?), expected %s", shown,
+                       near, types->expected);
+    return err_set(e, ERR_SYNTAX, "found a key of type \"%s\", expected %s", shown,
+                   types->expected);
 }
 
 static void set_fingerprint(struct policy_key *key)
@@ -201,7 +216,8 @@ static void set_fingerprint(struct policy_key *key)
     memcpy(key->fingerprint + 7, text, 44);
 }
 
-int pubkey_parse(struct pool *pool, const char *line, struct policy_key *out, struct err *e)
+static int parse(struct pool *pool, const char *line, const struct key_types *types,
+                 struct policy_key *out, struct err *e)
 {
     char type[64];
     uint8_t blob[BLOB_MAX + 4];
@@ -215,7 +231,7 @@ int pubkey_parse(struct pool *pool, const char *line, struct policy_key *out, st
     const size_t keep = type_len < sizeof type ? type_len : sizeof type - 1;
     memcpy(type, line, keep);
     type[keep] = 0;
-    int rc = check_type(type, e);
+    int rc = check_type(type, types, e);
     if (rc < 0)
         return rc;
     line += type_len;
@@ -242,4 +258,14 @@ int pubkey_parse(struct pool *pool, const char *line, struct policy_key *out, st
     out->len = (size_t)blob_len;
     set_fingerprint(out);
     return 0;
+}
+
+int pubkey_parse(struct pool *pool, const char *line, struct policy_key *out, struct err *e)
+{
+    return parse(pool, line, &login_keys, out, e);
+}
+
+int pubkey_parse_signer(struct pool *pool, const char *line, struct policy_key *out, struct err *e)
+{
+    return parse(pool, line, &signer_keys, out, e);
 }

@@ -13,5 +13,9 @@
 /* The blob lies in the pool. ERR_SYNTAX with what was found and expected, ERR_MEMORY. */
 MUST_CHECK int pubkey_parse(struct pool *pool, const char *line, struct policy_key *out,
                             struct err *e);
+/* A key that signs policy sets: also one of a security key, and no curve that base/sshsig.h does
+ * not verify. */
+MUST_CHECK int pubkey_parse_signer(struct pool *pool, const char *line, struct policy_key *out,
+                                   struct err *e);
 
 #endif

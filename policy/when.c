@@ -95,7 +95,7 @@ static int take_time(const char **p)
     return hours * 60 + minutes;
 }
 
-int when_parse(const char *text, struct when_window *out, struct err *e)
+int when_window_parse(const char *text, struct when_window *out, struct err *e)
 {
     const char *p = text;
     char shown[200];

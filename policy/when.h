@@ -30,7 +30,7 @@ struct when_window {
     char zone[ZONE_NAME_MAX + 1];
 };
 /* ERR_SYNTAX with what was found and what was expected. */
-MUST_CHECK int when_parse(const char *text, struct when_window *out, struct err *e);
+MUST_CHECK int when_window_parse(const char *text, struct when_window *out, struct err *e);
 
 /* Minutes of the week, from Monday 00:00; sorted, none touches another. */
 struct when_span {

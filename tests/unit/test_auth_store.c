@@ -121,6 +121,62 @@ Test(store, refuses_a_newer_schema_and_no_database)
     lab_tear_down(&lab);
 }
 
+/* A store of the version before has no such table. */
+Test(store, what_was_approved_last)
+{
+    static const uint8_t hash[STORE_HASH_BYTES] = {1, 2, 3};
+    const struct bytes text = {(const uint8_t *)"approvers: 1\n", 13}, none = {NULL, 0};
+    struct auth_lab lab;
+    struct store_approval a;
+    struct err e = ERR_INIT;
+    sqlite3 *db;
+
+    lab_set_up(&lab);
+    store_close(lab.world.store);
+    cr_assert_eq(sqlite3_open(lab.store_path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "DROP TABLE approval; PRAGMA user_version=1", NULL, NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_close(db);
+    lab.world.store = store_open(lab.store_path, seal_new(secret_random(32), &e), &e);
+    cr_assert_not_null(lab.world.store, "%s", e.text);
+    cr_expect_eq(store_approval_read(lab.world.store, &a, &e), 0, "%s", e.text);
+    cr_expect(a.serial == 0 && buf_len(&a.approvers) == 0);
+
+    cr_expect_eq(store_approval_put(lab.world.store, 7, hash, text, &e), 0, "%s", e.text);
+    store_close(lab.world.store);
+    lab.world.store = store_open(lab.store_path, seal_new(secret_random(32), &e), &e);
+    cr_expect_eq(store_approval_read(lab.world.store, &a, &e), 0, "%s", e.text);
+    cr_expect(a.serial == 7 && memcmp(a.manifest, hash, sizeof hash) == 0);
+    cr_assert_eq(buf_len(&a.approvers), 13);
+    cr_expect_eq(memcmp(buf_head(&a.approvers), text.p, 13), 0);
+    buf_clear(&a.approvers);
+
+    cr_expect_eq(store_approval_put(lab.world.store, 8, hash, none, &e), 0, "%s", e.text);
+    cr_expect_eq(store_approval_read(lab.world.store, &a, &e), 0, "%s", e.text);
+    cr_expect(a.serial == 8 && buf_len(&a.approvers) == 0);
+    store_close(lab.world.store);
+
+    /* Of a row that cannot be right, nothing is believed. */
+    static const char *const wrong[] = {"serial=0", "manifest=x'00'", "approvers=zeroblob(300000)"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char sql[300];
+        struct err why = ERR_INIT;
+        snprintf(sql, sizeof sql,
+                 "UPDATE approval SET serial=1, manifest=zeroblob(32), approvers=x'';"
+                 "UPDATE approval SET %s",
+                 wrong[i]);
+        cr_assert_eq(sqlite3_open(lab.store_path, &db), SQLITE_OK);
+        cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sql);
+        sqlite3_close(db);
+        lab.world.store = store_open(lab.store_path, seal_new(secret_random(32), &e), &e);
+        cr_expect_eq(store_approval_read(lab.world.store, &a, &why), ERR_TAMPERED, "%s", wrong[i]);
+        buf_clear(&a.approvers);
+        store_close(lab.world.store);
+    }
+    lab.world.store = NULL;
+    lab_tear_down(&lab);
+}
+
 Test(store, holds_no_secret_in_the_clear)
 {
     struct auth_lab lab;

@@ -139,6 +139,56 @@ Test(policy_bundle, zones, .init = setup, .fini = teardown)
     buf_clear(&block);
 }
 
+/* What approves a set is read with it; the configuration is the bytes that were parsed, whatever
+ * the file has become since. */
+Test(policy_bundle, approvals_and_configuration, .init = setup, .fini = teardown)
+{
+    static const char *const names[] = {"approvals/bob.sig",   "approvers.yaml", "manifest",
+                                        "manifest.author.sig", "operators.yaml", "reviewers.yaml",
+                                        "roles.d/a.yaml",      "roles.d/b.yaml", "sallyport.yaml",
+                                        "targets.yaml"};
+    static const struct bytes parsed = {(const uint8_t *)"as parsed", 9};
+    struct err e = ERR_INIT;
+    struct bundle_file file;
+    struct wire_reader r;
+    struct bytes found;
+    struct buf block;
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/approvals", dir);
+    cr_assert_eq(mkdir(path, 0755), 0);
+    put("approvals/bob.sig", "s", 0644);
+    put("approvals/bob.sig~", "s", 0644);
+    put("approvals/.sig", "s", 0644);
+    put("approvers.yaml", "a", 0644);
+    put("manifest", "m", 0644);
+    put("manifest.author.sig", "s", 0644);
+    put("reviewers.yaml", "r", 0644);
+    for (int given = 0; given < 2; given++) {
+        int fd = open(dir, O_DIRECTORY | O_CLOEXEC);
+
+        buf_init(&block, BUNDLE_MAX);
+        cr_assert_eq(bundle_read_with(fd, getuid(), given ? &parsed : NULL, &block, &e), 0, "%s",
+                     e.text);
+        close(fd);
+        wire_reader_init(&r, buf_head(&block), buf_len(&block));
+        for (size_t i = 0; i < 10; i++) {
+            cr_assert_eq(bundle_next(&r, &file, &e), 1, "%s", e.text);
+            cr_expect_str_eq(file.name, names[i]);
+        }
+        cr_expect_eq(bundle_next(&r, &file, &e), 0);
+        cr_assert_eq(bundle_find(buf_head(&block), buf_len(&block), "sallyport.yaml", &found, &e),
+                     1);
+        cr_expect_eq(found.len, given ? 9 : 1);
+        cr_expect_eq(bundle_find(buf_head(&block), buf_len(&block), "site.yaml", &found, &e), 0);
+        buf_clear(&block);
+    }
+    put("manifest", "m", 0664);
+    cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+    cr_expect(strstr(e.text, "manifest: found mode 0664"), "%s", e.text);
+    buf_clear(&block);
+}
+
 static void link_to(const char *target, const char *name)
 {
     char path[300];
