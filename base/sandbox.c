@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -126,10 +127,15 @@ static int show_proc(const char *root, struct err *e)
 }
 #endif
 
-static int drop_identity(const struct identity *id, struct err *e)
+static int drop_identity(const struct identity *id, int keep, struct err *e)
 {
     if (capng_get_caps_process())
         return err_set(e, ERR_SYSTEM, "capabilities cannot be read");
+    if (keep >= 0 && !capng_have_capability(CAPNG_PERMITTED, (unsigned)keep))
+        return err_set(
+            e, ERR_DENIED,
+            "found no capability %s, expected it of the service manager or the container",
+            capng_capability_to_name((unsigned)keep));
     capng_clear(CAPNG_SELECT_BOUNDS);
     if (capng_apply(CAPNG_SELECT_BOUNDS))
         return err_errno(e, "dropping the capability bounding set");
@@ -141,16 +147,37 @@ static int drop_identity(const struct identity *id, struct err *e)
         return err_errno(e, "setgroups");
     if (setresgid(id->gid, id->gid, id->gid))
         return err_errno(e, "setresgid(%u)", id->gid);
+    if (keep >= 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        return err_errno(e, "prctl(PR_SET_KEEPCAPS)");
     if (setresuid(id->uid, id->uid, id->uid))
         return err_errno(e, "setresuid(%u)", id->uid);
     capng_clear(CAPNG_SELECT_ALL);
+    if (keep >= 0 &&
+        capng_update(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), (unsigned)keep))
+        return err_set(e, ERR_SYSTEM, "capability %d is not known", keep);
     if (capng_apply(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT))
         return err_errno(e, "dropping capabilities");
+    if (keep >= 0 && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0))
+        return err_errno(e, "prctl(PR_SET_KEEPCAPS)");
     return 0;
 }
 
+/* Exactly what was to be kept is there; the kernel is asked again. */
+static bool capabilities_are(int keep)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    const uint64_t want = keep >= 0 ? UINT64_C(1) << keep : 0;
+
+    if (syscall(SYS_capget, &head, data))
+        return false;
+    return ((uint64_t)data[1].effective << 32 | data[0].effective) == want &&
+           ((uint64_t)data[1].permitted << 32 | data[0].permitted) == want &&
+           data[0].inheritable == 0 && data[1].inheritable == 0;
+}
+
 /* That it really happened. */
-static int verify_identity(const struct identity *id, struct err *e)
+static int verify_identity(const struct identity *id, int keep, struct err *e)
 {
     uid_t r, eff, s;
     gid_t rg, eg, sg;
@@ -162,8 +189,11 @@ static int verify_identity(const struct identity *id, struct err *e)
         return err_set(e, ERR_SYSTEM, "the identity did not change");
     if (setuid(0) == 0 || setgid(0) == 0)
         return err_set(e, ERR_SYSTEM, "the identity can be changed back");
-    if (capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE)
-        return err_set(e, ERR_SYSTEM, "capabilities are left");
+    if (!capabilities_are(keep))
+        return err_set(e, ERR_SYSTEM,
+                       keep < 0
+                           ? "capabilities are left"
+                           : "the one capability that it needs is missing, or others are left");
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         return err_set(e, ERR_SYSTEM, "no_new_privs is not set");
     return 0;
@@ -182,6 +212,7 @@ static int check_link(struct err *e)
 
 int sandbox_enter(enum sandbox_program program, int argc, char **argv, struct err *e)
 {
+    const int keep = sandbox_capability(program);
     struct identity id;
     int rc = parse_arguments(argc, argv, &id, e);
 
@@ -199,12 +230,12 @@ int sandbox_enter(enum sandbox_program program, int argc, char **argv, struct er
         rc = show_proc(id.root, e);
 #endif
     if (!rc)
-        rc = drop_identity(&id, e);
+        rc = drop_identity(&id, keep, e);
     if (rc)
         return rc;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return err_errno(e, "prctl(PR_SET_NO_NEW_PRIVS)");
-    rc = verify_identity(&id, e);
+    rc = verify_identity(&id, keep, e);
     /* A change of uid makes a process dumpable as the system likes. */
     if (!rc)
         rc = secret_process_protect(e);

@@ -23,13 +23,15 @@ enum sandbox_program {
     SANDBOX_COURIER,
     SANDBOX_WITNESS, /* sallyport-witness, started by anybody: sealed, not entered */
     SANDBOX_READER,  /* one for each request to read recordings */
+    SANDBOX_FIREWALL,
 };
 
 /* The link to the supervisor that each program is started with. */
 #define SANDBOX_LINK_FD 3
 
 /* Parses `--uid N --gid N --root DIR` (the supervisor's only arguments to a program), then: umask
- * 077, chdir and chroot to DIR, drops every capability, groups, gid, uid, sets no_new_privs,
+ * 077, chdir and chroot to DIR, drops every capability but the one that the table lets the program
+ * keep (KEEP), groups, gid, uid, sets no_new_privs,
  * not dumpable, no core, the table's rlimits, closes every descriptor but 0, 1, 2 and
  * SANDBOX_LINK_FD. Refuses to run as uid 0 afterwards. */
 MUST_CHECK int sandbox_enter(enum sandbox_program program, int argc, char **argv, struct err *e);

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -36,12 +38,13 @@ enum {
     COURIER = BIT(COURIER),
     WITNESS = BIT(WITNESS),
     READER = BIT(READER),
+    FIREWALL = BIT(FIREWALL),
     SERVERS = BIT(FRONTEND_SERVER) | BIT(BACKEND_SERVER),
     SSH = SERVERS | BIT(FRONTEND) | BIT(BACKEND),
     FORKING = SERVERS | AUTHD,
     EVENTS = LISTENER | AUTHD | AUDITD | COURIER | WITNESS,
     FILES = AUTHD | AUDITD | WITNESS,
-    CONFINED = SSH | LISTENER | FILES | POLICY_LOADER | COURIER | READER,
+    CONFINED = SSH | LISTENER | FILES | POLICY_LOADER | COURIER | READER | FIREWALL,
 };
 
 #define PROGRAM(program, name, child, open_files, address_mib, file_mib, processes, locked_kib)
@@ -51,6 +54,7 @@ enum {
 #define REFUSE(programs, calls) {SANDBOX_REFUSE, programs, calls, -1, 0, 0},
 #define ABSENT(programs, calls) {SANDBOX_ABSENT, programs, calls, -1, 0, 0},
 #define FORBID(programs, calls) {SANDBOX_FORBID, programs, calls, -1, 0, 0},
+#define KEEP(program, capability)
 const struct sandbox_rule sandbox_rules[] = {
 #include "base/sandbox.def"
 };
@@ -61,6 +65,7 @@ const size_t sandbox_rule_count = sizeof sandbox_rules / sizeof sandbox_rules[0]
 #undef REFUSE
 #undef ABSENT
 #undef FORBID
+#undef KEEP
 
 #define PROGRAM(program, name, child, open_files, address_mib, file_mib, processes, locked_kib)    \
     [SANDBOX_##program] = {name,     SANDBOX_##child, open_files, address_mib,                     \
@@ -70,15 +75,35 @@ const size_t sandbox_rule_count = sizeof sandbox_rules / sizeof sandbox_rules[0]
 #define REFUSE(programs, calls)
 #define ABSENT(programs, calls)
 #define FORBID(programs, calls)
+#define KEEP(program, capability)
 static const struct sandbox_limits limits[] = {
 #include "base/sandbox.def"
 };
 _Static_assert(sizeof limits / sizeof limits[0] == SANDBOX_PROGRAMS, "a row per program");
+#undef PROGRAM
+#undef KEEP
+
+#define PROGRAM(program, name, child, open_files, address_mib, file_mib, processes, locked_kib)
+#define KEEP(program, capability) {SANDBOX_##program, capability},
+static const struct {
+    enum sandbox_program program;
+    int capability;
+} kept[] = {
+#include "base/sandbox.def"
+};
 
 const struct sandbox_limits *sandbox_limits(enum sandbox_program program)
 {
     INVARIANT((unsigned)program < SANDBOX_PROGRAMS);
     return &limits[program];
+}
+
+int sandbox_capability(enum sandbox_program program)
+{
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        if (kept[i].program == program)
+            return kept[i].capability;
+    return -1;
 }
 
 const char *sandbox_name(enum sandbox_program program)

@@ -9,7 +9,7 @@
 
 #include "base/sandbox.h"
 
-#define SANDBOX_PROGRAMS 12
+#define SANDBOX_PROGRAMS 13
 
 struct sandbox_limits {
     const char *name;
@@ -28,6 +28,8 @@ struct sandbox_rule {
 };
 
 const struct sandbox_limits *sandbox_limits(enum sandbox_program program);
+/* The one capability that it keeps; -1: none. */
+int sandbox_capability(enum sandbox_program program);
 extern const struct sandbox_rule sandbox_rules[];
 extern const size_t sandbox_rule_count;
 

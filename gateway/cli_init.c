@@ -27,10 +27,11 @@ enum {
     USER_AUDITD,
     USER_READER,
     USER_COURIER,
+    USER_FIREWALL,
     USERS
 };
 static const char *const user_names[USERS] = {"listener", "frontend", "backend", "authd",
-                                              "auditd",   "reader",   "courier"};
+                                              "auditd",   "reader",   "courier", "firewall"};
 
 static const char help[] =
     "usage: sallyport init --gateway NAME [OPTION]...\n\n"
@@ -44,7 +45,7 @@ static const char help[] =
     "  -c CONFDIR           configuration (default: " SALLYPORT_CONFDIR ")\n"
     "  --state DIR          state (default: " SALLYPORT_STATEDIR ")\n"
     "  --runtime DIR        the control socket's directory (default: /run/sallyport)\n"
-    "  --users BASE         run the programs under the uids BASE to BASE+6, without names; the "
+    "  --users BASE         run the programs under the uids BASE to BASE+7, without names; the "
     "default is\n"
     "                       system users sallyport-listener, -frontend, ..., which are made if "
     "missing\n";
@@ -211,7 +212,7 @@ static int make_configuration(const struct init *in, struct err *e)
                               in->runtime,
                               in->admin,
                               {in->users[0], in->users[1], in->users[2], in->users[3], in->users[4],
-                               in->users[5], in->users[6]}};
+                               in->users[5], in->users[6], in->users[7]}};
     struct buf yaml;
     buf_init(&yaml, 16384);
     char *text = init_sallyport_yaml(&s, &yaml) == 0 ? buf_string(&yaml) : NULL;

@@ -125,6 +125,26 @@ static void print_elsewhere(const json_t *rows)
     print_table(rows, columns, sizeof columns / sizeof *columns);
 }
 
+static void print_firewall(const json_t *wall)
+{
+    char text[256];
+
+    if (!wall)
+        return;
+    printf("\nfirewall     the table inet sallyport is %s%s; %lld %s blocked\n",
+           strcmp(cell(wall, "table", text), "in-force") == 0 ? "in force" : "not in force",
+           json_is_true(json_object_get(wall, "close")) ? ", this machine is closed" : "",
+           number(wall, "sources_blocked"),
+           number(wall, "sources_blocked") == 1 ? "source is" : "sources are");
+    printf(
+        "             connections admitted %lld, of blocked sources %lld; packets refused %lld, to "
+        "what is closed %lld\n",
+        number(wall, "admitted"), number(wall, "blocked"), number(wall, "refused"),
+        number(wall, "closed"));
+    if (json_object_get(wall, "error"))
+        printf("             %s\n", cell(wall, "error", text));
+}
+
 static void print_overview(const json_t *status)
 {
     static const struct column columns[] = {{"PROGRAM", "program"}, {"PID", "pid"},
@@ -148,6 +168,7 @@ static void print_overview(const json_t *status)
     print_table(json_object_get(supervisor, "processes"), columns,
                 sizeof columns / sizeof *columns);
     print_elsewhere(json_object_get(supervisor, "elsewhere"));
+    print_firewall(json_object_get(supervisor, "firewall"));
     if (number(status, "sessions"))
         printf("\n%lld %s: `sallyport status --sessions`\n", number(status, "sessions"),
                number(status, "sessions") == 1 ? "session runs" : "sessions run");

@@ -142,6 +142,49 @@ static int parse_witness(const struct yaml_doc *doc, const struct yaml_node *n,
     return 0;
 }
 
+/* {port: 22, from: [10.0.0.0/8], protocol: tcp} */
+static int parse_opening(const struct yaml_doc *doc, const struct yaml_node *n,
+                         struct config_opening *out, struct err *e)
+{
+    static const char *const words[] = {"port", "from", "protocol", NULL};
+    const struct yaml_node *port, *from, *protocol;
+    struct err why = ERR_INIT;
+    uint64_t number;
+    int rc = yaml_is(doc, n, YAML_MAP, "an opening, such as {port: 22, from: [10.0.0.0/8]}", e);
+
+    if (rc == 0)
+        rc = yaml_only_keys(doc, n, words, e);
+    if (rc == 0)
+        rc = yaml_require(doc, n, "port", &port, e);
+    if (rc == 0)
+        rc = yaml_u64(doc, port, 1, 65535, &number, e);
+    if (rc == 0)
+        rc = yaml_require(doc, n, "from", &from, e);
+    if (rc == 0)
+        rc = yaml_is(doc, from, YAML_LIST, "a list of addresses or prefixes", e);
+    if (rc < 0)
+        return rc;
+    out->port = (uint16_t)number;
+    if (from->count < 1 || from->count > CONFIG_OPENING_FROM_MAX)
+        return yaml_error(doc, from, e, "found %zu entries, expected 1 to %d", from->count,
+                          CONFIG_OPENING_FROM_MAX);
+    for (out->count = 0; rc == 0 && out->count < from->count; out->count++) {
+        const struct yaml_node *item = from->items[out->count];
+        rc = yaml_is(doc, item, YAML_SCALAR, "an address or prefix", e);
+        if (rc == 0 && prefix_parse(item->text, &out->from[out->count], &why) < 0)
+            rc = yaml_error(doc, item, e, "%s", why.text);
+    }
+    protocol = yaml_get(n, "protocol");
+    if (rc < 0 || !protocol)
+        return rc;
+    rc = yaml_is(doc, protocol, YAML_SCALAR, "tcp or udp", e);
+    if (rc == 0 && strcmp(protocol->text, "tcp") != 0 && strcmp(protocol->text, "udp") != 0)
+        rc = yaml_error(doc, protocol, e, "found \"%s\", expected tcp or udp", protocol->text);
+    if (rc == 0)
+        out->udp = strcmp(protocol->text, "udp") == 0;
+    return rc;
+}
+
 static int parse_user(const struct yaml_doc *doc, const struct yaml_node *n,
                       struct config_user *out, struct err *e)
 {
@@ -214,6 +257,10 @@ static int parse_list(const struct yaml_doc *doc, const struct yaml_node *n,
             c = (struct config *)((char *)field - offsetof(struct config, witnesses));
             rc = parse_witness(doc, item, &c->witnesses.at[i], e);
             break;
+        case CONFIG_TYPE_OPENINGS:
+            c = (struct config *)((char *)field - offsetof(struct config, firewall_also));
+            rc = parse_opening(doc, item, &c->firewall_also.at[i], e);
+            break;
         case CONFIG_TYPE_NAMES:
             rc = parse_operator(doc, item, ((struct config_names *)field)->at[i], e);
             break;
@@ -245,6 +292,8 @@ static int parse_key(const struct yaml_doc *doc, const struct yaml_node *n,
         return parse_text(doc, n, k, field, e);
     case CONFIG_TYPE_NUMBER:
         return yaml_u64(doc, n, k->min, k->max, field, e);
+    case CONFIG_TYPE_FLAG:
+        return yaml_bool(doc, n, field, e);
     case CONFIG_TYPE_DURATION:
         return yaml_duration(doc, n, k->min, k->max, field, e);
     case CONFIG_TYPE_AMOUNT:
@@ -257,6 +306,7 @@ static int parse_key(const struct yaml_doc *doc, const struct yaml_node *n,
         return parse_endpoint(doc, n, field, e);
     case CONFIG_TYPE_NAMES:
     case CONFIG_TYPE_WITNESSES:
+    case CONFIG_TYPE_OPENINGS:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
     case CONFIG_TYPE_USERS:
@@ -314,6 +364,13 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
         return yaml_error(doc, at ? at : yaml_root(doc), e,
                           "found one of syslog.certificate and syslog.key, expected both or none");
     }
+    at = yaml_get(yaml_root(doc), "firewall");
+    if (c->firewall_close && !c->firewall)
+        return yaml_error(doc, at, e, "found firewall.close, expected firewall.enabled: true too");
+    if (c->firewall && c->firewall_also.count > 0 && !c->firewall_close)
+        return yaml_error(
+            doc, at, e,
+            "found firewall.also, expected firewall.close: true too: nothing else is closed");
     return 0;
 }
 

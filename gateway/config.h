@@ -28,6 +28,8 @@
 #define CONFIG_KEY_MAX       320 /* a verifier key: a name of 255 bytes, id, key */
 /* One syslog server and the witnesses; the numbers of courier.def. */
 #define COURIER_DESTINATIONS_MAX (CONFIG_WITNESSES_MAX + 1)
+#define CONFIG_OPENINGS_MAX      16
+#define CONFIG_OPENING_FROM_MAX  32
 #define CONFIG_FROM_MAX          200 /* authd.start carries so much */
 
 enum config_user_index {
@@ -37,7 +39,8 @@ enum config_user_index {
     CONFIG_USER_AUTHD,
     CONFIG_USER_AUDITD,
     CONFIG_USER_READER,
-    CONFIG_USER_COURIER, /* looked up only where it runs */
+    CONFIG_USER_COURIER,  /* looked up only where it runs */
+    CONFIG_USER_FIREWALL, /* the same */
     CONFIG_USERS
 };
 
@@ -68,6 +71,14 @@ struct config_witness {
 struct config_prefixes {
     size_t count;
     struct prefix at[CONFIG_PREFIXES_MAX];
+};
+
+/* A port of this machine that stays open to some. */
+struct config_opening {
+    bool udp;
+    uint16_t port;
+    size_t count;
+    struct prefix from[CONFIG_OPENING_FROM_MAX];
 };
 
 /* Operators. */
@@ -112,6 +123,11 @@ struct config {
     char syslog_ca[CONFIG_PATH_MAX + 1], syslog_certificate[CONFIG_PATH_MAX + 1],
         syslog_key[CONFIG_PATH_MAX + 1];
     uint64_t elsewhere_alarm_ms, elsewhere_stop_ms; /* 0: never */
+    bool firewall, firewall_close;
+    struct {
+        size_t count;
+        struct config_opening at[CONFIG_OPENINGS_MAX];
+    } firewall_also;
     struct config_user users[CONFIG_USERS];
 };
 

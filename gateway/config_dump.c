@@ -62,6 +62,25 @@ static int put_witnesses(struct buf *out, const struct config *c)
     return rc < 0 ? rc : buf_printf(out, "]");
 }
 
+static int put_openings(struct buf *out, const struct config *c)
+{
+    char text[ADDRESS_TEXT];
+    int rc = buf_printf(out, "[");
+
+    for (size_t i = 0; rc == 0 && i < c->firewall_also.count; i++) {
+        const struct config_opening *o = &c->firewall_also.at[i];
+
+        rc = buf_printf(out, "%s{port: %u, protocol: %s, from: [", i ? ", " : "", o->port,
+                        o->udp ? "udp" : "tcp");
+        for (size_t k = 0; rc == 0 && k < o->count; k++)
+            rc = buf_printf(out, "%s\"%s/%u\"", k ? ", " : "", address_text(&o->from[k].base, text),
+                            o->from[k].bits);
+        if (rc == 0)
+            rc = buf_printf(out, "]}");
+    }
+    return rc < 0 ? rc : buf_printf(out, "]");
+}
+
 static int put_list(struct buf *out, const struct config_key *k, const struct config *c)
 {
     const void *field = (const char *)c + k->offset;
@@ -100,6 +119,8 @@ static int put_value(struct buf *out, const struct config_key *k, const struct c
         return buf_printf(out, "\"%s\"", (const char *)field);
     case CONFIG_TYPE_NUMBER:
         return buf_printf(out, "%llu", *(const unsigned long long *)field);
+    case CONFIG_TYPE_FLAG:
+        return buf_printf(out, "%s", *(const bool *)field ? "true" : "false");
     case CONFIG_TYPE_DURATION:
         return put_duration(out, *(const uint64_t *)field);
     case CONFIG_TYPE_AMOUNT:
@@ -112,6 +133,8 @@ static int put_value(struct buf *out, const struct config_key *k, const struct c
         return put_endpoint(out, field);
     case CONFIG_TYPE_WITNESSES:
         return put_witnesses(out, c);
+    case CONFIG_TYPE_OPENINGS:
+        return put_openings(out, c);
     case CONFIG_TYPE_NAMES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:
@@ -177,6 +200,7 @@ static int put_bounds(struct buf *out, const struct config_key *k)
             rc = buf_printf(out, " to ");
         return rc < 0 ? rc : put_duration(out, k->max);
     case CONFIG_TYPE_WITNESSES:
+    case CONFIG_TYPE_OPENINGS:
     case CONFIG_TYPE_NAMES:
     case CONFIG_TYPE_ENDPOINTS:
     case CONFIG_TYPE_PREFIXES:

@@ -121,7 +121,7 @@ int config_users(struct config *c, struct err *e)
 {
     static const char *const keys[CONFIG_USERS] = {
         "users.listener", "users.frontend", "users.backend", "users.authd",
-        "users.auditd",   "users.reader",   "users.courier"};
+        "users.auditd",   "users.reader",   "users.courier", "users.firewall"};
 
     for (size_t i = 0; i < c->admins.count; i++) {
         int rc = look_up(c, "admins", &c->admins.at[i], e);
@@ -137,6 +137,8 @@ int config_users(struct config *c, struct err *e)
         const struct config_user *u = &c->users[i];
         int rc;
         if (i == CONFIG_USER_COURIER && !c->syslog_address.port && !c->witnesses.count)
+            continue;
+        if (i == CONFIG_USER_FIREWALL && !c->firewall)
             continue;
         rc = look_up(c, keys[i], &c->users[i], e);
         if (rc < 0)

@@ -12,11 +12,13 @@ enum config_type {
     CONFIG_TYPE_TEXT,      /* char[CONFIG_FROM_MAX + 1] */
     CONFIG_TYPE_PATH,      /* char[CONFIG_PATH_MAX + 1] */
     CONFIG_TYPE_NUMBER,    /* uint64_t */
+    CONFIG_TYPE_FLAG,      /* bool */
     CONFIG_TYPE_DURATION,  /* uint64_t, milliseconds */
     CONFIG_TYPE_AMOUNT,    /* struct config_amount */
     CONFIG_TYPE_ENDPOINT,  /* struct config_endpoint; "": none */
     CONFIG_TYPE_NAMES,     /* struct config_names */
     CONFIG_TYPE_WITNESSES, /* struct config.witnesses */
+    CONFIG_TYPE_OPENINGS,  /* struct config.firewall_also */
     CONFIG_TYPE_ENDPOINTS, /* struct config.listen */
     CONFIG_TYPE_PREFIXES,  /* struct config_prefixes */
     CONFIG_TYPE_USER,      /* struct config_user */

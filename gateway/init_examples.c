@@ -29,9 +29,10 @@ int init_sallyport_yaml(const struct init_settings *s, struct buf *out)
         "  authd: %s\n"
         "  auditd: %s\n"
         "  reader: %s\n"
-        "  courier: %s\n",
+        "  courier: %s\n"
+        "  firewall: %s\n",
         s->gateway, s->listen, s->state, s->runtime, s->admin, s->users[0], s->users[1],
-        s->users[2], s->users[3], s->users[4], s->users[5], s->users[6]);
+        s->users[2], s->users[3], s->users[4], s->users[5], s->users[6], s->users[7]);
 }
 
 const char init_operators_yaml[] =

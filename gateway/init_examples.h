@@ -9,8 +9,9 @@
 
 struct init_settings {
     const char *gateway, *listen, *state, *runtime, *admin;
-    /* listener, frontend, backend, authd, auditd, reader, courier: a name or a number each */
-    const char *users[7];
+    /* listener, frontend, backend, authd, auditd, reader, courier, firewall: a name or a number
+     * each */
+    const char *users[8];
 };
 
 MUST_CHECK int init_sallyport_yaml(const struct init_settings *s, struct buf *out);

@@ -23,5 +23,7 @@
 #include "base/msg_define.h"
 #define MSG_TABLE "gateway/courier.def"
 #include "base/msg_define.h"
+#define MSG_TABLE "gateway/firewall.def"
+#include "base/msg_define.h"
 #define MSG_TABLE "audit/reader.def"
 #include "base/msg_define.h"

@@ -25,6 +25,8 @@
 #include "base/msg_declare.h"
 #define MSG_TABLE "gateway/courier.def"
 #include "base/msg_declare.h"
+#define MSG_TABLE "gateway/firewall.def"
+#include "base/msg_declare.h"
 #define MSG_TABLE "audit/reader.def"
 #include "base/msg_declare.h"
 

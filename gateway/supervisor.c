@@ -54,7 +54,7 @@ void supervisor_fatal(struct supervisor *s, const char *what, const char *text)
 
 static bool slot_wanted(const struct slot *slot)
 {
-    return slot->kind != PROGRAM_COURIER || courier_wanted(slot->s);
+    return program_wanted(slot->s, slot->kind);
 }
 
 static bool all_running(const struct supervisor *s)
@@ -147,9 +147,9 @@ static void advance_running(struct supervisor *s)
         sockets_accepting(s, true);
         sockets_notify(s, "READY=1");
     } else if (s->started) {
-        sockets_accepting(s, auditd && authd && s->authd_has_policy &&
-                                 program_of(s, PROGRAM_FRONTEND) &&
-                                 program_of(s, PROGRAM_BACKEND) && program_listener(s));
+        sockets_accepting(
+            s, auditd && authd && s->authd_has_policy && program_of(s, PROGRAM_FRONTEND) &&
+                   program_of(s, PROGRAM_BACKEND) && program_listener(s) && firewall_in_force(s));
     }
     if (s->accepting)
         begin_waiting(s);
@@ -296,6 +296,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     programs_tick(s, now_ms);
     connections_tick(s, now_ms);
     acceptance_expire(s->acceptance, now_ms);
+    firewall_tick(s, now_ms);
     records_flush(s, now_ms, false);
     supervisor_progress(s);
 }

@@ -16,6 +16,7 @@
  * supervisor_policy.c       policy sets: read, hand to authd, keep the addresses
  * supervisor_records.c      the supervisor's records in the trail
  * supervisor_courier.c      checkpoints elsewhere: connects, links, states
+ * supervisor_firewall.c     blocked sources, and what the firewall is told
  * supervisor_admission.c    whether new sessions may start, and why not
  * supervisor_reader.c       readers for reviewers
  * supervisor_stats.c        the answer to authd.stats_ask */
@@ -45,7 +46,8 @@ enum program_kind {
     PROGRAM_AUTHD,
     PROGRAM_FRONTEND,
     PROGRAM_BACKEND,
-    PROGRAM_COURIER, /* only where checkpoints go elsewhere */
+    PROGRAM_COURIER,  /* only where checkpoints go elsewhere */
+    PROGRAM_FIREWALL, /* only where it is enabled */
     PROGRAM_LISTENER,
     PROGRAM_READER, /* no slot: one for each request (supervisor_reader.c) */
     PROGRAM_KINDS
@@ -246,6 +248,8 @@ const char *program_name(enum program_kind kind);
 /* supervisor_spawn.c: fork and exec; *link_fd is our end of its link. */
 MUST_CHECK int spawn_program(const struct supervisor *s, enum program_kind kind, pid_t *pid,
                              int *link_fd, struct err *e);
+/* Whether this configuration has such a program. */
+bool program_wanted(const struct supervisor *s, enum program_kind kind);
 MUST_CHECK int spawn_check(const struct supervisor *s, struct err *e);
 
 /* supervisor_links.c */
@@ -341,6 +345,14 @@ MUST_CHECK int on_courier(struct program *p, struct frame *f, struct err *e);
 /* After a program became ready: auditd and the courier get a link when one of them is new. */
 void courier_introduce(struct supervisor *s);
 void courier_stats(const struct supervisor *s, struct json_out *j);
+
+/* supervisor_firewall.c; supervisor_firewall.h has how sources are blocked */
+MUST_CHECK int start_firewall(struct program *p, struct err *e);
+MUST_CHECK int on_firewall(struct program *p, struct frame *f, struct err *e);
+/* The kernel has the table, as far as is known; true where no firewall is configured. */
+bool firewall_in_force(const struct supervisor *s);
+void firewall_tick(struct supervisor *s, uint64_t now_ms);
+void firewall_stats(const struct supervisor *s, struct json_out *j);
 
 /* supervisor_admission.c */
 /* text NULL: for this reason sessions may start. Tells authd when that changes. */

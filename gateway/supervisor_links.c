@@ -228,7 +228,8 @@ int link_start(struct program *p, struct err *e)
     static int (*const starts[PROGRAM_KINDS])(struct program *, struct err *) = {
         [PROGRAM_AUDITD] = start_auditd,     [PROGRAM_AUTHD] = start_authd,
         [PROGRAM_FRONTEND] = start_frontend, [PROGRAM_BACKEND] = start_backend,
-        [PROGRAM_COURIER] = start_courier,   [PROGRAM_LISTENER] = start_listener};
+        [PROGRAM_COURIER] = start_courier,   [PROGRAM_FIREWALL] = start_firewall,
+        [PROGRAM_LISTENER] = start_listener};
     struct err own = ERR_INIT;
 
     e = e ? e : &own;
@@ -411,9 +412,10 @@ static int on_listener(struct program *p, struct frame *f, struct err *e)
 int link_drain(struct program *p, bool all, struct err *e)
 {
     static int (*const handlers[PROGRAM_KINDS])(struct program *, struct frame *, struct err *) = {
-        [PROGRAM_AUDITD] = on_auditd,   [PROGRAM_AUTHD] = on_authd,
-        [PROGRAM_FRONTEND] = on_forks,  [PROGRAM_BACKEND] = on_forks,
-        [PROGRAM_COURIER] = on_courier, [PROGRAM_LISTENER] = on_listener};
+        [PROGRAM_AUDITD] = on_auditd,    [PROGRAM_AUTHD] = on_authd,
+        [PROGRAM_FRONTEND] = on_forks,   [PROGRAM_BACKEND] = on_forks,
+        [PROGRAM_COURIER] = on_courier,  [PROGRAM_FIREWALL] = on_firewall,
+        [PROGRAM_LISTENER] = on_listener};
     struct frame f;
     int rc;
 

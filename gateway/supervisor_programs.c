@@ -116,9 +116,10 @@ int program_start(struct supervisor *s, struct slot *slot, struct err *e)
     p->started_real_ns = clock_real_ns();
     p->link = NULL;
     static const struct link_spec *const tables[PROGRAM_KINDS] = {
-        [PROGRAM_AUDITD] = &link_auditd,   [PROGRAM_AUTHD] = &link_authd,
-        [PROGRAM_FRONTEND] = &link_forks,  [PROGRAM_BACKEND] = &link_forks,
-        [PROGRAM_COURIER] = &link_courier, [PROGRAM_LISTENER] = &link_listener};
+        [PROGRAM_AUDITD] = &link_auditd,    [PROGRAM_AUTHD] = &link_authd,
+        [PROGRAM_FRONTEND] = &link_forks,   [PROGRAM_BACKEND] = &link_forks,
+        [PROGRAM_COURIER] = &link_courier,  [PROGRAM_FIREWALL] = &link_firewall,
+        [PROGRAM_LISTENER] = &link_listener};
     p->link = link_new(fd, tables[slot->kind], LINK_FIRST, QUEUE_MAX);
     INVARIANT(p->link);
     link_enter(p->link, 1u << 0); /* STARTING is state 0 of all four tables */

@@ -29,6 +29,7 @@ static const struct {
     [PROGRAM_FRONTEND] = {"sallyport-frontend", "empty", CONFIG_USER_FRONTEND},
     [PROGRAM_BACKEND] = {"sallyport-backend", "empty", CONFIG_USER_BACKEND},
     [PROGRAM_COURIER] = {"sallyport-courier", "empty", CONFIG_USER_COURIER},
+    [PROGRAM_FIREWALL] = {"sallyport-firewall", "empty", CONFIG_USER_FIREWALL},
     [PROGRAM_LISTENER] = {"sallyport-listener", "empty", CONFIG_USER_LISTENER},
     [PROGRAM_READER] = {"sallyport-reader", "trail", CONFIG_USER_READER},
 };
@@ -66,12 +67,24 @@ static void fill_command(const struct supervisor *s, enum program_kind kind, str
     c->envp[1] = NULL;
 }
 
+bool program_wanted(const struct supervisor *s, enum program_kind kind)
+{
+    switch (kind) {
+    case PROGRAM_COURIER:
+        return courier_wanted(s);
+    case PROGRAM_FIREWALL:
+        return s->config.firewall;
+    default:
+        return true;
+    }
+}
+
 int spawn_check(const struct supervisor *s, struct err *e)
 {
     struct command c;
 
     for (int kind = 0; kind < PROGRAM_KINDS; kind++) {
-        if (kind == PROGRAM_COURIER && !courier_wanted(s))
+        if (!program_wanted(s, (enum program_kind)kind))
             continue;
         fill_command(s, (enum program_kind)kind, &c);
         if (access(c.path, X_OK) < 0)

@@ -102,12 +102,13 @@ int stats_write(struct supervisor *s, struct buf *out)
         put_disk(&j, s);
     json_open_array(&j, "processes");
     for (size_t i = 0; i < s->slot_count; i++)
-        if (s->slots[i].kind != PROGRAM_COURIER || courier_wanted(s))
+        if (program_wanted(s, s->slots[i].kind))
             put_slot(&j, &s->slots[i]);
     json_close(&j);
     json_u64(&j, "retired", retired);
     put_connections(&j, s);
     courier_stats(s, &j);
+    firewall_stats(s, &j);
     json_open_object(&j, "policy");
     json_u64(&j, "generation", s->current.generation);
     json_hex(&j, "hash", s->current.hash, sizeof s->current.hash);

@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct link_spec *const links[] = {
         &link_listener, &link_forks,  &link_relay,   &link_authd,     &link_login,  &link_grant,
-        &link_trail,    &link_auditd, &link_courier, &link_elsewhere, &link_reader,
+        &link_trail,    &link_auditd, &link_courier, &link_elsewhere, &link_reader, &link_firewall,
     };
     const struct link_spec *spec;
 

@@ -16,7 +16,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.realpath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 PROGRAMS = ("sallyportd", "sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd",
-            "sallyport-auditd", "sallyport-reader", "sallyport-courier",
+            "sallyport-auditd", "sallyport-reader", "sallyport-courier", "sallyport-firewall",
             "sallyport-witness", "sallyport")
 # Labs side by side are told apart by a number, which gives each its own uids and ports. 16 uids hold the
 # programs' users; 50 ports the gateway and 49 hypervisors, all below Linux's ephemeral range (32768).
@@ -165,6 +165,7 @@ class Lab:
         self.logfile = self.path("log")
         self._env = None
         self.config, self.libexec = "", None  # more lines of sallyport.yaml; where wrapped programs are
+        self.edit = None  # changes the text of sallyport.yaml that `init` made: a function of lab and text
         self.sshd = ""  # more lines of each hypervisor's sshd_config; {dir} is the hypervisor's directory
 
     def path(self, *parts):
@@ -173,7 +174,7 @@ class Lab:
     # --- the parts of `up`
 
     def up(self, extra_operators=0, targets=2, build=None, trail_size=None, config="", libexec=None,
-           sshd=""):
+           sshd="", edit=None):
         if os.geteuid() != 0:
             raise LabError("a lab needs root: the gateway starts its programs under uids of their own")
         if not 1 <= targets <= 500 or not 0 <= extra_operators <= 2000:
@@ -184,7 +185,7 @@ class Lab:
             if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin"):
                 raise LabError(f"{program} is not installed (conf/packages.txt lists what the lab needs)")
         self.build = find_build(build)
-        self.config, self.libexec, self.sshd = config, libexec, sshd
+        self.config, self.libexec, self.sshd, self.edit = config, libexec, sshd, edit
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)
         with open(self.path("lab"), "w", encoding="utf-8") as f:
@@ -322,6 +323,8 @@ class Lab:
             text = f.read().replace('vault-from: ""', 'vault-from: "127.0.0.1"')
         # A reviewer without any other right: a uid that has no name, the last of this lab's.
         text = text.replace("readers: []", f"readers: [{self.reviewer_uid()}]")
+        if self.edit:
+            text = self.edit(self, text)
         with open(path, "w", encoding="utf-8") as f:
             f.write(text + "limits: {connections: 512, per-source: 500, reserve: 8, reserve-from: []}\n" + self.config)
         for name in self.operators:

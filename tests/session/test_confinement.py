@@ -8,7 +8,8 @@ import sanitizers
 
 setUpModule, tearDownModule = harness.lab_for_module(globals())
 
-# The courier and the witness run where checkpoints go elsewhere: test_elsewhere.py looks at them.
+# The courier and the witness run where checkpoints go elsewhere: test_elsewhere.py looks at them. The firewall, which
+# keeps one capability, runs in a network namespace: test_firewall.py.
 PROGRAMS = ("sallyport-listener", "sallyport-frontend", "sallyport-backend", "sallyport-authd", "sallyport-auditd",
             "sallyport-reader")
 

@@ -279,6 +279,7 @@ class Secrets(harness.SessionTest):
                                 "libyaml-0.so.2"},
             "sallyport-auditd": {"libevent_core-2.1.so.7", "libjansson.so.4"},
             "sallyport-courier": {"libevent_core-2.1.so.7", "libssl.so.3"},
+            "sallyport-firewall": {"libnftables.so.1"},
             "sallyport-witness": {"libevent_core-2.1.so.7"},
             "sallyport-reader": set(),
         }

@@ -196,6 +196,61 @@ Test(gateway_config, file)
     close(fd);
 }
 
+Test(gateway_config, firewall)
+{
+    static const struct {
+        const char *section, *said;
+    } wrong[] = {
+        {"{enabled: maybe}", "s.yaml:2:21: "},
+        {"{enabled: true, clos: true}", "close"},
+        {"{close: true}", "firewall.enabled"},
+        {"{enabled: true, also: [{port: 22, from: [10.0.0.0/8]}]}", "firewall.close"},
+        {"{enabled: true, close: true, also: [{port: 0, from: [10.0.0.0/8]}]}", "found \"0\""},
+        {"{enabled: true, close: true, also: [{port: 65536, from: [10.0.0.0/8]}]}",
+         "found \"65536\""},
+        {"{enabled: true, close: true, also: [{port: 22}]}", "from"},
+        {"{enabled: true, close: true, also: [{from: [10.0.0.0/8]}]}", "port"},
+        {"{enabled: true, close: true, also: [{port: 22, from: []}]}", "expected 1 to 32"},
+        {"{enabled: true, close: true, also: [{port: 22, from: [10.0.0.1/8]}]}", "10.0.0.0/8"},
+        {"{enabled: true, close: true, also: [{port: 22, from: [x]}]}", "x"},
+        {"{enabled: true, close: true, also: [{port: 22, from: [\"::/0\"], protocol: icmp}]}",
+         "expected tcp or udp"},
+        {"{enabled: true, close: true, also: [{port: 22, from: [\"::/0\"], prot: tcp}]}",
+         "protocol"},
+        {"{enabled: true, close: true, also: [22]}", "opening"},
+    };
+    static struct config c, again;
+    struct err e = ERR_INIT;
+    struct buf text;
+
+    cr_assert_eq(parse("gateway: x\n", &c, &e), 0);
+    cr_expect(!c.firewall && !c.firewall_close && c.firewall_also.count == 0);
+    cr_expect_str_eq(c.users[CONFIG_USER_FIREWALL].name, "sallyport-firewall");
+    cr_assert_eq(parse("gateway: x\nfirewall:\n  enabled: true\n  close: true\n  also:\n"
+                       "  - {port: 22, from: [10.0.0.0/8, \"2001:db8::/32\"]}\n"
+                       "  - {port: 161, from: [192.0.2.1], protocol: udp}\n",
+                       &c, &e),
+                 0, "%s", e.text);
+    buf_init(&text, 1u << 20);
+    cr_assert_eq(config_dump(&c, &text), 0);
+    cr_assert_eq(config_parse("dump", buf_head(&text), buf_len(&text), &again, &e), 0, "%s",
+                 e.text);
+    buf_clear(&text);
+    cr_expect(again.firewall && again.firewall_close);
+    cr_assert_eq(again.firewall_also.count, 2);
+    cr_expect(!again.firewall_also.at[0].udp && again.firewall_also.at[1].udp);
+    cr_expect_eq(again.firewall_also.at[0].port, 22);
+    cr_expect_eq(again.firewall_also.at[0].count, 2);
+    cr_expect_eq(again.firewall_also.at[0].from[1].bits, 32);
+    cr_expect_eq(again.firewall_also.at[1].from[0].bits, 32);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char whole[300];
+        snprintf(whole, sizeof whole, "gateway: x\nfirewall: %s\n", wrong[i].section);
+        cr_expect_lt(parse(whole, &c, &e), 0, "%s", whole);
+        cr_expect(strstr(e.text, wrong[i].said), "%s: %s", wrong[i].section, e.text);
+    }
+}
+
 /* --- checkpoints elsewhere */
 
 #define WITNESS "witness.example.com/w1+a0059f11+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
