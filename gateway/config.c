@@ -284,6 +284,29 @@ static int parse_default(const struct config_key *k, struct config *c, struct er
     return rc;
 }
 
+bool config_prefixes_contain(const struct config_prefixes *list, const struct address *a)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (prefix_contains(&list->at[i], a))
+            return true;
+    }
+    return false;
+}
+
+static int check_penalty(const struct yaml_doc *doc, const struct config *c, struct err *e)
+{
+    const struct yaml_node *at = yaml_get(yaml_root(doc), "penalty");
+
+    at = at ? at : yaml_root(doc);
+    if (c->penalty_slow && c->penalty_block && c->penalty_slow >= c->penalty_block)
+        return yaml_error(
+            doc, at, e, "found slow-after %llu and block-after %llu, expected to slow before",
+            (unsigned long long)c->penalty_slow, (unsigned long long)c->penalty_block);
+    if (c->penalty_block_max_ms < c->penalty_block_ms)
+        return yaml_error(doc, at, e, "found block-max below block, expected it to be no shorter");
+    return 0;
+}
+
 /* What no single key can say. */
 static int check_whole(const struct yaml_doc *doc, const struct config *c, struct err *e)
 {
@@ -314,7 +337,7 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
         return yaml_error(doc, at ? at : yaml_root(doc), e,
                           "found one of syslog.certificate and syslog.key, expected both or none");
     }
-    return 0;
+    return check_penalty(doc, c, e);
 }
 
 int config_parse(const char *name, const void *bytes, size_t len, struct config *out, struct err *e)
