@@ -293,6 +293,21 @@ bool config_prefixes_contain(const struct config_prefixes *list, const struct ad
     return false;
 }
 
+/* Who stands in this list is believed about where others come from. */
+static int check_proxies(const struct yaml_doc *doc, const struct config *c, struct err *e)
+{
+    const struct yaml_node *list = yaml_get(yaml_root(doc), "proxy");
+
+    list = list ? yaml_get(list, "from") : NULL;
+    for (size_t i = 0; list && i < c->proxy_from.count; i++) {
+        if (c->proxy_from.at[i].bits == 0)
+            return yaml_error(doc, list->items[i], e,
+                              "found \"%s\", which is everybody, expected the load balancers alone",
+                              list->items[i]->text);
+    }
+    return 0;
+}
+
 static int check_penalty(const struct yaml_doc *doc, const struct config *c, struct err *e)
 {
     const struct yaml_node *at = yaml_get(yaml_root(doc), "penalty");
@@ -312,6 +327,7 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
 {
     const struct yaml_node *limits = yaml_get(yaml_root(doc), "limits");
     const struct yaml_node *at = limits ? limits : yaml_root(doc);
+    int rc;
 
     if (c->reserve >= c->connections)
         return yaml_error(doc, at, e, "found reserve %llu of %llu connections, expected less",
@@ -337,7 +353,8 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
         return yaml_error(doc, at ? at : yaml_root(doc), e,
                           "found one of syslog.certificate and syslog.key, expected both or none");
     }
-    return check_penalty(doc, c, e);
+    rc = check_proxies(doc, c, e);
+    return rc < 0 ? rc : check_penalty(doc, c, e);
 }
 
 int config_parse(const char *name, const void *bytes, size_t len, struct config *out, struct err *e)

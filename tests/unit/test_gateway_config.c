@@ -118,6 +118,8 @@ Test(gateway_config, mistakes)
         {"gateway: x\npenalty: {block: 1h, block-max: 30m}\n", "s.yaml:2:10: ", "no shorter"},
         {"gateway: x\npenalty: {delay: 11s}\n", "s.yaml:2:18: ", "10s"},
         {"gateway: x\nproxy: {from: [10.0.0.1/8]}\n", "s.yaml:2:16: ", "expected 10.0.0.0/8"},
+        {"gateway: x\nproxy: {from: [10.0.0.1, \"::/0\"]}\n",
+         "s.yaml:2:26: ", "which is everybody"},
         {"gateway: x\nproxy: {form: []}\n", "s.yaml:2:9: ", "did you mean \"from\""},
         {"gateway: x\nbreak-glass: {reserve: 1023KiB}\n", "s.yaml:2:14: ", "expected 1MiB or more"},
         {"gateway: x\nbreak-glass: {operators: [Bob]}\n", "s.yaml:2:27: ", "an operator's name"},
