@@ -174,6 +174,7 @@ static void print_json(const struct session_entry *s)
         kinds, "pty", s->pty, "allowed", (json_int_t)s->allowed, "denied", (json_int_t)s->denied,
         "bytes_in", (json_int_t)s->bytes_in, "bytes_out", (json_int_t)s->bytes_out, "first_record",
         (json_int_t)s->first, "records", (json_int_t)s->records, "pruned", (json_int_t)s->pruned);
+    json_object_set_new(j, "proxy", s->proxy[0] ? json_string(s->proxy) : json_null());
     json_object_set_new(j, "verdict",
                         s->verdict ? json_string(session_verdict_text(s->verdict)) : json_null());
     json_object_set_new(j, "reason", s->reason[0] ? json_string(s->reason) : json_null());

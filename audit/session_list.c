@@ -142,6 +142,7 @@ static void on_start(struct session_entry *s, const struct record *r, const json
     s->start_ns = r->real_ns;
     take_text(s->operator_name, sizeof s->operator_name, j, "operator");
     take_text(s->source, sizeof s->source, j, "source");
+    take_text(s->proxy, sizeof s->proxy, j, "proxy");
     take_text(s->target, sizeof s->target, j, "target");
     take_text(s->account, sizeof s->account, j, "account");
 }
@@ -180,6 +181,7 @@ static void on_decision(struct session_entry *s, const json_t *j)
     if (!s->started) { /* a refused opening is told by its decision alone */
         take_text(s->operator_name, sizeof s->operator_name, j, "operator");
         take_text(s->source, sizeof s->source, j, "source");
+        take_text(s->proxy, sizeof s->proxy, j, "proxy");
         take_text(s->target, sizeof s->target, j, "target");
         take_text(s->account, sizeof s->account, j, "account");
     }

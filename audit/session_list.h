@@ -32,7 +32,7 @@ struct session_entry {
     uint64_t pruned; /* of its records, those whose payload was destroyed */
     bool started, ended, pty, sealed;
     enum session_verdict verdict;
-    char operator_name[72], source[64], target[264], account[72];
+    char operator_name[72], source[64], proxy[64], target[264], account[72];
     char reason[40], refused[40]; /* tokens: why it ended; the last refusal's */
 };
 

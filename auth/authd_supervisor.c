@@ -126,6 +126,24 @@ static int on_pruned(struct authd *a, const struct frame *f, struct err *e)
     return rc;
 }
 
+static int on_sources(struct authd *a, const struct frame *f, struct err *e)
+{
+    struct authd_sources m;
+    int rc = authd_sources_decode(f, &m, e);
+    if (rc == 0)
+        control_sources(a->control, m.client, m.json);
+    return rc;
+}
+
+static int on_source_lifted(struct authd *a, const struct frame *f, struct err *e)
+{
+    struct authd_source_lifted m;
+    int rc = authd_source_lifted_decode(f, &m, e);
+    if (rc == 0)
+        control_source_lifted(a->control, m.client, m.count);
+    return rc;
+}
+
 static int on_shutdown(struct authd *a, const struct frame *f, struct err *e)
 {
     struct authd_shutdown m;
@@ -188,6 +206,10 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
         return on_read_failed(a, f, e);
     case authd_pruned_NUMBER:
         return on_pruned(a, f, e);
+    case authd_sources_NUMBER:
+        return on_sources(a, f, e);
+    case authd_source_lifted_NUMBER:
+        return on_source_lifted(a, f, e);
     case authd_shutdown_NUMBER:
         return on_shutdown(a, f, e);
     default:

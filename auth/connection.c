@@ -18,6 +18,8 @@
 #define FRONTEND_QUEUE_MAX (512u * 1024)
 /* Somebody who enrols scans a picture with a telephone and types a code: minutes, not more. */
 #define GATEWAY_IDLE_MS (10u * 60 * 1000)
+/* A frontend has the same deadline, and may be quicker than the tick here. */
+#define DEADLINE_SLACK_MS 1000
 
 static struct connection **bucket(struct authd *a, uint64_t conn)
 {
@@ -89,6 +91,7 @@ void connection_end_login(struct connection *c, const char *text)
     watch_sent(c->frontend, login_end_send(watch_link(c->frontend), &m, NULL, &e), &e);
     connection_enter(c, 0);
     c->login.phase = LOGIN_OVER;
+    c->ended = true;
 }
 
 void connection_breach(struct connection *c, const char *who, const char *text)
@@ -97,6 +100,40 @@ void connection_breach(struct connection *c, const char *who, const char *text)
     authd_alarm(c->a, c->conn, *c->login.operator_name ? c->login.operator_name : NULL,
                 "protocol-broken", text);
     authd_end_connection(c->a, c->conn, "a process broke the protocol");
+}
+
+/* The source pays for it; the supervisor counts (gateway/penalties.h). Not for the gateway's own
+ * end, and not for codes: those lock the operator (auth/lockout.h). */
+static void report_failure(struct connection *c, enum failure_kind kind)
+{
+    struct authd_failure m = {
+        .conn = c->conn, .proxied = *c->login.proxy != 0, .kind = (uint8_t)kind};
+    struct authd *a = c->a;
+    struct err e = ERR_INIT;
+
+    if (a->stopping || c->failure_told || !c->login.source.family || !trail_client_open(a->trail))
+        return;
+    c->failure_told = true;
+    snprintf(m.address, sizeof m.address, "%s", c->login.source_text);
+    watch_sent(a->supervisor, authd_failure_send(watch_link(a->supervisor), &m, NULL, &e), &e);
+}
+
+/* Its frontend left before the login was complete. A frontend is a stranger's, so what counts is
+ * what came here: questions about keys, claims, and the time. */
+static void judge_end(struct connection *c)
+{
+    const struct login *l = &c->login;
+
+    if (l->phase == LOGIN_DONE || (l->phase == LOGIN_OVER && l->codes > 0) || c->ended)
+        return;
+    if (c->deadline_ms && clock_mono_ms() + DEADLINE_SLACK_MS >= c->deadline_ms)
+        report_failure(c, FAILURE_LOGIN_DEADLINE);
+    else if (l->phase == LOGIN_WANTS_CODE)
+        return; /* the first factor was right */
+    else if (l->unknown_probes > 0 || l->claims > 0)
+        report_failure(c, FAILURE_FIRST_FACTOR);
+    else
+        report_failure(c, FAILURE_NO_LOGIN);
 }
 
 /* Somebody unknown, or somebody who left before a code. */
@@ -245,8 +282,12 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
 static void on_ended(void *arg, int code, const struct err *e)
 {
     struct connection *c = arg;
-    if (code != ERR_CLOSED)
+    if (code != ERR_CLOSED) {
         connection_breach(c, "frontend", e->text);
+        report_failure(c, FAILURE_BREACH);
+    } else {
+        judge_end(c);
+    }
     if (c->login.phase == LOGIN_WANTS_KEY && c->login.unknown_probes > 0)
         note_refusal(c, "unknown-key");
     else if (c->login.phase == LOGIN_WANTS_CODE && c->login.codes == 0)
@@ -319,6 +360,8 @@ static void tick_one(struct connection *c, void *arg)
     if (c->deadline_ms && t->now_ms >= c->deadline_ms) {
         c->deadline_ms = 0;
         log_info("deadline", "conn=%llu", (unsigned long long)c->conn);
+        if (c->login.phase != LOGIN_DONE)
+            report_failure(c, FAILURE_LOGIN_DEADLINE);
         authd_end_connection(c->a, c->conn, c->gateway ? "idle for too long" : "login deadline");
     }
     bool session = c->session && session_tick(c, t->now_ms);

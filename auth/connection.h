@@ -17,6 +17,8 @@ struct connection {
     uint64_t conn;
     struct watch *frontend; /* NULL: closed, or a session from before authd's start */
     uint64_t deadline_ms;   /* 0: none */
+    bool ended;             /* by us: whatever came of it is not its source's fault */
+    bool failure_told;      /* one failure a connection */
     struct login login;
     struct login_reply reply; /* waits for its record */
     struct session *session;  /* from `open` on */

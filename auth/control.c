@@ -357,8 +357,8 @@ void control_act(struct control_client *client, const char *event,
 void control_act_as(struct control_client *client, enum record_type type, const char *event,
                     void (*effect)(struct control_client *client))
 {
-    static const char *const members[] = {"operator", "reason", "target",  "account",
-                                          "what",     "detail", "session", "order"};
+    static const char *const members[] = {"operator", "reason",  "target", "account", "what",
+                                          "detail",   "session", "order",  "source"};
     struct buf payload;
     struct json_out j;
 
@@ -423,6 +423,8 @@ bool control_tick(struct control *c, uint64_t now_ms)
         else if (client->waiting == CONTROL_READING)
             control_refuse(client, "timeout",
                            "no reader was started; the log of sallyportd says why");
+        else if (client->waiting == CONTROL_SOURCES)
+            control_refuse(client, "timeout", "no answer came; the log of sallyportd says why");
         else if (client->waiting == CONTROL_PRUNE)
             control_refuse(client, "timeout",
                            "the recorder is still at it; its log and the trail's prune record say "

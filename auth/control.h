@@ -29,7 +29,8 @@ enum control_waiting {
     CONTROL_POLICY,
     CONTROL_STATS,
     CONTROL_READING,
-    CONTROL_PRUNE
+    CONTROL_PRUNE,
+    CONTROL_SOURCES
 };
 
 struct control_client {
@@ -99,6 +100,13 @@ void control_policy_approvals(struct control_client *client);
 /* auth/control_retention.c */
 void control_audit_hold(struct control_client *client);
 void control_audit_prune(struct control_client *client);
+
+/* auth/control_sources.c: `sallyport source` */
+void control_source_list(struct control_client *client);
+void control_source_unblock(struct control_client *client);
+/* The supervisor's answers. */
+void control_sources(struct control *c, uint64_t client, struct bytes json);
+void control_source_lifted(struct control *c, uint64_t client, uint32_t count);
 
 /* auth/control_verbs.c: runs the request that is in client->request. */
 void control_verb(struct control_client *client);

@@ -453,6 +453,8 @@ void control_verb(struct control_client *client)
         {"read", control_verb_read, true},
         {"audit-hold", control_audit_hold, true},
         {"audit-prune", control_audit_prune, true},
+        {"source-list", control_source_list, true},
+        {"source-unblock", control_source_unblock, true},
         {"user-list", verb_user_list, false},
         {"target-list", verb_target_list, false},
         {"user-lock", verb_user_lock, false},

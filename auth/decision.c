@@ -220,6 +220,8 @@ int decision_record(const struct decision *d, const struct login *l, const uint8
     json_str(&j, "operator", l->operator_name);
     json_str(&j, "source", l->source_text);
     json_u64(&j, "port", l->port);
+    if (*l->proxy)
+        json_str(&j, "proxy", l->proxy);
     json_u64(&j, "connection", l->conn);
     json_str(&j, "target", d->target);
     json_str(&j, "account", l->destination.account);

@@ -218,6 +218,8 @@ static void whoami(struct gateway_channel *ch, bool json)
     json_str(&j, "gateway", c->a->gateway);
     json_str(&j, "source", l->source_text);
     json_u64(&j, "port", l->port);
+    if (*l->proxy)
+        json_str(&j, "proxy", l->proxy);
     json_str(&j, "key", l->fingerprint);
     json_str(&j, "factors", id.factors);
     json_bool(&j, "enrolled", id.enrolled);
@@ -334,6 +336,8 @@ static void forget(struct gateway_channel *ch)
     json_str(&j, "operator", l->operator_name);
     json_str(&j, "by", "operator");
     json_str(&j, "source", l->source_text);
+    if (*l->proxy)
+        json_str(&j, "proxy", l->proxy);
     json_u64(&j, "connection", l->conn);
     if (json_end(&j) < 0)
         buf_clear(&payload);

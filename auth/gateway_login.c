@@ -203,6 +203,8 @@ static void finish(struct gateway_channel *ch)
     json_str(&j, "event", login->totp ? "second-factor-enrolled" : "device-remembered");
     json_str(&j, "operator", c->login.operator_name);
     json_str(&j, "source", c->login.source_text);
+    if (*c->login.proxy)
+        json_str(&j, "proxy", c->login.proxy);
     json_u64(&j, "connection", c->conn);
     json_str(&j, "key", c->login.fingerprint);
     if (login->totp)

@@ -43,6 +43,7 @@ int login_init(struct login *l, const struct authd_connection *m, struct err *e)
     l->conn = m->conn;
     address_text(&l->source, l->source_text);
     l->port = m->port;
+    strcpy(l->proxy, m->proxy);
     strcpy(l->connect_target, m->target);
     if ((m->certificate == CERTIFICATE_VALID || m->certificate == CERTIFICATE_EXPIRED) &&
         m->certificate_der.len > 0) {
@@ -302,6 +303,8 @@ int login_record(const struct login *l, const struct login_reply *r, struct buf 
     json_str(&j, "operator", *l->operator_name ? l->operator_name : NULL);
     json_str(&j, "source", l->source_text);
     json_u64(&j, "port", l->port);
+    if (*l->proxy)
+        json_str(&j, "proxy", l->proxy);
     json_u64(&j, "connection", l->conn);
     json_bytes(&j, "user", l->user, strlen(l->user));
     json_bytes(&j, "asked_for", l->connect_target, strlen(l->connect_target));

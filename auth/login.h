@@ -47,6 +47,7 @@ struct login {
     struct address source;
     char source_text[ADDRESS_TEXT + 1]; /* as long as a message's */
     uint16_t port;
+    char proxy[ADDRESS_TEXT + 1]; /* who named source and port; empty: TCP itself */
     char connect_target[261];
     enum client_certificate certificate;
     uint8_t *certificate_der; /* owned */

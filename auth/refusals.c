@@ -14,7 +14,7 @@ struct source {
     struct address address;
     uint64_t since_ms; /* the last record was written then */
     uint64_t count;    /* refused since */
-    char reason[32], user[256], key[64], operator_name[65];
+    char reason[32], user[256], key[64], operator_name[65], proxy[ADDRESS_TEXT + 1];
 };
 
 struct refusals {
@@ -59,6 +59,8 @@ static bool tell(const struct source *s, uint64_t count, struct buf *payload)
     json_str(&j, "result", "refused");
     json_str(&j, "reason", s->reason);
     json_str(&j, "source", s->others ? "others" : address_text(&s->address, address));
+    if (*s->proxy)
+        json_str(&j, "proxy", s->proxy);
     json_u64(&j, "count", count);
     json_str(&j, "operator", *s->operator_name ? s->operator_name : NULL);
     json_bytes(&j, "user", s->user, strlen(s->user));
@@ -75,6 +77,7 @@ bool refusals_note(struct refusals *r, const struct login *l, const char *reason
     snprintf(s->reason, sizeof s->reason, "%s", reason);
     snprintf(s->user, sizeof s->user, "%s", l->user);
     snprintf(s->key, sizeof s->key, "%s", l->fingerprint);
+    snprintf(s->proxy, sizeof s->proxy, "%s", l->proxy);
     snprintf(s->operator_name, sizeof s->operator_name, "%s", l->operator_name);
     if (s->used) {
         s->count++;

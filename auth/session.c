@@ -197,6 +197,7 @@ static int send_grant(struct connection *c, struct err *e)
     snprintf(m->operator_name, sizeof m->operator_name, "%s", c->login.operator_name);
     snprintf(m->address, sizeof m->address, "%s", c->login.source_text);
     m->port = c->login.port;
+    strcpy(m->proxy, c->login.proxy);
     snprintf(m->target, sizeof m->target, "%s", d->target);
     snprintf(m->target_address, sizeof m->target_address, "%s", d->target_address);
     m->target_port = d->target_port;

@@ -5,14 +5,15 @@ _sallyport()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     case $COMP_CWORD in
-    1) words='init setup connect login whoami user target policy status audit help --help --version' ;;
+    1) words='init setup connect login whoami user target policy source status audit help --help --version' ;;
     2)
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
+        source) words='list unblock' ;;
         policy) words='manifest sign verify' ;;
         audit) words='verify list show play commands files search index export prove reviewers new-log hold release prune' ;;
-        help) words='init setup connect login whoami user target policy status audit' ;;
+        help) words='init setup connect login whoami user target policy source status audit' ;;
         esac ;;
     esac
     case $before in
@@ -39,6 +40,7 @@ _sallyport()
         policy-manifest) words='--previous --serial --json --help' ;;
         policy-sign) words='--author --approve --key --approvers --as --previous --yes --json --help' ;;
         policy-verify) words='--approvers --previous --serial --json --help' ;;
+        source-list) words='--json --help' ;;
         audit-export) words='--format --output --force --identity --keystrokes --channel --idle-limit --raw --with-recording
             --reason --recorded --trail --state --help' ;;
         audit-index) words='--identity --database --rebuild --keystrokes --reason --recorded --trail --state --help' ;;

@@ -61,6 +61,8 @@ static void record_start(struct backend *b)
     json_str(&r.json, "operator", g->operator_name);
     json_str(&r.json, "source", g->address);
     json_u64(&r.json, "port", g->port);
+    if (g->proxy[0])
+        json_str(&r.json, "proxy", g->proxy);
     json_str(&r.json, "target", g->target);
     json_str(&r.json, "target_address", g->target_address);
     json_u64(&r.json, "target_port", g->target_port);

@@ -18,6 +18,7 @@ enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 /* Each verb gets its own name as argv[0] and returns the exit status. */
 int cli_init(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_source(int argc, char **argv);
 int cli_user(int argc, char **argv);
 int cli_target(int argc, char **argv);
 int cli_setup(int argc, char **argv);

@@ -145,6 +145,28 @@ static void print_firewall(const json_t *wall)
         printf("             %s\n", cell(wall, "error", text));
 }
 
+/* Who is kept out, if anybody is. */
+static void print_penalties(const json_t *penalties)
+{
+    static const struct column columns[] = {{"SOURCE", "source"},     {"STATE", "state"},
+                                            {"UNTIL (UTC)", "until"}, {"FAILURES", "failures"},
+                                            {"REFUSED", "refused"},   {"LAST FAILURE", "reason"}};
+    const json_t *sources = json_object_get(penalties, "sources");
+
+    if (number(penalties, "blocks"))
+        printf("\nsources      %lld blocked now, %lld slowed; %lld blocks since the start, %lld "
+               "connections refused by them\n",
+               number(penalties, "blocked"), number(penalties, "slowed"),
+               number(penalties, "blocks"), number(penalties, "refused"));
+    if (json_array_size(sources) == 0)
+        return;
+    puts("");
+    print_table(sources, columns, sizeof columns / sizeof *columns);
+    if (number(penalties, "blocked") + number(penalties, "slowed") >
+        (long long)json_array_size(sources))
+        puts("and others: `sallyport source list`");
+}
+
 static void print_overview(const json_t *status)
 {
     static const struct column columns[] = {{"PROGRAM", "program"}, {"PID", "pid"},
@@ -169,6 +191,7 @@ static void print_overview(const json_t *status)
                 sizeof columns / sizeof *columns);
     print_elsewhere(json_object_get(supervisor, "elsewhere"));
     print_firewall(json_object_get(supervisor, "firewall"));
+    print_penalties(json_object_get(supervisor, "penalties"));
     if (number(status, "sessions"))
         printf("\n%lld %s: `sallyport status --sessions`\n", number(status, "sessions"),
                number(status, "sessions") == 1 ? "session runs" : "sessions run");

@@ -334,11 +334,50 @@ static int parse_default(const struct config_key *k, struct config *c, struct er
     return rc;
 }
 
+bool config_prefixes_contain(const struct config_prefixes *list, const struct address *a)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (prefix_contains(&list->at[i], a))
+            return true;
+    }
+    return false;
+}
+
+/* Who stands in this list is believed about where others come from. */
+static int check_proxies(const struct yaml_doc *doc, const struct config *c, struct err *e)
+{
+    const struct yaml_node *list = yaml_get(yaml_root(doc), "proxy");
+
+    list = list ? yaml_get(list, "from") : NULL;
+    for (size_t i = 0; list && i < c->proxy_from.count; i++) {
+        if (c->proxy_from.at[i].bits == 0)
+            return yaml_error(doc, list->items[i], e,
+                              "found \"%s\", which is everybody, expected the load balancers alone",
+                              list->items[i]->text);
+    }
+    return 0;
+}
+
+static int check_penalty(const struct yaml_doc *doc, const struct config *c, struct err *e)
+{
+    const struct yaml_node *at = yaml_get(yaml_root(doc), "penalty");
+
+    at = at ? at : yaml_root(doc);
+    if (c->penalty_slow && c->penalty_block && c->penalty_slow >= c->penalty_block)
+        return yaml_error(
+            doc, at, e, "found slow-after %llu and block-after %llu, expected to slow before",
+            (unsigned long long)c->penalty_slow, (unsigned long long)c->penalty_block);
+    if (c->penalty_block_max_ms < c->penalty_block_ms)
+        return yaml_error(doc, at, e, "found block-max below block, expected it to be no shorter");
+    return 0;
+}
+
 /* What no single key can say. */
 static int check_whole(const struct yaml_doc *doc, const struct config *c, struct err *e)
 {
     const struct yaml_node *limits = yaml_get(yaml_root(doc), "limits");
     const struct yaml_node *at = limits ? limits : yaml_root(doc);
+    int rc;
 
     if (c->reserve >= c->connections)
         return yaml_error(doc, at, e, "found reserve %llu of %llu connections, expected less",
@@ -371,7 +410,8 @@ static int check_whole(const struct yaml_doc *doc, const struct config *c, struc
         return yaml_error(
             doc, at, e,
             "found firewall.also, expected firewall.close: true too: nothing else is closed");
-    return 0;
+    rc = check_proxies(doc, c, e);
+    return rc < 0 ? rc : check_penalty(doc, c, e);
 }
 
 int config_parse(const char *name, const void *bytes, size_t len, struct config *out, struct err *e)

@@ -107,6 +107,9 @@ struct config {
     char vault_from[CONFIG_FROM_MAX + 1];
     uint64_t listeners; /* 0: one per core */
     uint64_t connections, per_source, reserve;
+    struct config_prefixes proxy_from;
+    uint64_t penalty_slow, penalty_block; /* failures; 0: never */
+    uint64_t penalty_within_ms, penalty_delay_ms, penalty_block_ms, penalty_block_max_ms;
     uint64_t handshake_ms, login_ms, connect_ms;
     uint64_t lockout_failures, lockout_ms;
     uint64_t enrolment_ms;
@@ -130,6 +133,8 @@ struct config {
     } firewall_also;
     struct config_user users[CONFIG_USERS];
 };
+
+bool config_prefixes_contain(const struct config_prefixes *list, const struct address *a);
 
 /* Parses the text of a file; name is for messages. ERR_SYNTAX with "NAME:LINE:COLUMN: found ...,
  * expected ...". */

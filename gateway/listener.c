@@ -41,7 +41,14 @@ static int on_message(struct listener *l, struct frame *f, struct err *e)
             peer_accept(l, &m, frame_take_fd(f, 0));
         return rc;
     }
-    /* The two below may cross with our `closed`. */
+    /* Those below may cross with our `closed`. */
+    case listener_admitted_NUMBER: {
+        struct listener_admitted m;
+        rc = listener_admitted_decode(f, &m, e);
+        if (rc == 0 && (p = peer_find(l, m.conn)))
+            peer_admitted(p);
+        return rc;
+    }
     case listener_stream_NUMBER: {
         struct listener_stream m;
         rc = listener_stream_decode(f, &m, e);

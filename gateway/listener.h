@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files of the listener share. The listener ends TLS: it reads the handshake and the
- * CONNECT line of whoever reaches the port, holds the TLS key, and moves bytes between the operator
- * and the frontend without looking at them. One thread, one event loop, no file, no connect.
+ * What the files of the listener share. The listener ends TLS: it reads the PROXY header of
+ * configured peers, the handshake and the CONNECT line of whoever reaches the port, holds the TLS
+ * key, and moves bytes between the operator and the frontend without looking at them. One thread,
+ * one event loop, no file, no connect.
  *
  * listener.c       the link to the supervisor, the loop
  * listener_tls.c   the TLS context: what is offered, how client certificates are judged
  * listener_peer.c  the life of one connection
  * listener_pump.c  bytes, both ways, bounded
+ * listener_proxy.c the PROXY header
+ * proxy_header.c   its parser (pure)
  * request.c        the CONNECT line (pure) */
 #ifndef SALLYPORT_GATEWAY_LISTENER_H
 #define SALLYPORT_GATEWAY_LISTENER_H
@@ -26,6 +29,8 @@
 #define LISTENER_CHUNK (64u * 1024)
 
 enum peer_phase {
+    PEER_HEADER,    /* a proxy's: the PROXY header */
+    PEER_NAMED,     /* the supervisor judges whom it named; nothing is read */
     PEER_HANDSHAKE, /* TLS */
     PEER_REQUEST,   /* the first bytes inside */
     PEER_WAITING,   /* the supervisor starts a frontend; nothing is read */
@@ -51,13 +56,13 @@ struct peer {
     uint8_t stage;         /* enum listener_stage, for `failed` */
     char reason[201];
     /* From the operator to the frontend, and back. Only what could not be written at once waits. */
-    struct buf up, down;
-    bool up_end;      /* the operator sends no more */
-    bool up_shut;     /* the frontend was told so */
-    bool down_end;    /* the frontend sends no more */
-    bool down_shut;   /* the operator was told so: close_notify, FIN */
-    bool stream_gone; /* the frontend reads no more either */
-    bool failed;      /* TLS or TCP is broken: nothing more goes out */
+    struct buf up, down; /* PEER_HEADER: up is what there is of the header */
+    bool up_end;         /* the operator sends no more */
+    bool up_shut;        /* the frontend was told so */
+    bool down_end;       /* the frontend sends no more */
+    bool down_shut;      /* the operator was told so: close_notify, FIN */
+    bool stream_gone;    /* the frontend reads no more either */
+    bool failed;         /* TLS or TCP is broken: nothing more goes out */
     uint64_t bytes_in, bytes_out;
 };
 
@@ -95,6 +100,17 @@ struct peer *peer_find(struct listener *l, uint64_t number);
 void peer_stream(struct peer *p, int fd);
 /* Ends it in order: what the frontend wrote goes out, then TLS is closed. */
 void peer_drop(struct peer *p);
+/* Does all that can be done without waiting; may free it. */
+void peer_step(struct peer *p);
+void peer_set_deadline(struct peer *p, uint64_t ms);
+/* Notes why it is going to be closed. */
+void peer_set_failure(struct peer *p, enum listener_stage stage, const char *reason);
+
+/* listener_proxy.c */
+/* Reads the PROXY header, and nothing of what follows it. */
+void peer_read_header(struct peer *p);
+/* The supervisor lets in whom it named. */
+void peer_admitted(struct peer *p);
 
 /* listener_pump.c */
 /* Moves what can be moved; false when the turn is over and more could be done at once. */

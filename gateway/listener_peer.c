@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The life of one connection in the listener: TLS handshake, first bytes, waiting for the frontend,
- * pumping, good-bye. Each step does all that can be done without waiting; the events are
- * edge-triggered and stand for both directions, so that a busy connection costs no system call for
- * its interest in them. Run by the listener; the peer is a stranger. */
+ * The life of one connection in the listener: PROXY header, TLS handshake, first bytes, waiting for
+ * the frontend, pumping, good-bye. Each step does all that can be done without waiting; the events
+ * are edge-triggered and stand for both directions, so that a busy connection costs no system call
+ * for its interest in them. Run by the listener; the peer is a stranger. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -27,8 +27,6 @@
 #define STREAM_EVENTS (EV_READ | EV_ET | EV_PERSIST)
 #define ROOM_EVENTS   (EV_WRITE | EV_ET)
 
-static void peer_step(struct peer *p);
-
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -36,7 +34,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     peer_step(arg);
 }
 
-static void set_deadline(struct peer *p, uint64_t ms)
+void peer_set_deadline(struct peer *p, uint64_t ms)
 {
     const struct timeval t = {.tv_sec = (time_t)(ms / 1000),
                               .tv_usec = (suseconds_t)(ms % 1000) * 1000};
@@ -48,7 +46,7 @@ static void set_linger(struct peer *p)
 {
     if (!p->linger) {
         p->linger = true;
-        set_deadline(p, LINGER_MS);
+        peer_set_deadline(p, LINGER_MS);
     }
 }
 
@@ -107,7 +105,7 @@ static void peer_close(struct peer *p)
     free(p);
 }
 
-static void set_failure(struct peer *p, enum listener_stage stage, const char *reason)
+void peer_set_failure(struct peer *p, enum listener_stage stage, const char *reason)
 {
     p->stage = (uint8_t)stage;
     snprintf(p->reason, sizeof p->reason, "%s", reason);
@@ -120,9 +118,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (!p->linger)
-        set_failure(p, STAGE_DEADLINE,
-                    p->phase == PEER_HANDSHAKE ? "during the TLS handshake"
-                                               : "no complete request");
+        peer_set_failure(p, STAGE_DEADLINE,
+                         p->phase == PEER_HEADER      ? "no complete PROXY header"
+                         : p->phase == PEER_HANDSHAKE ? "during the TLS handshake"
+                                                      : "no complete request");
     peer_close(p);
 }
 
@@ -132,7 +131,7 @@ void peer_accept(struct listener *l, const struct listener_accept *m, int fd)
 
     if (l->connections >= l->connections_max || peer_find(l, m->conn) ||
         !(p = calloc(1, sizeof *p))) {
-        tell_failed(l, m->conn, STAGE_TLS, "too many connections");
+        tell_failed(l, m->conn, STAGE_WAITING, "too many connections");
         close(fd);
         return;
     }
@@ -141,6 +140,7 @@ void peer_accept(struct listener *l, const struct listener_accept *m, int fd)
     p->fd = fd;
     p->stream = -1;
     p->stage = STAGE_TLS;
+    p->phase = m->proxy ? PEER_HEADER : PEER_HANDSHAKE;
     buf_init(&p->up, LISTENER_CHUNK);
     buf_init(&p->down, LISTENER_CHUNK);
     TAILQ_INSERT_TAIL(&l->buckets[p->number % PEER_BUCKETS], p, entry);
@@ -149,11 +149,11 @@ void peer_accept(struct listener *l, const struct listener_accept *m, int fd)
     p->on_fd = event_new(l->base, fd, STEP_EVENTS, on_event, p);
     p->deadline = evtimer_new(l->base, on_deadline, p);
     if (!p->ssl || !p->on_fd || !p->deadline || event_add(p->on_fd, NULL) < 0) {
-        set_failure(p, STAGE_TLS, "out of memory");
+        peer_set_failure(p, STAGE_WAITING, "out of memory");
         peer_close(p);
         return;
     }
-    set_deadline(p, l->handshake_ms);
+    peer_set_deadline(p, l->handshake_ms);
 }
 
 static void step_handshake(struct peer *p)
@@ -169,7 +169,12 @@ static void step_handshake(struct peer *p)
         ERR_clear_error();
         return;
     }
-    set_failure(p, STAGE_TLS, "");
+    if (BIO_number_read(SSL_get_rbio(p->ssl)) == 0) {
+        peer_set_failure(p, STAGE_SILENT, "it closed before it said anything");
+        p->failed = true;
+        return;
+    }
+    peer_set_failure(p, STAGE_TLS, "");
     tls_reason(p->ssl, p->reason, sizeof p->reason);
     /* The alert is on its way. A close now, with bytes of the peer's unread, would reset the
      * connection and the peer would never see it. */
@@ -197,7 +202,7 @@ static void refuse(struct peer *p, const struct request *r)
     char text[1024];
     const size_t len = request_refusal(r, text, sizeof text);
 
-    set_failure(p, STAGE_REQUEST, r->why);
+    peer_set_failure(p, STAGE_REQUEST, r->why);
     buf_clear(&p->up);
     if (buf_put(&p->down, text, len) < 0)
         p->failed = true;
@@ -239,7 +244,7 @@ static void tell_ready(struct peer *p, const struct request *r)
         (r->kind == REQUEST_CONNECT &&
          buf_put(&p->down, REQUEST_ACCEPTED, sizeof REQUEST_ACCEPTED - 1) < 0)) {
         OPENSSL_free(der);
-        set_failure(p, STAGE_TLS, "client certificate: too large");
+        peer_set_failure(p, STAGE_TLS, "client certificate: too large");
         p->failed = true;
         return;
     }
@@ -278,15 +283,17 @@ static void step_request(struct peer *p)
     n = SSL_get_error(p->ssl, n);
     ERR_clear_error();
     if (n != SSL_ERROR_WANT_READ && n != SSL_ERROR_WANT_WRITE) {
-        set_failure(p, STAGE_REQUEST, "it closed before its request");
+        peer_set_failure(p, STAGE_REQUEST, "it closed before its request");
         p->failed = true;
     }
 }
 
-static void peer_step(struct peer *p)
+void peer_step(struct peer *p)
 {
     bool done = true;
 
+    if (p->phase == PEER_HEADER)
+        peer_read_header(p);
     if (p->phase == PEER_HANDSHAKE)
         step_handshake(p);
     if (p->phase == PEER_DRAIN) {
@@ -335,7 +342,7 @@ void peer_drop(struct peer *p)
         p->stream_gone = true;
     }
     if (!p->told_ready && p->phase < PEER_REFUSED) {
-        set_failure(p, STAGE_WAITING, "dropped by the gateway");
+        peer_set_failure(p, STAGE_WAITING, "dropped by the gateway");
         peer_close(p);
         return;
     }

@@ -41,7 +41,23 @@ enum client_certificate {
 };
 
 /* listener.failed */
-enum listener_stage { STAGE_TLS = 1, STAGE_REQUEST = 2, STAGE_DEADLINE = 3, STAGE_WAITING = 4 };
+enum listener_stage {
+    STAGE_TLS = 1,
+    STAGE_REQUEST = 2,
+    STAGE_DEADLINE = 3,
+    STAGE_WAITING = 4, /* by the gateway's own will or fault */
+    STAGE_SILENT = 5,  /* closed before a byte of TLS */
+    STAGE_PROXY = 6,   /* of a proxy: no PROXY header, or a wrong one */
+    STAGE_CHECK = 7,   /* of a proxy: its own connection (LOCAL, UNKNOWN, or no byte at all) */
+};
+
+/* authd.failure: how a connection ended without a login, as authd saw it */
+enum failure_kind {
+    FAILURE_NO_LOGIN = 1,       /* it offered no key */
+    FAILURE_FIRST_FACTOR = 2,   /* none of its keys may log in */
+    FAILURE_LOGIN_DEADLINE = 3, /* neither in, nor gone */
+    FAILURE_BREACH = 4,         /* its frontend broke the protocol */
+};
 
 /* login.answer */
 enum login_verdict {

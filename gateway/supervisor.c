@@ -253,6 +253,7 @@ static void stop(struct supervisor *s)
     log_info("stop", "connections=%zu", acceptance_connections(s->acceptance));
     sockets_notify(s, "STOPPING=1");
     sockets_close(s);
+    gate_close(s);
     if (authd)
         program_sent(authd, authd_shutdown_send(authd->link, &m, NULL, &e), &e);
     TAILQ_FOREACH(c, &s->connections, entry)
@@ -295,8 +296,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     programs_tick(s, now_ms);
     connections_tick(s, now_ms);
-    acceptance_expire(s->acceptance, now_ms);
     firewall_tick(s, now_ms);
+    gate_tick(s, now_ms);
+    penalties_tick(s, now_ms);
     records_flush(s, now_ms, false);
     supervisor_progress(s);
 }
@@ -340,8 +342,11 @@ static int serve(struct supervisor *s, struct err *e)
 
     signal(SIGPIPE, SIG_IGN);
     raise_limits(s);
-    s->acceptance = acceptance_new(&s->config);
-    rc = s->acceptance ? 0 : err_set(e, ERR_MEMORY, "acceptance");
+    rc = penalties_start(s, e);
+    if (rc == 0)
+        s->acceptance = acceptance_new(&s->config, s->penalties);
+    if (rc == 0 && !s->acceptance)
+        rc = err_set(e, ERR_MEMORY, "acceptance");
     if (rc == 0)
         rc = spawn_check(s, e);
     if (rc == 0)

@@ -7,6 +7,9 @@
  * supervisor.c              options, start, the loop, signals, the order of the end
  * supervisor_sockets.c      listening sockets, accept(), the control socket, the instance's lock
  * supervisor_accept.c       who may come in (pure)
+ * penalties.c               which sources are slowed or blocked (pure)
+ * supervisor_gate.c         from accept() to the first byte of TLS
+ * supervisor_penalties.c    records of blocks, `sallyport source`
  * supervisor_programs.c     start, death, backoff, renewal of programs
  * supervisor_spawn.c        fork and exec of one program
  * supervisor_links.c        what programs say, and the first words to each
@@ -108,13 +111,25 @@ struct side {
     bool killed;            /* by our word: its end is no crash */
 };
 
+/* supervisor_gate.c */
+enum gate { GATE_OPEN, GATE_HEADER, GATE_PARKED };
+
 struct connection {
-    TAILQ_ENTRY(connection) entry, bucket;
+    TAILQ_ENTRY(connection) entry, bucket, parked;
     struct supervisor *s;
     uint64_t number;
+    /* The operator's. Of a proxy's connection the proxy's, while GATE_HEADER. */
     struct address address;
     char address_text[ADDRESS_TEXT];
     uint16_t port;
+    bool by_proxy; /* TCP's peer is a proxy, and address is (or will be) what it says */
+    struct address proxy;
+    char proxy_text[ADDRESS_TEXT]; /* empty: not by_proxy */
+    enum gate gate;
+    bool counted; /* for the source `address` */
+    bool refused; /* a proxy's that may not come in: its end is not news */
+    int fd;       /* until a listener has it, else -1 */
+    uint64_t parked_until_ms;
     uint64_t accepted_ms, accepted_real_ns, ready_ms;
     struct program *listener; /* NULL: it has let go of it, or died */
     bool ready;               /* TLS and CONNECT are done */
@@ -171,6 +186,10 @@ struct supervisor {
     struct event *listening[CONFIG_LISTEN_MAX];
     struct event *signals[4], *tick, *progress;
     struct acceptance *acceptance;
+    struct penalties *penalties;
+    uint64_t penalty_minute_ms, blocks_untold, ends_untold;
+    unsigned penalty_told;
+    uint64_t proxy_checks; /* connections of proxies for themselves */
     uint64_t authd_introduced,
         authd_trail; /* generations of authd and auditd that know each other */
 
@@ -180,7 +199,7 @@ struct supervisor {
 
     uint64_t courier_told, courier_met; /* generations of auditd and the courier that know */
 
-    struct connections connections, buckets[CONNECTION_BUCKETS];
+    struct connections connections, buckets[CONNECTION_BUCKETS], parked;
     uint64_t connections_ever;
 
     struct policy_set current, previous, loading;
@@ -262,9 +281,9 @@ MUST_CHECK int link_drain(struct program *p, bool all, struct err *e);
 /* supervisor_connections.c */
 void connections_init(struct supervisor *s);
 struct connection *connection_find(struct supervisor *s, uint64_t number);
-/* A new socket from the port; takes fd over. */
-void connection_accepted(struct supervisor *s, int fd, const struct address *address,
-                         uint16_t port);
+/* Takes fd over. NULL when memory is out: then not. */
+struct connection *connection_new(struct supervisor *s, int fd, const struct address *address,
+                                  uint16_t port);
 /* Ends it in order: the listener closes it, and what serves it follows. */
 void connection_drop(struct connection *c);
 /* As connection_drop, and kills its processes. */
@@ -283,6 +302,29 @@ MUST_CHECK int on_listener_failed(struct program *p, struct frame *f, struct err
 MUST_CHECK int on_listener_closed(struct program *p, struct frame *f, struct err *e);
 MUST_CHECK int on_forked(struct program *p, struct frame *f, struct err *e);
 MUST_CHECK int on_ended(struct program *p, struct frame *f, struct err *e);
+
+/* supervisor_gate.c */
+/* A new socket from the port; takes fd over. */
+void gate_incoming(struct supervisor *s, int fd, const struct address *peer, uint16_t port);
+void gate_tick(struct supervisor *s, uint64_t now_ms);
+/* The connection ends: what of it is here. */
+void gate_gone(struct connection *c);
+/* The gateway ends: nobody waits any longer. */
+void gate_close(struct supervisor *s);
+MUST_CHECK int on_listener_proxied(struct program *p, struct frame *f, struct err *e);
+
+/* supervisor_penalties.c */
+MUST_CHECK int penalties_start(struct supervisor *s, struct err *e);
+/* direct: the address is TCP's own. */
+void penalise(struct supervisor *s, const struct address *address, bool direct,
+              enum penalty_cause cause);
+/* Returns for how long it is refused, in ms. */
+uint64_t penalise_crash(struct supervisor *s, const struct address *address, bool direct);
+void penalties_tick(struct supervisor *s, uint64_t now_ms);
+void penalties_stats(struct supervisor *s, struct json_out *j, size_t listed);
+MUST_CHECK int on_failure(struct program *authd, struct frame *f, struct err *e);
+MUST_CHECK int on_sources_ask(struct program *authd, struct frame *f, struct err *e);
+MUST_CHECK int on_source_lift(struct program *authd, struct frame *f, struct err *e);
 
 /* supervisor_begin.c */
 void begin_frontend(struct connection *c);
@@ -329,9 +371,9 @@ void records_detach(struct supervisor *s);
  * or when auditd is back. */
 struct json_out *records_begin(struct supervisor *s, const char *event);
 void records_end(struct supervisor *s, uint8_t type);
-/* Counts towards the minute's record of this source and reason. detail may be NULL. */
-void records_count(struct supervisor *s, const struct address *address, const char *reason,
-                   const char *detail);
+/* Counts towards the minute's record of this source and reason. proxy, detail may be NULL. */
+void records_count(struct supervisor *s, const struct address *address, const struct address *proxy,
+                   const char *reason, const char *detail);
 /* Writes the minute's counts when it is over, or now. */
 void records_flush(struct supervisor *s, uint64_t now_ms, bool now);
 

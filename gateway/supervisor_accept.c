@@ -1,42 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The judgement over a new connection (gateway/supervisor_accept.h). Sources are kept in a hash
- * table as long as they have a connection or a penalty, so its size is bounded by the cap on
- * connections and by PENALTIES_MAX. Run by the supervisor; pure. */
+ * table as long as they have a connection, so its size is bounded by the cap on connections. Run by
+ * the supervisor; pure. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/supervisor_accept.h"
 
-#define BUCKETS        1024u /* twice the default cap on connections */
-#define PENALTY_MS     10000u
-#define PENALTY_MAX_MS 600000u
-#define FORGET_MS      600000u
-/* Every entry needs a crash of its own, each of which costs the stranger a connection; 4096 entries
- * of 64 bytes are 256 KiB. */
-#define PENALTIES_MAX 4096u
+#define BUCKETS 1024u /* twice the default cap on connections */
 
 struct source {
     struct source *next;
     struct address key;
     size_t connections;
-    unsigned crashes;
-    uint64_t refused_until_ms;
 };
 
 struct acceptance {
     const struct config *config;
-    size_t connections, sources, penalties;
+    struct penalties *penalties;
+    size_t connections, sources;
     struct source *buckets[BUCKETS];
 };
 
-struct acceptance *acceptance_new(const struct config *config)
+struct acceptance *acceptance_new(const struct config *config, struct penalties *penalties)
 {
     struct acceptance *a = calloc(1, sizeof *a);
 
-    if (a)
+    if (a) {
         a->config = config;
+        a->penalties = penalties;
+    }
     return a;
 }
 
@@ -92,98 +87,73 @@ static struct source *find_or_add(struct acceptance *a, const struct address *ke
     return *at;
 }
 
-static bool drop_if_idle(struct acceptance *a, struct source **at)
-{
-    struct source *s = *at;
-
-    if (s->connections > 0 || s->crashes > 0)
-        return false;
-    *at = s->next;
-    a->sources--;
-    free(s);
-    return true;
-}
-
-static bool contains(const struct config_prefixes *list, const struct address *address)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (prefix_contains(&list->at[i], address))
-            return true;
-    }
-    return false;
-}
-
-enum acceptance_verdict acceptance_ask(struct acceptance *a, const struct address *address,
-                                       uint64_t now_ms)
+/* others: connections besides this one. */
+static enum acceptance_verdict judge(struct acceptance *a, const struct address *address,
+                                     size_t others, uint64_t now_ms)
 {
     const struct address key = address_quota_key(address);
     const struct config *c = a->config;
-    const struct source *known;
-    struct source *s;
+    enum penalty_state state;
+    struct source *s = *find(a, &key);
     uint64_t cap = c->connections;
 
-    if (!contains(&c->from, address))
+    if (!config_prefixes_contain(&c->from, address))
         return ACCEPT_NOT_ALLOWED;
-    known = *find(a, &key);
-    if (known && now_ms < known->refused_until_ms)
-        return ACCEPT_PENALTY;
-    if (known && known->connections >= c->per_source)
+    state = penalties_ask(a->penalties, address, now_ms);
+    if (state == PENALTY_BLOCKED)
+        return ACCEPT_BLOCKED;
+    if (s && s->connections >= c->per_source)
         return ACCEPT_SOURCE_FULL;
-    if (!contains(&c->reserve_from, address))
+    if (!config_prefixes_contain(&c->reserve_from, address))
         cap -= c->reserve;
-    if (a->connections >= cap)
+    if (others >= cap)
         return ACCEPT_FULL;
     s = find_or_add(a, &key);
     if (!s)
         return ACCEPT_MEMORY;
     s->connections++;
+    return state == PENALTY_SLOWED ? ACCEPT_SLOWED : ACCEPT_OK;
+}
+
+enum acceptance_verdict acceptance_ask(struct acceptance *a, const struct address *address,
+                                       uint64_t now_ms)
+{
+    enum acceptance_verdict verdict = judge(a, address, a->connections, now_ms);
+
+    if (verdict == ACCEPT_OK || verdict == ACCEPT_SLOWED)
+        a->connections++;
+    return verdict;
+}
+
+enum acceptance_verdict acceptance_ask_proxy(struct acceptance *a)
+{
+    if (a->connections >= a->config->connections)
+        return ACCEPT_FULL;
     a->connections++;
     return ACCEPT_OK;
 }
 
+enum acceptance_verdict acceptance_name(struct acceptance *a, const struct address *address,
+                                        uint64_t now_ms)
+{
+    INVARIANT(a->connections > 0);
+    return judge(a, address, a->connections - 1, now_ms);
+}
+
 void acceptance_release(struct acceptance *a, const struct address *address)
 {
-    const struct address key = address_quota_key(address);
-    struct source **at = find(a, &key);
-
-    INVARIANT(*at && (*at)->connections > 0 && a->connections > 0);
-    (*at)->connections--;
+    INVARIANT(a->connections > 0);
     a->connections--;
-    drop_if_idle(a, at);
-}
-
-uint64_t acceptance_crash(struct acceptance *a, const struct address *address, uint64_t now_ms)
-{
+    if (!address)
+        return;
     const struct address key = address_quota_key(address);
-    struct source *s = *find(a, &key);
-    uint64_t penalty_ms;
-
-    if ((!s || s->crashes == 0) && a->penalties >= PENALTIES_MAX)
-        return 0;
-    s = find_or_add(a, &key);
-    if (!s)
-        return 0;
-    if (s->crashes++ == 0)
-        a->penalties++;
-    penalty_ms = (uint64_t)s->crashes * PENALTY_MS;
-    if (penalty_ms > PENALTY_MAX_MS)
-        penalty_ms = PENALTY_MAX_MS;
-    s->refused_until_ms = now_ms + penalty_ms;
-    return penalty_ms;
-}
-
-void acceptance_expire(struct acceptance *a, uint64_t now_ms)
-{
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct source **at = &a->buckets[i], *s; (s = *at);) {
-            if (s->crashes > 0 && now_ms >= s->refused_until_ms + FORGET_MS) {
-                s->crashes = 0;
-                a->penalties--;
-            }
-            if (!drop_if_idle(a, at))
-                at = &s->next;
-        }
-    }
+    struct source **at = find(a, &key), *s = *at;
+    INVARIANT(s && s->connections > 0);
+    if (--s->connections > 0)
+        return;
+    *at = s->next;
+    a->sources--;
+    free(s);
 }
 
 size_t acceptance_connections(const struct acceptance *a)
@@ -200,11 +170,12 @@ const char *acceptance_token(enum acceptance_verdict verdict)
 {
     switch (verdict) {
     case ACCEPT_OK:
+    case ACCEPT_SLOWED:
         return "accepted";
     case ACCEPT_NOT_ALLOWED:
         return "address-not-allowed";
-    case ACCEPT_PENALTY:
-        return "penalty";
+    case ACCEPT_BLOCKED:
+        return "blocked";
     case ACCEPT_SOURCE_FULL:
         return "too-many-of-source";
     case ACCEPT_FULL:

@@ -81,7 +81,8 @@ static int give_login(struct program *authd, struct connection *c, int fd, struc
                                  .certificate = c->request->certificate,
                                  .certificate_der = c->request->certificate_der};
 
-    memcpy(m.address, c->address_text, sizeof m.address);
+    memcpy(m.address, c->address_text, sizeof c->address_text);
+    memcpy(m.proxy, c->proxy_text, sizeof c->proxy_text);
     memcpy(m.target, c->request->target, sizeof m.target);
     return program_sent(authd, authd_connection_send(authd->link, &m, &fd, e), e);
 }

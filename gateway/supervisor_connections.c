@@ -24,6 +24,7 @@
 void connections_init(struct supervisor *s)
 {
     TAILQ_INIT(&s->connections);
+    TAILQ_INIT(&s->parked);
     for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
         TAILQ_INIT(&s->buckets[i]);
 }
@@ -40,18 +41,13 @@ struct connection *connection_find(struct supervisor *s, uint64_t number)
     return c;
 }
 
-void connection_accepted(struct supervisor *s, int fd, const struct address *address, uint16_t port)
+struct connection *connection_new(struct supervisor *s, int fd, const struct address *address,
+                                  uint16_t port)
 {
-    struct program *listener = program_listener(s);
-    struct connection *c = listener ? calloc(1, sizeof *c) : NULL;
-    struct listener_accept m = {.port = port};
-    struct err e = ERR_INIT;
+    struct connection *c = calloc(1, sizeof *c);
 
-    if (!c) {
-        acceptance_release(s->acceptance, address);
-        close(fd);
-        return;
-    }
+    if (!c)
+        return NULL;
     c->s = s;
     c->number = ++s->connections_ever;
     c->address = *address;
@@ -59,19 +55,11 @@ void connection_accepted(struct supervisor *s, int fd, const struct address *add
     c->port = port;
     c->accepted_ms = clock_mono_ms();
     c->accepted_real_ns = clock_real_ns();
+    c->fd = fd;
     c->target_fd = -1;
     TAILQ_INSERT_TAIL(&s->connections, c, entry);
     TAILQ_INSERT_TAIL(&s->buckets[c->number % CONNECTION_BUCKETS], c, bucket);
-    m.conn = c->number;
-    memcpy(m.address, c->address_text, sizeof m.address);
-    log_debug("accepted", "conn=%llu address=%s port=%u", (unsigned long long)c->number,
-              c->address_text, port);
-    if (program_sent(listener, listener_accept_send(listener->link, &m, &fd, &e), &e) == 0) {
-        c->listener = listener;
-        listener->connections++;
-    }
-    close(fd);
-    connection_check_gone(c);
+    return c;
 }
 
 static bool side_over(const struct side *side)
@@ -86,14 +74,14 @@ bool connection_check_gone(struct connection *c)
     const struct authd_gone m = {.conn = c->number};
     struct err e = ERR_INIT;
 
-    if (c->listener || !side_over(&c->frontend) || !side_over(&c->backend))
+    if (c->listener || c->fd >= 0 || !side_over(&c->frontend) || !side_over(&c->backend))
         return false;
     if (c->known_to_authd && authd)
         program_sent(authd, authd_gone_send(authd->link, &m, NULL, &e), &e);
     log_debug("gone", "conn=%llu", (unsigned long long)c->number);
     TAILQ_REMOVE(&s->connections, c, entry);
     TAILQ_REMOVE(&s->buckets[c->number % CONNECTION_BUCKETS], c, bucket);
-    acceptance_release(s->acceptance, &c->address);
+    gate_gone(c);
     target_cancel(c);
     free(c->request);
     free(c->certificate);
@@ -221,7 +209,7 @@ static void crashed(struct connection *c, struct program *p, const struct forks_
     struct json_out *j;
 
     if (!c->penalised)
-        penalty_ms = acceptance_crash(p->s->acceptance, &c->address, clock_mono_ms());
+        penalty_ms = penalise_crash(p->s, &c->address, !c->by_proxy);
     c->penalised = true;
     log_error("crash", "conn=%llu program=%s pid=%u %s=%d address=%s penalty_ms=%llu",
               (unsigned long long)c->number, program_name(p->slot->kind), m->pid,
@@ -234,6 +222,8 @@ static void crashed(struct connection *c, struct program *p, const struct forks_
     json_u64(j, "connection", c->number);
     json_str(j, "address", c->address_text);
     json_u64(j, "port", c->port);
+    if (c->by_proxy)
+        json_str(j, "proxy", c->proxy_text);
     if (c->operator_name[0])
         json_str(j, "operator", c->operator_name);
     if (c->target_name[0])
@@ -291,9 +281,11 @@ int on_listener_ready(struct program *p, struct frame *f, struct err *e)
         return err_set(e, ERR_MEMORY, "ready");
     rc = listener_ready_decode(f, m, e);
     c = rc < 0 ? NULL : of_listener(p, m->conn, e);
-    if (!c || c->ready || m->certificate > CERTIFICATE_EXPIRED) {
+    if (!c || c->ready || c->gate != GATE_OPEN || c->refused ||
+        m->certificate > CERTIFICATE_EXPIRED) {
         free(m);
-        return err_set(e, ERR_PROTOCOL, "ready: twice, malformed, or for a foreign connection");
+        return err_set(e, ERR_PROTOCOL,
+                       "ready: twice, malformed, not admitted, or for a foreign connection");
     }
     c->ready = true;
     c->ready_ms = clock_mono_ms();
@@ -312,14 +304,31 @@ int on_listener_ready(struct program *p, struct frame *f, struct err *e)
     return 0;
 }
 
+/* What a connection that came to nothing means. */
+static void count_failed(struct connection *c, const struct listener_failed *m)
+{
+    static const struct {
+        const char *token;
+        enum penalty_cause cause; /* 0: it is nobody's fault */
+    } stages[] = {
+        [STAGE_TLS] = {"tls", PENALTY_TLS},
+        [STAGE_REQUEST] = {"request", PENALTY_REQUEST},
+        [STAGE_DEADLINE] = {"handshake-deadline", PENALTY_DEADLINE},
+        [STAGE_WAITING] = {"waiting", 0},
+        [STAGE_SILENT] = {"silent", PENALTY_SILENT},
+        [STAGE_PROXY] = {"proxy-header", 0},
+    };
+
+    if (c->refused)
+        return; /* counted when it was */
+    records_count(c->s, &c->address, c->by_proxy ? &c->proxy : NULL, stages[m->stage].token,
+                  m->reason);
+    if (stages[m->stage].cause && c->gate == GATE_OPEN)
+        penalise(c->s, &c->address, !c->by_proxy, stages[m->stage].cause);
+}
+
 int on_listener_failed(struct program *p, struct frame *f, struct err *e)
 {
-    static const char *const stages[] = {
-        [STAGE_TLS] = "tls",
-        [STAGE_REQUEST] = "request",
-        [STAGE_DEADLINE] = "handshake-deadline",
-        [STAGE_WAITING] = "waiting",
-    };
     struct listener_failed m;
     struct connection *c;
     int rc = listener_failed_decode(f, &m, e);
@@ -329,9 +338,14 @@ int on_listener_failed(struct program *p, struct frame *f, struct err *e)
     c = of_listener(p, m.conn, e);
     if (!c)
         return ERR_PROTOCOL;
-    if (m.stage < STAGE_TLS || m.stage > STAGE_WAITING)
+    if (m.stage < STAGE_TLS || m.stage > STAGE_CHECK)
         return err_set(e, ERR_PROTOCOL, "failed: stage %u", m.stage);
-    records_count(p->s, &c->address, stages[m.stage], m.reason);
+    if ((m.stage == STAGE_PROXY || m.stage == STAGE_CHECK) && c->gate != GATE_HEADER)
+        return err_set(e, ERR_PROTOCOL, "failed: no PROXY header was due");
+    if (m.stage == STAGE_CHECK)
+        p->s->proxy_checks++;
+    else
+        count_failed(c, &m);
     listener_gone(c);
     return 0;
 }
@@ -357,6 +371,8 @@ const char *connection_state(const struct connection *c)
 {
     if (c->ending_ms)
         return "ending";
+    if (c->gate != GATE_OPEN)
+        return "waiting";
     if (!c->ready)
         return "tls";
     if (c->frontend.state == SIDE_WAITING)

@@ -302,6 +302,8 @@ int start_firewall(struct program *p, struct err *e)
     struct blocked *b, *next;
     int rc = start_listen(p, e);
 
+    if (rc == 0)
+        rc = start_prefixes(p, &p->s->config.proxy_from, true, e);
     /* Everything is told now; a new table counts from zero. */
     wall.under_way = 0;
     add_counters(&wall.before, &wall.now);

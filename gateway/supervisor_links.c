@@ -310,7 +310,7 @@ static int on_stats_ask(struct program *p, struct frame *f, struct err *e)
 
     if (rc < 0)
         return rc;
-    buf_init(&json, 16384);
+    buf_init(&json, 32768);
     rc = stats_write(p->s, &json);
     answer.json = (struct bytes){.p = buf_head(&json), .len = buf_len(&json)};
     if (rc == 0)
@@ -358,6 +358,12 @@ static int on_authd(struct program *p, struct frame *f, struct err *e)
         return on_read(p, f, e);
     case authd_stats_ask_NUMBER:
         return on_stats_ask(p, f, e);
+    case authd_failure_NUMBER:
+        return on_failure(p, f, e);
+    case authd_sources_ask_NUMBER:
+        return on_sources_ask(p, f, e);
+    case authd_source_lift_NUMBER:
+        return on_source_lift(p, f, e);
     case authd_prune_NUMBER:
         return retention_from_authd(p, f, e);
     case authd_reload_NUMBER: {
@@ -399,6 +405,8 @@ static int on_listener(struct program *p, struct frame *f, struct err *e)
             program_running(p);
         return rc;
     }
+    case listener_proxied_NUMBER:
+        return on_listener_proxied(p, f, e);
     case listener_ready_NUMBER:
         return on_listener_ready(p, f, e);
     case listener_failed_NUMBER:

@@ -32,7 +32,8 @@ struct count {
     struct address address; /* family 0: all that did not fit */
     const char *reason;     /* static */
     uint64_t count, first_ns, last_ns;
-    char detail[201]; /* the last one */
+    char detail[201];     /* the last one */
+    struct address proxy; /* the last one; family 0: none */
 };
 
 struct records {
@@ -203,8 +204,8 @@ static struct count *count_of(struct records *r, const struct address *address, 
     return c;
 }
 
-void records_count(struct supervisor *s, const struct address *address, const char *reason,
-                   const char *detail)
+void records_count(struct supervisor *s, const struct address *address, const struct address *proxy,
+                   const char *reason, const char *detail)
 {
     const struct address key = address_quota_key(address);
     struct count *c = count_of(s->records, &key, reason);
@@ -213,6 +214,8 @@ void records_count(struct supervisor *s, const struct address *address, const ch
         return;
     c->count++;
     c->last_ns = clock_real_ns();
+    if (proxy)
+        c->proxy = *proxy;
     if (detail)
         strncpy(c->detail, detail, sizeof c->detail - 1);
 }
@@ -230,6 +233,8 @@ void records_flush(struct supervisor *s, uint64_t now_ms, bool now)
         struct json_out *j = records_begin(s, "connections");
         json_str(j, "outcome", c->reason);
         json_str(j, "source", c->address.family ? address_text(&c->address, text) : "others");
+        if (c->proxy.family)
+            json_str(j, "proxy", address_text(&c->proxy, text));
         json_u64(j, "count", c->count);
         json_str(j, "first", clock_iso(iso, c->first_ns));
         json_str(j, "last", clock_iso(iso, c->last_ns));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The descriptors through which the world reaches the gateway: the listening TCP sockets, and the
- * control socket that authd serves. A TCP connection that may not come in is closed here, before a
- * byte is read or written. Run by the supervisor, as root. */
+ * control socket that authd serves. Who may come in is
+ * supervisor_gate.c's. Run by the supervisor, as root. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,7 +16,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "gateway/supervisor.h"
 
@@ -78,13 +77,6 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static void refuse(struct supervisor *s, int fd, const struct address *address,
-                   enum acceptance_verdict verdict)
-{
-    close(fd);
-    records_count(s, address, acceptance_token(verdict), NULL);
-}
-
 static void on_incoming(evutil_socket_t listening, short what, void *arg)
 {
     struct supervisor *s = arg;
@@ -94,7 +86,6 @@ static void on_incoming(evutil_socket_t listening, short what, void *arg)
         struct sockaddr_storage from;
         socklen_t len = sizeof from;
         struct address address;
-        enum acceptance_verdict verdict;
         uint16_t port;
         int fd = accept4(listening, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -111,13 +102,7 @@ static void on_incoming(evutil_socket_t listening, short what, void *arg)
             close(fd);
             continue;
         }
-        verdict = acceptance_ask(s->acceptance, &address, clock_mono_ms());
-        if (verdict != ACCEPT_OK) {
-            refuse(s, fd, &address, verdict);
-            continue;
-        }
-        records_count(s, &address, acceptance_token(verdict), NULL);
-        connection_accepted(s, fd, &address, port);
+        gate_incoming(s, fd, &address, port);
     }
 }
 

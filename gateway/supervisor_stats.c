@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What `sallyport status` shows of the supervisor: one JSON object of at most 16 KiB. Run by the
+ * What `sallyport status` shows of the supervisor: one JSON object of at most 32 KiB. Run by the
  * supervisor. */
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +8,9 @@
 #include "base/clock.h"
 #include "gateway/reviewers_yaml.h"
 #include "gateway/supervisor.h"
+
+/* The sources that are blocked or slowed most; `sallyport source list` has the others. */
+#define STATS_SOURCES 16
 
 static void put_slot(struct json_out *j, const struct slot *slot)
 {
@@ -107,6 +110,7 @@ int stats_write(struct supervisor *s, struct buf *out)
     json_close(&j);
     json_u64(&j, "retired", retired);
     put_connections(&j, s);
+    penalties_stats(s, &j, STATS_SOURCES);
     courier_stats(s, &j);
     firewall_stats(s, &j);
     json_open_object(&j, "policy");

@@ -166,6 +166,7 @@ class Lab:
         self._env = None
         self.config, self.libexec = "", None  # more lines of sallyport.yaml; where wrapped programs are
         self.edit = None  # changes the text of sallyport.yaml that `init` made: a function of lab and text
+        self.penalty = ""
         self.sshd = ""  # more lines of each hypervisor's sshd_config; {dir} is the hypervisor's directory
 
     def path(self, *parts):
@@ -174,7 +175,7 @@ class Lab:
     # --- the parts of `up`
 
     def up(self, extra_operators=0, targets=2, build=None, trail_size=None, config="", libexec=None,
-           sshd="", edit=None):
+           sshd="", edit=None, penalty="{slow-after: 0, block-after: 0}"):
         if os.geteuid() != 0:
             raise LabError("a lab needs root: the gateway starts its programs under uids of their own")
         if not 1 <= targets <= 500 or not 0 <= extra_operators <= 2000:
@@ -185,7 +186,8 @@ class Lab:
             if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin"):
                 raise LabError(f"{program} is not installed (conf/packages.txt lists what the lab needs)")
         self.build = find_build(build)
-        self.config, self.libexec, self.sshd, self.edit = config, libexec, sshd, edit
+        self.config, self.libexec, self.sshd = config, libexec, sshd
+        self.edit, self.penalty = edit, penalty
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)
         with open(self.path("lab"), "w", encoding="utf-8") as f:
@@ -326,7 +328,8 @@ class Lab:
         if self.edit:
             text = self.edit(self, text)
         with open(path, "w", encoding="utf-8") as f:
-            f.write(text + "limits: {connections: 512, per-source: 500, reserve: 8, reserve-from: []}\n" + self.config)
+            f.write(text + "limits: {connections: 512, per-source: 500, reserve: 8, reserve-from: []}\n"
+                    f"penalty: {self.penalty}\n" + self.config)
         for name in self.operators:
             os.makedirs(self.path("as", name))
             key = self.path("as", name, "id_ed25519")

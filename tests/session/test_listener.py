@@ -26,8 +26,8 @@ import sanitizers  # noqa: E402
 
 BUILD = os.environ.get("SALLYPORT_BUILD") or lablib.find_build(None)
 MIB = 1024 * 1024
-START, STARTED, ACCEPT, READY, STREAM, DROP, FAILED, CLOSED = range(1, 9)
-STAGE_TLS, STAGE_REQUEST, STAGE_DEADLINE = 1, 2, 3
+START, STARTED, ACCEPT, READY, STREAM, DROP, FAILED, CLOSED, PROXIED, ADMITTED = range(1, 11)
+STAGE_TLS, STAGE_REQUEST, STAGE_DEADLINE, STAGE_WAITING, STAGE_SILENT, STAGE_PROXY, STAGE_CHECK = range(1, 8)
 
 
 def text(s):
@@ -105,6 +105,8 @@ class Supervisor:
         self.changed = threading.Condition()
         self.streams = {}
         self.serve = echo
+        self.proxy = False  # whether those who connect are proxies
+        self.admit = True   # whether those whom they name come in
         self.last = 0
         threading.Thread(target=self.accept_loop, daemon=True).start()
         threading.Thread(target=self.link_loop, daemon=True).start()
@@ -127,7 +129,8 @@ class Supervisor:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             s.setblocking(False)
             self.last += 1
-            self.send(ACCEPT, struct.pack(">Q", self.last) + text(address) + struct.pack(">H", port), [s.fileno()])
+            self.send(ACCEPT, struct.pack(">Q", self.last) + text(address) + struct.pack(">HB", port, self.proxy),
+                      [s.fileno()])
             s.close()
 
     def link_loop(self):
@@ -140,6 +143,8 @@ class Supervisor:
             with self.changed:
                 self.events[conn, number] = fields[8:]
                 self.changed.notify_all()
+            if number == PROXIED and self.admit:
+                self.send(ADMITTED, struct.pack(">Q", conn))
             if number == READY and self.serve:
                 ours, theirs = socket.socketpair()
                 self.send(STREAM, struct.pack(">Q", conn), [theirs.fileno()])
@@ -285,6 +290,185 @@ class Requests(unittest.TestCase):
         S.send(DROP, struct.pack(">Q", conn))
         self.assertIsNotNone(S.event(conn, CLOSED, 5))
         t.close()
+
+
+V2 = bytes.fromhex("0d0a0d0a000d0a515549540a")
+V4 = bytes([192, 0, 2, 7, 192, 0, 2, 8]) + struct.pack(">HH", 56324, 443)
+NAMED_V4 = b"\x04" + bytes([192, 0, 2, 7]) + bytes(12) + struct.pack(">H", 56324)
+NAMED_V6 = b"\x06" + socket.inet_pton(socket.AF_INET6, "2001:db8::1") + struct.pack(">H", 5)
+HEADERS = (
+    (b"PROXY TCP4 192.0.2.7 192.0.2.8 56324 443\r\n", NAMED_V4),
+    (b"PROXY TCP6 2001:db8::1 2001:db8::2 5 443\r\n", NAMED_V6),
+    (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 56324 443\r\n", NAMED_V4),
+    (V2 + b"\x21\x11\0\x0c" + V4, NAMED_V4),
+    (V2 + b"\x21\x11\x02\x08" + V4 + b"\x04\x01\xf9" + bytes(505), NAMED_V4),
+)
+
+
+class Proxy(unittest.TestCase):
+    """The PROXY header before TLS."""
+
+    def setUp(self):
+        S.serve, S.proxy, S.admit = echo, True, True
+        self.addCleanup(setattr, S, "proxy", False)
+
+    def dial(self, data=b""):
+        before = S.last
+        raw = socket.create_connection(("127.0.0.1", S.port))
+        wait_until(lambda: S.last > before)
+        raw.settimeout(10)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.sendall(data)
+        self.addCleanup(raw.close)
+        return raw
+
+    def failed(self, stage, containing=b""):
+        failed = S.event(S.last, FAILED)
+        self.assertIsNotNone(failed)
+        self.assertEqual(failed[0], stage, failed)
+        self.assertIn(containing, failed)
+        self.assertIsNone(S.event(S.last, PROXIED, 0))
+
+    def use(self, raw):
+        """TLS and an echo over it."""
+        t = S.context("alice").wrap_socket(raw, server_hostname="gw.example")
+        t.sendall(b"CONNECT hv1:22 HTTP/1.1\r\n\r\nSSH-2.0-x")
+        got = b""
+        while len(got) < 28:
+            got += t.recv(100)
+        self.assertEqual(got, b"HTTP/1.1 200 OK\r\n\r\nSSH-2.0-x")
+        t.close()
+
+    def test_each_form(self):
+        for header, named in HEADERS:
+            with self.subTest(header=header[:20]):
+                raw = self.dial(header)
+                self.assertEqual(S.event(S.last, PROXIED), named)
+                self.use(raw)
+
+    def test_byte_by_byte(self):
+        for header, named in HEADERS[:4]:
+            with self.subTest(header=header[:20]):
+                raw = self.dial()
+                for byte in header:
+                    raw.sendall(bytes([byte]))
+                    time.sleep(0.001)
+                self.use(raw)
+                self.assertEqual(S.event(S.last, PROXIED), named)
+
+    def test_tls_in_the_same_segment_is_not_lost(self):
+        """The hello is sent along with the header, in one piece, and in pieces cut anywhere around its end."""
+        context = S.context("alice")
+        for cut in (None, 10, 41, 42, 43, 60, 107, 300):
+            with self.subTest(cut=cut):
+                into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+                tls = context.wrap_bio(into, out, server_hostname="gw.example")
+                with self.assertRaises(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                data = HEADERS[0][0] + out.read()
+                raw = self.dial(data[:cut])
+                if cut:
+                    time.sleep(0.05)
+                    raw.sendall(data[cut:])
+                while True:
+                    into.write(raw.recv(65536))
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        raw.sendall(out.read())
+                raw.sendall(out.read())
+                tls.write(b"SSH-2.0-x\r\n")
+                raw.sendall(out.read())
+                self.assertEqual(S.event(S.last, READY)[2], 1)
+
+    def test_nothing_is_said_before_it_is_admitted(self):
+        S.admit = False
+        for header, _ in HEADERS[:1]:
+            raw = self.dial(header + b"\x16\x03\x01 no hello")
+            self.assertIsNotNone(S.event(S.last, PROXIED))
+            raw.settimeout(0.3)
+            with self.assertRaises(TimeoutError):
+                raw.recv(1)
+            S.send(DROP, struct.pack(">Q", S.last))
+            raw.settimeout(10)
+            try:
+                self.assertEqual(raw.recv(1), b"")
+            except ConnectionResetError:
+                pass
+            self.assertEqual(S.event(S.last, FAILED)[0], STAGE_WAITING)
+
+    def test_health_checks(self):
+        for header in (b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ::1 ::2 1 2\r\n", V2 + b"\x20\0\0\0",
+                       V2 + b"\x20\x11\0\x0c" + V4, V2 + b"\x21\0\0\0"):
+            with self.subTest(header=header[:20]):
+                raw = self.dial(header)
+                self.assertEqual(raw.recv(1), b"")
+                self.failed(STAGE_CHECK)
+        self.dial().close()
+        self.failed(STAGE_CHECK)
+
+    def test_refused(self):
+        for data, why in ((b"\x16\x03\x01\x02\0\x01\0\x01\xfc", b"no PROXY header"),
+                          (b"SSH-2.0-x\r\n", b"no PROXY header"),
+                          (b"PROXY TCP4 192.0.2.7 192.0.2.8 56324 443\n", b"bare LF"),
+                          (b"PROXY TCP4 192.0.2.07 192.0.2.8 56324 443\r\n", b"an address"),
+                          (b"PROXY UNKNOWN " + b"x" * 200, b"107"),
+                          (V2 + b"\x21\x11\x02\x09" + bytes(600), b"536"),
+                          (V2 + b"\x21\x31\0\xd8" + bytes(216), b"not TCP"),
+                          (V2 + b"\x21\x11\0\x13" + V4 + b"\x03\0\x04abcd", b"checksum")):
+            with self.subTest(why=why):
+                raw = self.dial(data)
+                try:
+                    self.assertEqual(raw.recv(1), b"")
+                except ConnectionResetError:
+                    pass
+                self.failed(STAGE_PROXY, why)
+
+    def test_ended_within(self):
+        raw = self.dial(b"PROXY TCP4 192.0.2.7")
+        raw.shutdown(socket.SHUT_WR)
+        self.assertEqual(raw.recv(1), b"")
+        self.failed(STAGE_PROXY, b"within")
+
+    def test_slow(self):
+        raw = self.dial(b"PROXY TCP4 192.0.2.7")
+        self.failed(STAGE_DEADLINE, b"PROXY")
+        raw.close()
+        self.use(self.dial(HEADERS[0][0]))  # others are served
+
+    def test_twice_or_inside_tls(self):
+        raw = self.dial(HEADERS[0][0] + HEADERS[0][0])
+        raw.recv(100)
+        raw.close()
+        self.assertIsNotNone(S.event(S.last, PROXIED))
+        self.assertEqual(S.event(S.last, FAILED)[0], STAGE_TLS)
+        raw = self.dial(HEADERS[0][0])
+        t = S.context().wrap_socket(raw, server_hostname="gw.example")
+        t.sendall(HEADERS[0][0])
+        self.assertIn(b"405", t.recv(100))
+        t.close()
+        self.assertEqual(S.event(S.last, FAILED)[0], STAGE_REQUEST)
+
+    def test_of_nobody_s_proxy(self):
+        S.proxy = False
+        for header, _ in HEADERS:
+            raw = self.dial(header)
+            raw.recv(100)
+            raw.close()
+            self.assertEqual(S.event(S.last, FAILED)[0], STAGE_TLS)
+            self.assertIsNone(S.event(S.last, PROXIED, 0))
+
+    def test_silence(self):
+        S.proxy = False
+        self.dial().close()
+        self.failed(STAGE_SILENT)
+
+
+def wait_until(condition):
+    deadline = time.time() + 10
+    while not condition() and time.time() < deadline:
+        time.sleep(0.002)
 
 
 class Certificates(unittest.TestCase):

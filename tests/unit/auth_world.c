@@ -84,19 +84,44 @@ static bool wait_for(struct auth_world *w, int fd, int wait_ms)
     }
 }
 
+/* Whether it was a failure, which is noted. */
+static bool take_failure(struct auth_world *w, const struct link *l, const struct frame *f)
+{
+    struct authd_failure m;
+    struct err e = ERR_INIT;
+    if (l != w->supervisor || f->spec->number != authd_failure_NUMBER)
+        return false;
+    cr_assert_eq(authd_failure_decode(f, &m, &e), 0, "%s", e.text);
+    w->failures++;
+    w->failure_kind = m.kind;
+    w->failure_proxied = m.proxied;
+    strcpy(w->failure_address, m.address);
+    return true;
+}
+
 bool world_await(struct auth_world *w, struct link *l, struct frame *f)
 {
     struct err e = ERR_INIT;
     int rc;
-    while ((rc = link_recv(l, f, &e)) == 0)
-        cr_assert(wait_for(w, link_fd(l), WAIT_MS), "nothing came; records:\n%s", w->log);
+    while ((rc = link_recv(l, f, &e)) == 0 || (rc == 1 && take_failure(w, l, f)))
+        cr_assert(rc == 1 || wait_for(w, link_fd(l), WAIT_MS), "nothing came; records:\n%s",
+                  w->log);
     cr_assert(rc == 1 || rc == ERR_CLOSED, "%s", e.text);
     return rc == 1;
 }
 
 bool world_quiet(struct auth_world *w, struct link *l)
 {
-    return !wait_for(w, link_fd(l), 200);
+    struct err e = ERR_INIT;
+    struct frame f;
+    if (l != w->supervisor)
+        return !wait_for(w, link_fd(l), 200);
+    while (wait_for(w, link_fd(l), 200)) {
+        int rc = link_recv(l, &f, &e);
+        if (rc < 0 || (rc == 1 && !take_failure(w, l, &f)))
+            return false;
+    }
+    return true;
 }
 
 void world_expect_number(struct auth_world *w, struct link *l, struct frame *f, unsigned number,
@@ -254,7 +279,8 @@ void world_tear_down(struct auth_world *w)
 struct link *world_connect(struct auth_world *w, uint64_t conn, const char *target,
                            const struct bytes *certificate_der)
 {
-    struct authd_connection m = {.conn = conn, .address = "10.1.2.3", .port = 40000};
+    struct authd_connection m = {
+        .conn = conn, .address = "10.1.2.3", .port = 40000, .proxy = "192.0.2.9"};
     struct err e = ERR_INIT;
     int fds[2];
     strcpy(m.target, target);

@@ -21,6 +21,9 @@ struct auth_world {
     char log[1 << 20];  /* "TYPE payload\n" of all records */
     size_t log_len;
     uint64_t generation;
+    unsigned failures; /* authd.failure: so many came; the last one */
+    uint8_t failure_kind, failure_proxied;
+    char failure_address[65];
 };
 
 /* The files, then authd itself with a recorder and the lab's policy set. */
@@ -36,7 +39,8 @@ bool world_load(struct auth_world *w, const char *operators, char text[2000]);
 
 /* The next message of a link, while records are acknowledged. False: it closed. */
 bool world_await(struct auth_world *w, struct link *l, struct frame *f);
-/* Nothing comes on the link for 200 ms. */
+/* Nothing comes on the link for 200 ms. On the supervisor's, authd.failure is no news: here and in
+ * world_await it is noted and passed over. */
 bool world_quiet(struct auth_world *w, struct link *l);
 /* The next message, which must be this one. */
 #define world_expect(w, l, f, message) world_expect_number(w, l, f, message##_NUMBER, #message)

@@ -64,7 +64,8 @@ Test(base_link, a_message_with_a_descriptor)
     buf_init(&b, 1000);
     cr_expect(link_print(&f, &b) == 0);
     line = buf_string(&b);
-    cr_expect(strcmp(line, "accept conn=9 address=\"192.0.2.7\" port=4711") == 0, "%s", line);
+    cr_expect(strcmp(line, "accept conn=9 address=\"192.0.2.7\" port=4711 proxy=0") == 0, "%s",
+              line);
     free(line);
     buf_clear(&b);
     cr_expect(link_recv(t.second, &f, &e) == 0);

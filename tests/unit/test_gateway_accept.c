@@ -20,11 +20,15 @@ static void configure(const char *text)
     cr_assert_eq(config_parse("s.yaml", whole, strlen(whole), &config, &e), 0, "%s", e.text);
 }
 
-/* Steps: "SECONDS ask ADDRESS VERDICT", "SECONDS gone ADDRESS", "SECONDS crash ADDRESS PENALTY_S",
- * "SECONDS expire SOURCES". A number N before `ask` or `gone`: so many times. */
+/* Steps: "SECONDS ask ADDRESS VERDICT", "SECONDS gone ADDRESS", "SECONDS fail ADDRESS",
+ * "SECONDS sources COUNT"; for a proxy "SECONDS proxy ADDRESS VERDICT" (it connects, and names
+ * ADDRESS if it may) and "SECONDS leaves -" (one that named nobody goes). A number N before the
+ * verb: so many times. */
 static void play(const char *const *steps)
 {
-    struct acceptance *a = acceptance_new(&config);
+    struct penalties *penalties = penalties_new(&config, 1);
+    struct acceptance *a = acceptance_new(&config, penalties);
+    struct penalty_source began[2];
 
     for (size_t i = 0; steps[i]; i++) {
         char verb[16] = "", what[64] = "", result[32] = "";
@@ -36,7 +40,7 @@ static void play(const char *const *steps)
             cr_assert_geq(sscanf(steps[i], "%llu %15s %63s %31s", &seconds, verb, what, result), 3);
         }
         const uint64_t now_ms = seconds * 1000;
-        if (strcmp(verb, "expire") != 0)
+        if (strcmp(verb, "sources") != 0 && strcmp(verb, "leaves") != 0)
             cr_assert_eq(address_parse(what, &address, NULL), 0, "%s", steps[i]);
         for (; times > 0; times--) {
             if (strcmp(verb, "ask") == 0)
@@ -44,16 +48,21 @@ static void play(const char *const *steps)
                                  "%s", steps[i]);
             else if (strcmp(verb, "gone") == 0)
                 acceptance_release(a, &address);
-            else if (strcmp(verb, "crash") == 0)
-                cr_expect_eq(acceptance_crash(a, &address, now_ms),
-                             strtoull(result, NULL, 10) * 1000, "%s", steps[i]);
-            else {
-                acceptance_expire(a, now_ms);
+            else if (strcmp(verb, "fail") == 0)
+                penalties_fail(penalties, &address, PENALTY_TLS, true, now_ms, began);
+            else if (strcmp(verb, "leaves") == 0)
+                acceptance_release(a, NULL);
+            else if (strcmp(verb, "proxy") == 0) {
+                enum acceptance_verdict verdict = acceptance_ask_proxy(a);
+                if (verdict == ACCEPT_OK)
+                    verdict = acceptance_name(a, &address, now_ms);
+                cr_expect_str_eq(acceptance_token(verdict), result, "%s", steps[i]);
+            } else
                 cr_expect_eq(acceptance_sources(a), strtoull(what, NULL, 10), "%s", steps[i]);
-            }
         }
     }
     acceptance_free(a);
+    penalties_free(penalties);
 }
 
 Test(gateway_accept, global_list)
@@ -64,11 +73,11 @@ Test(gateway_accept, global_list)
         "0 ask ::ffff:10.1.9.9 accepted", /* the same address, written as v6 */
         "0 ask 2001:db8::1 accepted",
         "0 ask 2001:db9::1 address-not-allowed",
-        "0 expire 3",
+        "0 sources 3",
         "0 gone 10.1.2.3",
         "0 gone 10.1.9.9",
         "0 gone 2001:db8::1",
-        "0 expire 0",
+        "0 sources 0",
         NULL,
     };
 
@@ -119,65 +128,51 @@ Test(gateway_accept, reserve)
     play(steps);
 }
 
-Test(gateway_accept, penalties)
+/* The same rules for an address that a proxy names; the proxy itself is under the cap in all alone.
+ */
+Test(gateway_accept, proxies)
 {
     static const char *const steps[] = {
-        "0 ask 192.0.2.1 accepted",
-        "100 crash 192.0.2.1 10",
-        "100 ask 192.0.2.1 penalty",
-        "100 ask 192.0.2.2 accepted",
-        "109 ask 192.0.2.1 penalty",
-        "110 ask 192.0.2.1 accepted",
-        "110 crash 192.0.2.1 20",
-        "129 ask 192.0.2.1 penalty",
-        "130 ask 192.0.2.1 accepted",
-        "130 3x gone 192.0.2.1",
+        "0 proxy 10.1.2.3 accepted",
+        "0 proxy 10.1.2.3 accepted",
+        "0 proxy 10.1.2.3 too-many-of-source",
+        "0 ask 10.1.2.3 too-many-of-source", /* it is one source, whichever way it comes */
+        "0 proxy 192.0.2.1 address-not-allowed",
+        "0 leaves -", /* both that were refused */
+        "0 leaves -",
+        "0 proxy 2001:db8::1 accepted",
+        "0 proxy 10.1.0.4 accepted",
+        "0 proxy 10.1.0.5 too-many", /* one is the reserve's */
+        "0 leaves -",
+        "0 proxy 10.1.9.9 accepted",
+        "0 proxy 10.1.9.9 too-many",
+        "0 gone 10.1.9.9",
+        "0 gone 10.1.0.4",
+        "0 gone 2001:db8::1",
+        "0 2x gone 10.1.2.3",
+        "0 sources 0",
         NULL,
     };
-    static const char *const forgiven[] = {
-        "100 crash 192.0.2.1 10", "709 expire 1", "710 expire 0", "710 crash 192.0.2.1 10", NULL,
+
+    configure("from: [10.1.0.0/16, \"2001:db8::/32\"]\nproxy: {from: [192.0.2.9]}\n"
+              "limits: {connections: 5, per-source: 2, reserve: 1, reserve-from: [10.1.9.0/24]}\n");
+    play(steps);
+}
+
+Test(gateway_accept, penalties_are_heard_before_the_caps)
+{
+    static const char *const steps[] = {
+        "0 3x fail 192.0.2.1",
+        "0 ask 192.0.2.1 accepted", /* slowed */
+        "0 fail 192.0.2.1",
+        "0 ask 192.0.2.1 blocked",
+        "0 ask ::ffff:192.0.2.1 blocked",
+        "0 proxy 192.0.2.1 blocked",
+        "0 ask 192.0.2.2 accepted",
+        "600 ask 192.0.2.1 accepted",
+        NULL,
     };
 
-    configure("limits: {per-source: 100}\n");
+    configure("penalty: {slow-after: 3, block-after: 4}\n");
     play(steps);
-    play(forgiven);
-}
-
-Test(gateway_accept, penalty_has_a_maximum)
-{
-    struct acceptance *a;
-    struct address address;
-    uint64_t penalty_ms = 0;
-
-    configure("");
-    a = acceptance_new(&config);
-    cr_assert_eq(address_parse("192.0.2.1", &address, NULL), 0);
-    for (unsigned i = 0; i < 1000; i++)
-        penalty_ms = acceptance_crash(a, &address, i);
-    cr_expect_eq(penalty_ms, 600000);
-    acceptance_free(a);
-}
-
-/* However many sources crash us, the table is bounded, and connections still count right. */
-Test(gateway_accept, table_is_bounded)
-{
-    struct acceptance *a;
-    struct address address;
-    char text[32];
-
-    configure("");
-    a = acceptance_new(&config);
-    for (unsigned i = 0; i < 6000; i++) {
-        snprintf(text, sizeof text, "10.0.%u.%u", i / 250, i % 250);
-        cr_assert_eq(address_parse(text, &address, NULL), 0);
-        acceptance_crash(a, &address, 0);
-    }
-    cr_expect_eq(acceptance_sources(a), 4096);
-    cr_expect_eq(acceptance_ask(a, &address, 0), ACCEPT_OK);
-    cr_expect_eq(acceptance_connections(a), 1);
-    acceptance_release(a, &address);
-    cr_expect_eq(acceptance_connections(a), 0);
-    acceptance_expire(a, 10000000);
-    cr_expect_eq(acceptance_sources(a), 0);
-    acceptance_free(a);
 }
