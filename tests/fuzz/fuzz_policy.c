@@ -98,7 +98,8 @@ static void decide(const struct policy *p)
             (d.until_s && d.until_s <= r.now_s))
             abort();
         carry(&d);
-        explain(p, &r, &d);
+        if (r.factors == (FACTOR_KEY | FACTOR_TOTP) || r.factors == FACTOR_KEY)
+            explain(p, &r, &d);
         policy_decision_clear(&d);
     }
 }
