@@ -91,8 +91,9 @@ struct policy_decision {
     uint64_t bulk_after;    /* bytes; the largest; 0 with BULK_FULL */
     uint64_t keep_max;      /* bytes of each file that SFTP moves; the largest; 0: none */
     uint64_t remember_s;    /* how old a remembered login may be here; 0: none counts */
-    uint64_t until_s; /* real time at which another decision may come of the same request, by time
-                         windows; 0: never */
+    /* Real time at which another decision may come of the same request, by time windows; 0: never.
+     * It may be more or less than now: decide with that time to know. */
+    uint64_t until_s;
     /* "role kvm-operator (roles.d/kvm.yaml:1): members, target, account match; ..." */
     char path[1000];
     /* denied: for the operator, after both factors: what failed and whom to ask */

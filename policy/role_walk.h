@@ -17,6 +17,8 @@ struct role_walk {
     size_t lists;
     uint32_t word; /* roles word * 64 and on, of which these are still to come */
     uint64_t bits;
+    const struct role *ahead; /* what is given next; NULL: no more */
+    const char *ahead_via;
 };
 
 void role_walk_begin(struct role_walk *w, const struct policy *p, const struct operator_entry *op,

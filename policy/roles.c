@@ -157,10 +157,11 @@ static int select_label(struct loading *l, const struct yaml_node *key, struct y
         if (rc < 0)
             return rc;
         if (strpbrk(text, "*?"))
-            return yaml_error(l->doc, items[i], l->e,
-                              "found \"%s\" (a pattern), which is not supported in this version, "
-                              "expected a label's exact value or a list of values",
-                              text);
+            return yaml_error(
+                l->doc, items[i], l->e,
+                "found \"%s\" (a pattern), expected a label's exact value or a list of "
+                "values",
+                text);
         values[i] = pool_intern(pool, text);
         if (!values[i])
             return policy_no_memory(l);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See policy/zone_rule.h. The instants of two changes a year are computed for the year before, this
- * one and the next, so that rules that reach over New Year need no case of their own.
+ * See policy/zone_rule.h. The instants of two changes a year are computed for this year and two on
+ * each side, so that rules that reach over New Year, by a week at most, need no case of their own.
  * Source: POSIX.1-2017, XBD 8.3 (TZ); RFC 8536, 3.3.1. */
 #include "policy/zone_rule.h"
 
@@ -181,7 +181,7 @@ int32_t zone_rule_offset(const struct zone_rule *rule, int64_t t, int64_t *until
     if (!rule->has_summer)
         return rule->standard;
     const int64_t year = zone_year(t + rule->standard);
-    for (int64_t y = year - 1; y <= year + 1; y++) {
+    for (int64_t y = year - 2; y <= year + 2; y++) {
         const struct {
             int64_t at;
             int32_t then;

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A policy set's block, or (first byte odd) one role file beside a good set: whatever loads,
- * decides without crashing, and gives nobody anything with one factor. */
+ * A policy set's block (first byte 0 by its two low bits), or beside a good set a role (1),
+ * site.yaml (2) or policy tests (3): whatever loads, decides without crashing, explains itself as
+ * it decides, and gives nobody anything with one factor. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/bundle.h"
-#include "policy/policy.h"
+#include "policy/explain.h"
+#include "policy/policy_tests.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char operators[] = "operators:\n  alice: {groups: [ops]}\n  bob: {}\n";
 static const char targets[] = "targets:\n  hv1: {address: 10.0.0.1, labels: {env: lab}}\n";
+
+static const char role[] = "role: r\nmembers: [group:ops]\ntargets: {env: lab}\naccounts: [root]\n"
+                           "allow: {shell: true}\n";
 
 static void put(struct buf *out, const char *name, const void *bytes, size_t len)
 {
@@ -46,9 +51,38 @@ static void carry(const struct policy_decision *d)
     buf_clear(&bytes);
 }
 
+static void explain(const struct policy *p, const struct policy_request *r,
+                    const struct policy_decision *d)
+{
+    static const struct policy_ask asks[] = {{ASK_LOGIN, "", 0},
+                                             {ASK_SHELL, "", 0},
+                                             {ASK_EXEC, "virsh list", 10},
+                                             {ASK_SFTP_READ, "/var/log/x", 10},
+                                             {ASK_SFTP_WRITE, "/tmp/x", 6},
+                                             {ASK_FORWARD, "localhost:22", 12}};
+    struct policy_explanation x;
+    struct policy_answer answer;
+
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        if (policy_explain(p, r, &asks[i], &x, NULL) < 0 || x.decision.allowed != d->allowed ||
+            x.decision.abilities != d->abilities || x.decision.until_s != d->until_s ||
+            strcmp(x.decision.because, d->because) != 0 || strcmp(x.decision.path, d->path) != 0 ||
+            strcmp(x.decision.reason, d->reason) != 0)
+            abort();
+        if (policy_ask(d, &asks[i], &answer, NULL) < 0 || answer.allowed != x.answer.allowed ||
+            (answer.allowed && !d->allowed) || !answer.because[0])
+            abort();
+        policy_explanation_clear(&x);
+    }
+}
+
 static void decide(const struct policy *p)
 {
-    struct policy_request r = {.operator_name = "alice", .target = "hv1", .account = "root"};
+    struct policy_request r = {.operator_name = "alice",
+                               .target = "hv1",
+                               .account = "root",
+                               .source = {.family = 4, .bytes = {10, 1, 2, 3}},
+                               .now_s = 1772438400};
     struct policy_decision d;
 
     for (r.factors = 0; r.factors < 16; r.factors++) {
@@ -59,9 +93,13 @@ static void decide(const struct policy *p)
         /* Abilities and what they need come together, and everything that a grant carries fits. */
         if (d.allowed != (d.token[0] == 0) || !(d.abilities & ABILITY_SFTP) != !d.files ||
             (!d.allowed && (d.abilities || d.rules)) || (d.keep_max && !d.files) ||
-            (d.bulk == BULK_FULL) != !d.bulk_after)
+            (d.bulk == BULK_FULL) != !d.bulk_after ||
+            !(d.abilities & ABILITY_FORWARD) != !d.forwards || !d.because[0] ||
+            (d.until_s && d.until_s <= r.now_s))
             abort();
         carry(&d);
+        if (r.factors == (FACTOR_KEY | FACTOR_TOTP) || r.factors == FACTOR_KEY)
+            explain(p, &r, &d);
         policy_decision_clear(&d);
     }
 }
@@ -77,11 +115,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     buf_init(&block, 1 << 22);
     buf_init(&warnings, 4096);
-    if (data[0] & 1) {
+    if (data[0] & 3) {
+        const char *const name = (data[0] & 3) == 1   ? "roles.d/x.yaml"
+                                 : (data[0] & 3) == 2 ? "site.yaml"
+                                                      : "roles.d/tests/x.yaml";
         put(&block, "operators.yaml", operators, sizeof operators - 1);
-        put(&block, "roles.d/x.yaml", data + 1, size - 1);
+        put(&block, "roles.d/r.yaml", role, sizeof role - 1);
+        put(&block, name, data + 1, size - 1);
         put(&block, "targets.yaml", targets, sizeof targets - 1);
         p = policy_load(buf_head(&block), buf_len(&block), &warnings, &e);
+        if (p && (data[0] & 3) == 3)
+            if (policy_tests_check(p, buf_head(&block), buf_len(&block), &e) < 0 && !e.text[0])
+                abort();
     } else {
         p = policy_load(data + 1, size - 1, &warnings, &e);
         free(policy_target_addresses(data + 1, size - 1, &count, NULL));

@@ -2,6 +2,7 @@
 """Configuration and policy: bad files keep the old set in force and are named; locks end live sessions."""
 import os
 import subprocess
+import time
 
 import harness
 
@@ -66,6 +67,39 @@ class Reload(harness.SessionTest):
         self.reload()
         self.record("policy-loaded", '"event":"loaded"')
         self.assertEqual(self.ssh("carol", "hv1", "true", fresh=True).returncode, 0)
+
+
+    def test_a_set_that_fails_its_own_tests_keeps_the_old_one(self):
+        os.makedirs(self.lab.path("conf", "roles.d", "tests"), exist_ok=True)
+        path = self.lab.path("conf", "roles.d", "tests", "broken.yaml")
+        self.addCleanup(self.reload)
+        self.addCleanup(os.unlink, path)
+        self.lab.write_conf("roles.d/tests/broken.yaml",
+                            "- {as: alice, on: hv1, account: root, from: 127.0.0.1, run: id, expect: allow}\n"
+                            "- {as: carol, on: hv1, account: root, run: id, expect: allow}\n")
+        said = self.reload()
+        self.assertIn("roles.d/tests/broken.yaml:2:3: the test fails (carol as root on hv1: run id)", said)
+        self.assertIn("found deny because no-role", said)
+        self.record("policy-loaded", "the test fails")
+        self.lab.write_conf("roles.d/tests/broken.yaml",
+                            "- {as: alice, on: hv1, account: root, from: 127.0.0.1, run: id, expect: allow}\n"
+                            "- {as: carol, on: hv1, account: root, run: id, expect: deny, because: no-role}\n")
+        self.reload()
+        self.record("policy-loaded", '"event":"loaded"')
+
+    def test_hours_and_whom_to_ask(self):
+        # Of the site, for all roles: first a day that is two days ahead in every zone, then all days.
+        day = time.gmtime(time.time() + 3 * 86400).tm_wday
+        site = "contact: group:policy-admins\nwhen: [\"%s 00:00-24:00 Asia/Seoul\"]\n"
+        self.addCleanup(self.reload)
+        self.addCleanup(os.unlink, self.lab.path("conf", "site.yaml"))
+        self.lab.write_conf("site.yaml", site % ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[day])
+        self.reload()
+        self.shows(self.ssh("alice", "hv1", "true"), "/when; ask group:policy-admins", 77)
+        self.record("decision", '"because":"[a-z0-9_.-]+/when"')
+        self.lab.write_conf("site.yaml", site % "Mon-Sun")
+        self.reload()
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
 
 
 class Start(harness.SessionTest):

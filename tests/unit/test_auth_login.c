@@ -11,6 +11,7 @@
 #include "auth/refusals.h"
 #include "auth/totp.h"
 #include "tests/unit/auth_lab.h"
+#include "tests/unit/policy_fixture.h"
 
 static const struct bytes stranger = {(const uint8_t *)"\0\0\0\013ssh-ed25519\0\0\0\1x", 20};
 
@@ -301,6 +302,57 @@ Test(decision, table)
         cr_expect_eq(d.alarm, cases[i].foreign);
         decision_clear(&d);
         login_clear(&l);
+        secret_free(totp);
+        lab_tear_down(&lab);
+    }
+}
+
+/* An operator's own addresses hold wherever the login wants to go, and are told after both factors
+ * alone: the code is asked for as ever. */
+Test(decision, operators_from)
+{
+    static const char operators[] =
+        "operators:\n  alice: {keys: [\"" KEY_A "\"], groups: [ops], from: [%s]}\n";
+    static const char *const wanted[] = {"hv1:22", "gateway:22", "hv9:22", "HV1:22"};
+
+    for (size_t i = 0; i < 2 * sizeof wanted / sizeof *wanted; i++) {
+        const bool elsewhere = i % 2;
+        struct auth_lab lab;
+        struct login l;
+        struct login_reply r;
+        struct decision d;
+        struct buf record;
+        struct err e = ERR_INIT;
+        char text[1000], own[ADDRESS_TEXT];
+        lab_set_up(&lab);
+        struct secret *totp = lab_enrol(&lab, "alice");
+        put_vault_key(&lab);
+        lab_login(&l, wanted[i / 2]);
+        snprintf(text, sizeof text, operators,
+                 elsewhere ? "\"2001:db8:ffff::/48\"" : address_text(&l.source, own));
+        struct policy *p = fixture_load_with(text, NULL, lab_role, &e);
+        cr_assert_not_null(p, "%s", e.text);
+        lab.world.policy = p;
+        login_claim(&l, &lab.world, "root", lab_key(&lab, "alice"), LAB_NOW, &r);
+        cr_assert_eq(r.verdict, LOGIN_ASK_CODE);
+        code_at(&lab, &l, totp, LAB_NOW, &r);
+        cr_assert_eq(r.verdict, LOGIN_SUCCESS);
+        decision_make(&lab.world, &l, LAB_NOW, &d);
+        cr_expect_eq(d.allowed, !elsewhere && i < 4, "case %zu: %s", i, d.text);
+        cr_expect_eq(strcmp(d.token, "operator-address") == 0, elsewhere, "%s", d.token);
+        buf_init(&record, 65536);
+        cr_assert_eq(decision_record(&d, &l, NULL, &record), 0);
+        char *json = buf_string(&record);
+        if (elsewhere) {
+            cr_expect(strstr(d.text, ": denied by operator:alice/from; ask "), "%s", d.text);
+            cr_expect(strstr(json, "\"because\":\"operator:alice/from\""), "%s", json);
+        }
+        cr_expect(i != 0 || strstr(json, "\"because\":\"lab\""), "%s", json);
+        free(json);
+        buf_clear(&record);
+        decision_clear(&d);
+        login_clear(&l);
+        policy_free(p);
         secret_free(totp);
         lab_tear_down(&lab);
     }

@@ -164,7 +164,7 @@ static const struct {
     {"role: 1\nmembers: [alice]\ntargets: {name: [hv1, \"hv*\"]}\n",
      "3:23: found \"hv*\", expected a target's"},
     {"role: 1\nmembers: [alice]\ntargets: {env: \"*\"}\n",
-     "3:16: found \"*\" (a pattern), which is not"},
+     "3:16: found \"*\" (a pattern), expected a label's exact value"},
     {"role: 1\nmembers: [alice]\ntargets: {env: []}\n",
      "3:16: found an empty list, expected a list of a label"},
     {"role: 1\nmembers: [alice]\ntargets: {env: {a: b}}\n",
