@@ -187,6 +187,38 @@ static int add_files(const struct role *role, struct policy_decision *out, struc
     return file_rules_merge(out->files, role->files, e);
 }
 
+/* An exec role's rules, and what any role denies. */
+static int add_commands(const struct role *role, struct policy_decision *out, struct err *e)
+{
+    if (!role->rules)
+        return 0;
+    if (!out->rules && !(out->rules = rule_set_new()))
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return rule_set_merge(out->rules, role->rules, e);
+}
+
+/* When all roles are added: rules that restrict nothing go; a deny covers the whole grant, so that
+ * it takes a shell away, in which nothing would hold it up. */
+static void settle_commands(struct sum *sum, struct policy_decision *out)
+{
+    char rule[128];
+
+    if (rule_set_denies(out->rules, rule)) {
+        if (sum->exec_of_anything)
+            rule_set_open(out->rules);
+        sum->exec_of_anything = false;
+        if (sum->shell) {
+            rule_set_take_shell(out->rules);
+            append(out->path, sizeof out->path, "; no shell, because %s denies commands", rule);
+        }
+        sum->shell = false;
+    }
+    if (sum->exec_of_anything || (!sum->exec && !rule_set_took_shell(out->rules))) {
+        rule_set_free(out->rules);
+        out->rules = NULL;
+    }
+}
+
 static int add_role(struct sum *sum, const struct role *role, const char *via,
                     struct policy_decision *out, struct err *e)
 {
@@ -206,11 +238,7 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     add_recording(sum, role, out);
     sum->matches++;
     int rc = add_files(role, out, e);
-    if (rc < 0 || !role->exec || !role->rules)
-        return rc;
-    if (!out->rules && !(out->rules = rule_set_new()))
-        return err_set(e, ERR_MEMORY, "out of memory");
-    return rule_set_merge(out->rules, role->rules, e);
+    return rc == 0 ? add_commands(role, out, e) : rc;
 }
 
 static void list_accounts(const struct policy *p, const struct operator_entry *op,
@@ -295,16 +323,21 @@ static int decide(const struct policy *p, const struct policy_request *r,
             "log in with a code",
             (unsigned long long)r->remembered_age_s, t->pub.name,
             (unsigned long long)sum.remember_s);
+    settle_commands(&sum, out);
+    if (!sum.shell && !sum.exec && !out->files && rule_set_took_shell(out->rules)) {
+        char rule[128];
+        (void)rule_set_denies(out->rules, rule);
+        return deny(out, "no-ability",
+                    "Your roles permit a shell alone on %s, and %s denies commands, which no shell "
+                    "would hold to" ASK,
+                    t->pub.name, rule);
+    }
     if (!sum.shell && !sum.exec && !out->files)
         return deny(out, "no-ability",
                     "Your role %s%s matches %s on %s, but permits nothing there: no shell, no "
                     "commands, no file transfer" ASK,
                     nearest->name, sum.matches > 1 ? ", as others of yours," : "", r->account,
                     t->pub.name);
-    if (sum.exec_of_anything) {
-        rule_set_free(out->rules);
-        out->rules = NULL;
-    }
     out->abilities = (sum.shell ? ABILITY_SHELL : 0) | (sum.exec ? ABILITY_EXEC : 0) |
                      (sum.shell || sum.exec_of_anything ? ABILITY_PTY : 0) |
                      (out->files ? ABILITY_SFTP : 0);

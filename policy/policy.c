@@ -46,6 +46,11 @@ static bool is_in(const char *dir, const char *name)
            strcmp(name + len - 5, ".yaml") == 0;
 }
 
+static int load_pack(struct loading *l)
+{
+    return packs_load(l->p->packs, l->doc, l->e);
+}
+
 static bool is_role_file(const char *name)
 {
     return is_in(ROLES_PREFIX, name);
@@ -99,13 +104,19 @@ struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings,
     if (rc < 0)
         goto out;
     p->roles = calloc(roles ? roles : 1, sizeof *p->roles);
-    if (!p->roles) {
+    p->packs = packs_new();
+    if (!p->roles || !p->packs) {
         rc = err_set(e, ERR_MEMORY, "out of memory");
         goto out;
     }
     rc = load_file(p, &operators, warnings, policy_load_operators, e);
     if (rc == 0)
         rc = load_file(p, &targets, warnings, policy_load_targets, e);
+    wire_reader_init(&r, bundle, len);
+    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
+        if (is_in(PACKS_PREFIX, file.name))
+            rc = load_file(p, &file, warnings, load_pack, e);
+    }
     wire_reader_init(&r, bundle, len);
     while (rc == 0 && bundle_next(&r, &file, e) > 0) {
         if (is_role_file(file.name))
@@ -131,6 +142,7 @@ void policy_free(struct policy *p)
         rule_set_free(p->roles[i].rules);
         file_rules_free(p->roles[i].files);
     }
+    packs_free(p->packs);
     free(p->operators);
     free(p->groups);
     free(p->targets);

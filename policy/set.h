@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/yaml_tree.h"
+#include "policy/packs.h"
 #include "policy/policy.h"
 #include "policy/pool.h"
 
@@ -66,7 +67,7 @@ struct role {
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
-    struct rule_set *rules;   /* NULL: exec of anything */
+    struct rule_set *rules;   /* NULL: no command rules, exec of anything; without exec: denies */
     struct file_rules *files; /* NULL: no file transfer; else at least one rule */
     enum bulk_mode bulk;
     uint64_t bulk_after, keep_max; /* bytes; keep_max 0: no contents */
@@ -88,6 +89,8 @@ struct policy {
     struct table target_by_name; /* names and aliases */
     struct table label_pairs;    /* "key\0value" of all targets */
 
+    struct packs *packs; /* classes of commands; loaded before roles */
+
     struct role *roles;
     size_t role_count;
     struct table role_by_name;
@@ -105,10 +108,14 @@ int policy_load_operators(struct loading *l);
 int policy_load_targets(struct loading *l);
 /* role->number is set and its texts go to the pool. */
 int policy_load_role(struct loading *l, struct role *role);
-/* The parts of a role that say what it permits: allow, programs, commands (policy/role_allow.c),
- * the value of allow.sftp (policy/role_files.c); and session (policy/role_session.c), after the
- * others. */
+/* The parts of a role that say what it permits: allow (policy/role_allow.c), programs and commands
+ * (policy/role_commands.c), the value of allow.sftp (policy/role_files.c); and session
+ * (policy/role_session.c), after the others. */
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
+int policy_load_role_commands(struct loading *l, const struct yaml_node *root, struct role *role);
+/* Of a role whose commands were loaded (policy/role_warnings.c). */
+int policy_warn_of_commands(struct loading *l, const struct yaml_node *commands,
+                            const struct role *role);
 int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role);
 int policy_load_role_session(struct loading *l, const struct yaml_node *root, struct role *role);
 
