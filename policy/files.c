@@ -270,12 +270,12 @@ static bool pattern_leads_through(const struct bytes *pattern, const char *path,
     return pat.next != NULL;
 }
 
-int file_pattern_check(const char *pattern, size_t len, struct err *e)
+int file_glob_check(const char *pattern, size_t len, struct err *e)
 {
     return check_pattern(pattern, len, e);
 }
 
-bool file_pattern_matches(const char *pattern, size_t len, const char *path, size_t path_len)
+bool file_glob_matches(const char *pattern, size_t len, const char *path, size_t path_len)
 {
     const struct bytes view = {(const uint8_t *)pattern, len};
 

@@ -35,9 +35,9 @@ struct file_rules;
 
 /* A pattern by itself, for others who compare paths (policy/pattern.h). ERR_INPUT with what is
  * wrong with it and at which byte (from 1); e may be NULL. */
-MUST_CHECK int file_pattern_check(const char *pattern, size_t len, struct err *e);
+MUST_CHECK int file_glob_check(const char *pattern, size_t len, struct err *e);
 /* pattern was checked. False for any path that is not canonical. */
-bool file_pattern_matches(const char *pattern, size_t len, const char *path, size_t path_len);
+bool file_glob_matches(const char *pattern, size_t len, const char *path, size_t path_len);
 /* Absolute, without empty parts, "." and "..", without NUL, at most FILE_PATH_MAX bytes. */
 bool file_path_is_canonical(const char *path, size_t len);
 

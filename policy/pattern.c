@@ -55,8 +55,8 @@ static bool get_word(struct wire_reader *r, struct pattern_word *w)
         return w->low <= w->high && w->high <= PATTERN_INT_MAX;
     case PATTERN_PATH:
         w->inside = wire_get_data(r, FILE_PATTERN_MAX);
-        return !r->failed && (!w->inside.len || file_pattern_check((const char *)w->inside.p,
-                                                                   w->inside.len, NULL) == 0);
+        return !r->failed && (!w->inside.len ||
+                              file_glob_check((const char *)w->inside.p, w->inside.len, NULL) == 0);
     case PATTERN_ANY:
     case PATTERN_REST:
     case PATTERN_OPTION:

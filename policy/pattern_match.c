@@ -56,7 +56,7 @@ static bool is_path_within(const struct pattern_word *w, const char *word)
 {
     const size_t len = strlen(word);
 
-    return w->inside.len ? file_pattern_matches((const char *)w->inside.p, w->inside.len, word, len)
+    return w->inside.len ? file_glob_matches((const char *)w->inside.p, w->inside.len, word, len)
                          : file_path_is_canonical(word, len);
 }
 
@@ -279,7 +279,7 @@ static bool may_be_path(const struct pattern_word *w, const char *word)
         return true;
     if (!w->inside.len || file_path_join("/", value, strlen(value), path, NULL) < 0)
         return true;
-    return file_pattern_matches((const char *)w->inside.p, w->inside.len, path, strlen(path));
+    return file_glob_matches((const char *)w->inside.p, w->inside.len, path, strlen(path));
 }
 
 static bool denies_word(const struct pattern_word *w, const char *word)

@@ -85,7 +85,7 @@ static int put_path(struct parsing *p, size_t column, const char *glob)
 {
     struct err why = ERR_INIT;
 
-    if (glob && file_pattern_check(glob, strlen(glob), &why) < 0)
+    if (glob && file_glob_check(glob, strlen(glob), &why) < 0)
         return err_set(p->e, ERR_SYNTAX, "column %zu: in <path:%.200s>: %s", column, glob,
                        why.text);
     int rc = put_u8(p, PATTERN_PATH);
