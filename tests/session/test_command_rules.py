@@ -98,3 +98,15 @@ class CommandRules(harness.SessionTest):
         self.record("decision", allowed=False, what="shell", why="rules", rule="two/commands[0]")
         self.assertIn("no shell, because two/commands[0] denies commands", self.record("session-start").json["path"])
         self.assertEqual(self.ssh("bob", "hv1", "seq 1").stdout, b"1\n")
+
+    def test_a_class_of_a_pack(self):
+        self.roles(one="""allow: {exec: true}
+commands:
+  - deny: class:snapshot
+""")
+        self.runs("virsh -c test:///default snapshot-list test", b"Name", None, "virsh -c test:///default snapshot-list test")
+        for command in ("virsh -c test:///default snapshot-create test", "sudo virsh 'list; snapshot-create test'",
+                        "sh -c 'id; virsh snapshot-create test'"):
+            with self.subTest(command=command):
+                self.refused(command, "denied by one/commands[0] (class snapshot); ask your policy administrators",
+                             rule="one/commands[0]", **{"class": "snapshot"})
