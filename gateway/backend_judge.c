@@ -64,7 +64,7 @@ bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind)
 static bool refuse(struct backend *b, const struct channel *ch, const struct relay_start *m,
                    const char *why, char *text)
 {
-    record_refused_start(b, ch, m, why, text);
+    record_refused_start(b, ch, m, why, NULL, text);
     return false;
 }
 
@@ -75,8 +75,19 @@ static bool judge_shell(struct backend *b, const struct channel *ch, const struc
         snprintf(text, 1001, "a shell takes no command");
         return refuse(b, ch, m, "form", text);
     }
-    if (b->granted.abilities & ABILITY_SHELL)
+    /* authd gives no such grant; where a deny is, a shell would get round it. */
+    if ((b->granted.abilities & ABILITY_SHELL) && !rule_set_denies(b->rules, NULL))
         return true;
+    struct rule_verdict v = {.rule = ""};
+    if (rule_set_took_shell(b->rules) && rule_set_denies(b->rules, v.rule)) {
+        snprintf(
+            text, 1001,
+            "there is no shell on %s as %s: %s denies commands, and nothing would hold a shell "
+            "to it; ask your policy administrators",
+            b->granted.target, b->granted.account, v.rule);
+        record_refused_start(b, ch, m, "rules", &v, text);
+        return false;
+    }
     snprintf(text, 1001,
              "your role does not permit a shell on %s as %s%s; ask your administrators for a role "
              "with `shell: true`",
@@ -86,7 +97,7 @@ static bool judge_shell(struct backend *b, const struct channel *ch, const struc
 }
 
 static bool judge_exec(struct backend *b, struct channel *ch, const struct relay_start *m,
-                       char rule[128], struct buf *forward, char *text)
+                       struct rule_verdict *v, struct buf *forward, char *text)
 {
     struct err e = ERR_INIT;
 
@@ -108,11 +119,13 @@ static bool judge_exec(struct backend *b, struct channel *ch, const struct relay
         snprintf(text, 1001, "the command is too long");
         return refuse(b, ch, m, "length", text);
     }
-    if (rule_set_apply(b->rules, m->command.p, m->command.len, rule, &ch->stdin_digest, forward,
-                       &e) == 0)
+    if (rule_set_judge(b->rules, m->command.p, m->command.len, v, forward, &e) == 0) {
+        ch->stdin_digest = v->stdin_digest;
         return true;
+    }
     snprintf(text, 1001, "%.1000s", e.text);
-    return refuse(b, ch, m, "rules", text);
+    record_refused_start(b, ch, m, "rules", v, text);
+    return false;
 }
 
 static bool judge_subsystem(struct backend *b, const struct channel *ch,
@@ -137,15 +150,15 @@ static bool judge_subsystem(struct backend *b, const struct channel *ch,
     return refuse(b, ch, m, "role", text);
 }
 
-bool judge_start(struct backend *b, struct channel *ch, const struct relay_start *m, char rule[128],
-                 struct buf *forward, char *text)
+bool judge_start(struct backend *b, struct channel *ch, const struct relay_start *m,
+                 struct rule_verdict *v, struct buf *forward, char *text)
 {
-    rule[0] = '\0';
+    memset(v, 0, sizeof *v);
     switch (m->kind) {
     case START_SHELL:
         return judge_shell(b, ch, m, text);
     case START_EXEC:
-        return judge_exec(b, ch, m, rule, forward, text);
+        return judge_exec(b, ch, m, v, forward, text);
     default:
         return judge_subsystem(b, ch, m, text);
     }

@@ -78,8 +78,17 @@ static void finish_record(struct backend *b, struct json_record *r, enum record_
         trail_failed(b, "a record is too long");
 }
 
-void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,
-                    uint64_t request)
+/* Names of the policy, none of the operator's words: they stand in the clear. v may be NULL. */
+static void put_rule(struct json_out *j, const struct rule_verdict *v)
+{
+    if (v != NULL && v->rule[0] != '\0')
+        json_str(j, "rule", v->rule);
+    if (v != NULL && v->class_name[0] != '\0')
+        json_str(j, "class", v->class_name);
+}
+
+static void refused(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    uint64_t request, const struct rule_verdict *v)
 {
     struct json_record r;
 
@@ -87,13 +96,20 @@ void record_refused(struct backend *b, uint32_t channel, const char *what, const
     json_bool(&r.json, "allowed", false);
     json_str(&r.json, "what", what);
     json_str(&r.json, "why", why);
+    put_rule(&r.json, v);
     if (request > 0)
         json_u64(&r.json, "request", request);
     finish_record(b, &r, RECORD_DECISION, channel, WANT_DURABLE);
 }
 
+void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,
+                    uint64_t request)
+{
+    refused(b, channel, what, why, request, NULL);
+}
+
 int record_permitted(struct backend *b, uint32_t channel, const char *what, bool pty,
-                     uint64_t *number)
+                     const struct rule_verdict *v, uint64_t *number)
 {
     struct json_record r;
 
@@ -101,6 +117,7 @@ int record_permitted(struct backend *b, uint32_t channel, const char *what, bool
     json_bool(&r.json, "allowed", true);
     json_str(&r.json, "what", what);
     json_bool(&r.json, "pty", pty);
+    put_rule(&r.json, v);
     return record_end(b, &r, RECORD_DECISION, channel, WANT_DURABLE, number);
 }
 
@@ -142,30 +159,31 @@ void record_words(struct backend *b, const char *what, const char *text)
 }
 
 static void refuse(struct backend *b, uint32_t channel, const char *what, const char *why,
-                   struct bytes detail, const bool *pty, const char *text)
+                   struct bytes detail, const bool *pty, const struct rule_verdict *v,
+                   const char *text)
 {
     if (++b->refusals > REFUSALS_MAX) {
         relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
         return;
     }
     put_request(b, channel, what, detail.p, detail.len, pty, text);
-    record_refused(b, channel, what, why, b->request_records);
+    refused(b, channel, what, why, b->request_records, v);
 }
 
 void record_refusal(struct backend *b, uint32_t channel, const char *what, const char *why,
                     const void *detail, size_t detail_len, const char *text)
 {
-    refuse(b, channel, what, why, (struct bytes){detail, detail_len}, NULL, text);
+    refuse(b, channel, what, why, (struct bytes){detail, detail_len}, NULL, NULL, text);
 }
 
 void record_refused_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
-                          const char *why, const char *text)
+                          const char *why, const struct rule_verdict *v, const char *text)
 {
     static const enum attest_kind kinds[] = {[START_SHELL] = ATTEST_SHELL,
                                              [START_EXEC] = ATTEST_EXEC,
                                              [START_SUBSYSTEM] = ATTEST_SUBSYSTEM};
 
-    refuse(b, ch->id, attest_kind_name(kinds[m->kind]), why, m->command, &ch->pty_asked, text);
+    refuse(b, ch->id, attest_kind_name(kinds[m->kind]), why, m->command, &ch->pty_asked, v, text);
 }
 
 void record_alarm(struct backend *b, const char *token, const char *text)

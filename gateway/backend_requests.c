@@ -124,8 +124,8 @@ static int record_size(struct channel *ch, bool first, uint64_t *number)
     return record_end(ch->owner, &r, RECORD_RESIZE, ch->id, WANT_DURABLE, number);
 }
 
-static int record_exec(struct channel *ch, const struct relay_start *m, const char *rule,
-                       const char *forward, uint64_t *number)
+static int record_exec(struct channel *ch, const struct relay_start *m,
+                       const struct rule_verdict *v, const char *forward, uint64_t *number)
 {
     struct json_record r;
 
@@ -134,10 +134,11 @@ static int record_exec(struct channel *ch, const struct relay_start *m, const ch
     json_str(&r.json, "kind", m->kind == START_SHELL ? "shell" : "exec");
     if (m->kind == START_EXEC)
         json_bytes(&r.json, "command", m->command.p, m->command.len);
-    if (rule[0] != '\0') {
-        json_str(&r.json, "rule", rule);
+    if (v->rule[0] != '\0')
+        json_str(&r.json, "rule", v->rule);
+    /* Under rules nothing goes on as it was sent, though none of them may name it. */
+    if (m->kind == START_EXEC && ch->owner->rules != NULL)
         json_str(&r.json, "forwarded", forward);
-    }
     json_bool(&r.json, "pty", ch->pty);
     if (ch->stdin_digest)
         json_str(&r.json, "stdin", "digest");
@@ -172,8 +173,8 @@ static const char *start_name(uint8_t kind)
 }
 
 /* Judged and permitted: records, then queues all that belongs to the start. */
-static void start_permitted(struct channel *ch, const struct relay_start *m, const char *rule,
-                            const struct buf *forward)
+static void start_permitted(struct channel *ch, const struct relay_start *m,
+                            const struct rule_verdict *v, const struct buf *forward)
 {
     uint64_t size_record = 0, record = 0;
     char *command = buf_string(forward);
@@ -192,15 +193,15 @@ static void start_permitted(struct channel *ch, const struct relay_start *m, con
         end_begin(ch->owner, "memory", EXIT_TRY_AGAIN, "the gateway is out of memory");
         goto out;
     }
-    rc = subsystem ? record_subsystem(ch, m, &record) : record_exec(ch, m, rule, command, &record);
+    rc = subsystem ? record_subsystem(ch, m, &record) : record_exec(ch, m, v, command, &record);
     if (rc == ERR_FULL) {
         const char *text = "the command is too long to be recorded, so it does not run";
-        record_refused_start(ch->owner, ch, m, "length", text);
+        record_refused_start(ch->owner, ch, m, "length", NULL, text);
         channel_start_failed(ch, text, EXIT_REFUSED);
         goto out;
     }
     if (rc == 0)
-        rc = record_permitted(ch->owner, ch->id, start_name(m->kind), ch->pty, &record);
+        rc = record_permitted(ch->owner, ch->id, start_name(m->kind), ch->pty, v, &record);
     if (rc != 0 || (ch->pty && record_size(ch, true, &size_record) != 0))
         goto out;
     if (ch->pty) {
@@ -228,7 +229,8 @@ out:
 void request_start(struct channel *ch, const struct relay_start *m)
 {
     struct backend *b = ch->owner;
-    char rule[128], text[1001];
+    struct rule_verdict verdict;
+    char text[1001];
     struct buf forward;
 
     /* Behind the session's end nothing is recorded, so nothing is started and nothing answered. */
@@ -237,7 +239,7 @@ void request_start(struct channel *ch, const struct relay_start *m)
     if (ch->state == CHANNEL_REFUSED && !ch->start_asked && m->kind <= START_SUBSYSTEM) {
         ch->start_asked = true;
         snprintf(text, sizeof text, "%s closed the channel", b->granted.target);
-        record_refused_start(b, ch, m, "target", text);
+        record_refused_start(b, ch, m, "target", NULL, text);
         channel_start_failed(ch, text, EXIT_TARGET_DOWN);
         return;
     }
@@ -252,8 +254,8 @@ void request_start(struct channel *ch, const struct relay_start *m)
     b->active_ms = b->now_ms;
     /* words are quoted with two characters more each at most */
     buf_init(&forward, WORDS_TEXT_MAX + 4 * WORDS_MAX);
-    if (judge_start(b, ch, m, rule, &forward, text))
-        start_permitted(ch, m, rule, &forward);
+    if (judge_start(b, ch, m, &verdict, &forward, text))
+        start_permitted(ch, m, &verdict, &forward);
     else
         channel_start_failed(ch, text, EXIT_REFUSED);
     buf_clear(&forward);

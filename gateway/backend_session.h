@@ -213,16 +213,17 @@ void record_refusal(struct backend *b, uint32_t channel, const char *what, const
                     const void *detail, size_t detail_len, const char *text);
 /* The same of a start, which is compared with what the frontend attests (docs/FORMAT.md,
  * "Attestations"): longer words have their length and digest, and whether a terminal was asked for
- * is said. */
+ * is said. v: the command rule that decided; it stands in the decision, in the clear. May be NULL.
+ */
 void record_refused_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
-                          const char *why, const char *text);
+                          const char *why, const struct rule_verdict *v, const char *text);
 /* The decision alone, where the words stand in a sealed record of another type. request: which of
  * the session's request records has them, 0: none. */
 void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,
                     uint64_t request);
-/* A start that is permitted: its class, in the clear. */
+/* A start that is permitted: what kind, and by which command rule, in the clear. */
 MUST_CHECK int record_permitted(struct backend *b, uint32_t channel, const char *what, bool pty,
-                                uint64_t *number);
+                                const struct rule_verdict *v, uint64_t *number);
 /* Words that belong to no decision, in a request record of their own. */
 void record_words(struct backend *b, const char *what, const char *text);
 /* text is recorded in the clear: no word of the operator or the target. */
@@ -273,10 +274,10 @@ void relay_notice_text(struct backend *b, uint32_t channel, const char *text);
  * recorded and text holds what the operator is told (room for 1001 bytes). */
 bool judge_env(struct backend *b, const struct relay_env *m);
 bool judge_signal(struct backend *b, const struct relay_signal *m);
-/* rule: which command rule matched ("" without rules); ch->stdin_digest is what it says. forward:
+/* v: which command rule decided (no name without rules); ch->stdin_digest is what it says. forward:
  * what goes to the target. */
-bool judge_start(struct backend *b, struct channel *ch, const struct relay_start *m, char rule[128],
-                 struct buf *forward, char *text);
+bool judge_start(struct backend *b, struct channel *ch, const struct relay_start *m,
+                 struct rule_verdict *v, struct buf *forward, char *text);
 /* A terminal for this start; ch->notice says why not. */
 bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind);
 /* The terminal's name, or "dumb" for one that is no name. */

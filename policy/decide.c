@@ -178,6 +178,40 @@ static int add_files(const struct role *role, struct policy_decision *out, struc
     return file_rules_merge(out->files, role->files, e);
 }
 
+/* An exec role's rules, and what any role denies. */
+static int add_commands(const struct role *role, struct policy_decision *out, struct err *e)
+{
+    if (!role->rules)
+        return 0;
+    if (!out->rules && !(out->rules = rule_set_new()))
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return rule_set_merge(out->rules, role->rules, e);
+}
+
+/* When all roles are added: rules that restrict nothing go; a deny covers the whole grant, so that
+ * it takes a shell away, in which nothing would hold it up. */
+static void settle_commands(struct sum *sum, struct policy_decision *out)
+{
+    char rule[128];
+
+    if (rule_set_denies(out->rules, rule)) {
+        if (sum->exec_of_anything)
+            rule_set_open(out->rules);
+        sum->exec_of_anything = false;
+        if (sum->shell) {
+            rule_set_take_shell(out->rules);
+            put_path(out, sum, "; no shell, because ");
+            put_path(out, sum, rule);
+            put_path(out, sum, " denies commands");
+        }
+        sum->shell = false;
+    }
+    if (sum->exec_of_anything || (!sum->exec && !rule_set_took_shell(out->rules))) {
+        rule_set_free(out->rules);
+        out->rules = NULL;
+    }
+}
+
 static int add_forwards(const struct role *role, struct policy_decision *out, struct err *e)
 {
     if (!role->forwards)
@@ -223,11 +257,26 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
     int rc = add_files(role, out, e);
     if (rc == 0)
         rc = add_forwards(role, out, e);
-    if (rc < 0 || !role->exec || !role->rules)
-        return rc;
-    if (!out->rules && !(out->rules = rule_set_new()))
-        return err_set(e, ERR_MEMORY, "out of memory");
-    return rule_set_merge(out->rules, role->rules, e);
+    return rc == 0 ? add_commands(role, out, e) : rc;
+}
+
+static int deny_no_ability(const struct question *q, const struct sum *sum,
+                           struct policy_decision *out)
+{
+    char because[128], role[ROLE_NAME_MAX + 1];
+
+    if (rule_set_took_shell(out->rules) && rule_set_denies(out->rules, because))
+        return policy_deny(q->p, out, "no-ability", because,
+                           "Your roles permit a shell alone on %s, and %s denies commands, which "
+                           "no shell would hold to",
+                           q->t->pub.name, because);
+    strcpy(role, out->because);
+    snprintf(because, sizeof because, "%s/allow", role);
+    return policy_deny(q->p, out, "no-ability", because,
+                       "Your role %s%s matches %s on %s, but permits nothing there: no shell, "
+                       "no commands, no file transfer, no forwarding",
+                       role, sum->matches > 1 ? ", as others of yours," : "", q->r->account,
+                       q->t->pub.name);
 }
 
 /* What came together is enough for a session, or why not. */
@@ -249,20 +298,9 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
             (unsigned long long)q->r->remembered_age_s, q->t->pub.name,
             (unsigned long long)sum->remember_s);
     }
-    if (!sum->shell && !sum->exec && !out->files && !out->forwards) {
-        char role[ROLE_NAME_MAX + 1];
-        strcpy(role, out->because);
-        snprintf(because, sizeof because, "%s/allow", role);
-        return policy_deny(q->p, out, "no-ability", because,
-                           "Your role %s%s matches %s on %s, but permits nothing there: no shell, "
-                           "no commands, no file transfer, no forwarding",
-                           role, sum->matches > 1 ? ", as others of yours," : "", q->r->account,
-                           q->t->pub.name);
-    }
-    if (sum->exec_of_anything) {
-        rule_set_free(out->rules);
-        out->rules = NULL;
-    }
+    settle_commands(sum, out);
+    if (!sum->shell && !sum->exec && !out->files && !out->forwards)
+        return deny_no_ability(q, sum, out);
     out->abilities = (sum->shell ? ABILITY_SHELL : 0) | (sum->exec ? ABILITY_EXEC : 0) |
                      (sum->shell || sum->exec_of_anything ? ABILITY_PTY : 0) |
                      (out->files ? ABILITY_SFTP : 0) | (out->forwards ? ABILITY_FORWARD : 0);

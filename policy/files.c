@@ -270,6 +270,23 @@ static bool pattern_leads_through(const struct bytes *pattern, const char *path,
     return pat.next != NULL;
 }
 
+int file_glob_check(const char *pattern, size_t len, struct err *e)
+{
+    return check_pattern(pattern, len, e);
+}
+
+bool file_glob_matches(const char *pattern, size_t len, const char *path, size_t path_len)
+{
+    const struct bytes view = {(const uint8_t *)pattern, len};
+
+    return is_canonical(path, path_len) && pattern_matches(&view, path, path_len);
+}
+
+bool file_path_is_canonical(const char *path, size_t len)
+{
+    return is_canonical(path, len);
+}
+
 /* ---- sets ---- */
 
 /* Reads one rule; false at malformed bytes. */

@@ -33,6 +33,14 @@ enum file_access { FILE_READ = 1, FILE_WRITE = 2 };
 
 struct file_rules;
 
+/* A pattern by itself, for others who compare paths (policy/pattern.h). ERR_INPUT with what is
+ * wrong with it and at which byte (from 1); e may be NULL. */
+MUST_CHECK int file_glob_check(const char *pattern, size_t len, struct err *e);
+/* pattern was checked. False for any path that is not canonical. */
+bool file_glob_matches(const char *pattern, size_t len, const char *path, size_t path_len);
+/* Absolute, without empty parts, "." and "..", without NUL, at most FILE_PATH_MAX bytes. */
+bool file_path_is_canonical(const char *path, size_t len);
+
 /* An empty set permits nothing. NULL when memory is out. */
 struct file_rules *file_rules_new(void);
 void file_rules_free(struct file_rules *rules);

@@ -54,6 +54,11 @@ static bool is_in(const char *dir, const char *name)
            strcmp(name + len - 5, ".yaml") == 0;
 }
 
+static int load_pack(struct loading *l)
+{
+    return packs_load(l->p->packs, l->doc, l->e);
+}
+
 static bool is_role_file(const char *name)
 {
     return is_in(ROLES_PREFIX, name);
@@ -123,7 +128,8 @@ static int load_files(struct policy *p, const void *bundle, size_t len, struct b
         return rc;
     p->roles = calloc(found.roles + 1, sizeof *p->roles);
     p->zones = calloc(found.zones + 1, sizeof *p->zones);
-    if (!p->roles || !p->zones)
+    p->packs = packs_new();
+    if (!p->roles || !p->zones || !p->packs)
         return err_set(e, ERR_MEMORY, "out of memory");
     wire_reader_init(&r, bundle, len);
     while (rc == 0 && bundle_next(&r, &file, e) > 0) {
@@ -136,6 +142,11 @@ static int load_files(struct policy *p, const void *bundle, size_t len, struct b
         rc = load_file(p, &found.operators, warnings, policy_load_operators, e);
     if (rc == 0)
         rc = load_file(p, &found.targets, warnings, policy_load_targets, e);
+    wire_reader_init(&r, bundle, len);
+    while (rc == 0 && bundle_next(&r, &file, e) > 0) {
+        if (is_in(PACKS_PREFIX, file.name))
+            rc = load_file(p, &file, warnings, load_pack, e);
+    }
     wire_reader_init(&r, bundle, len);
     while (rc == 0 && bundle_next(&r, &file, e) > 0) {
         if (is_role_file(file.name))
@@ -179,6 +190,7 @@ void policy_free(struct policy *p)
     free(p->zones);
     table_clear(&p->zone_by_name);
     role_index_clear(p);
+    packs_free(p->packs);
     free(p->operators);
     free(p->groups);
     free(p->targets);

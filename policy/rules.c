@@ -1,49 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sets of exact allow rules. A set lives in its encoded form only, so that joining roles' sets,
- * sending them and applying them need no other form:
- *
- *     set  = 1*rule, or nothing (then it restricts nothing)
- *     rule = STR name, STR path, U8 flags, U16 words, words x DATA word (base/wire.h; words >= 1)
- *
- * The first word is the program as the operator may write it; path, absolute, is what runs and is
- * accepted in its place too. Everything is compared byte by byte: no case, no prefix, no pattern.
- * Used by authd (builds and encodes) and by the backend (decodes, applies to hostile requests).
- * Pure. */
-#include "policy/rules.h"
-
+ * Sets of command rules: building, joining, encoding, decoding (policy/rules_inside.h has the
+ * format). Used by authd (builds and encodes) and by the backend, which decodes and takes every
+ * byte for hostile: a set that decodes is one that authd could have made. Pure. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-
-#define PATH_TEXT_MAX 4096
-
-/* Rules that a refused operator is shown. */
-#define HINT_RULES 5
-
-struct rule_set {
-    bool restricts;
-    struct buf bytes; /* encoded */
-};
-
-struct rule {
-    char name[RULE_NAME_MAX + 1];
-    char path[PATH_TEXT_MAX + 1];
-    unsigned flags;
-    size_t count;
-    struct bytes word[WORDS_MAX]; /* views */
-};
+#include "policy/rules_inside.h"
 
 static struct rule_set *new_set(bool restricts)
 {
-    struct rule_set *set = malloc(sizeof *set);
+    struct rule_set *set = calloc(1, sizeof *set);
 
     if (!set)
         return NULL;
     set->restricts = restricts;
-    buf_init(&set->bytes, RULES_ENCODED_MAX);
+    buf_init(&set->bytes, RULES_ENCODED_MAX - 1);
     return set;
 }
 
@@ -57,6 +30,7 @@ void rule_set_free(struct rule_set *set)
     if (!set)
         return;
     buf_clear(&set->bytes);
+    packs_free(set->own);
     free(set);
 }
 
@@ -65,231 +39,318 @@ bool rule_set_restricts(const struct rule_set *set)
     return !set || set->restricts;
 }
 
-/* Reads one rule; false at malformed bytes. */
-static bool get_rule(struct wire_reader *r, struct rule *rule)
+void rule_set_open(struct rule_set *set)
 {
-    wire_get_str(r, rule->name, RULE_NAME_MAX);
-    wire_get_str(r, rule->path, PATH_TEXT_MAX);
-    rule->flags = wire_get_u8(r);
-    rule->count = wire_get_u16(r);
-    if (r->failed || !rule->name[0] || rule->path[0] != '/' ||
-        (rule->flags & ~(unsigned)RULE_STDIN_DIGEST) || !rule->count || rule->count > WORDS_MAX)
+    set->flags |= RULES_OPEN;
+}
+
+void rule_set_take_shell(struct rule_set *set)
+{
+    set->flags |= RULES_TOOK_SHELL;
+}
+
+bool rule_set_is_open(const struct rule_set *set)
+{
+    return set && (!set->restricts || (set->flags & RULES_OPEN));
+}
+
+bool rule_set_took_shell(const struct rule_set *set)
+{
+    return set && (set->flags & RULES_TOOK_SHELL);
+}
+
+static bool is_one_bit(uint32_t bits)
+{
+    return bits && !(bits & (bits - 1));
+}
+
+bool rule_get(struct wire_reader *r, struct rule *rule)
+{
+    rule->kind = (enum rule_kind)wire_get_u8(r);
+    if (r->failed || rule->kind < RULE_ALLOW || rule->kind > RULE_DENY_CLASS)
         return false;
-    for (size_t i = 0; i < rule->count; i++) {
-        rule->word[i] = wire_get_data(r, WORDS_TEXT_MAX);
-        if (r->failed || (rule->word[i].len && memchr(rule->word[i].p, 0, rule->word[i].len)))
+    wire_get_str(r, rule->name, RULE_NAME_MAX);
+    if (r->failed || !rule->name[0])
+        return false;
+    rule->path[0] = 0;
+    rule->flags = 0;
+    rule->bit = 0;
+    rule->pattern.count = 0;
+    if (rule->kind == RULE_DENY_CLASS) {
+        rule->bit = wire_get_u32(r);
+        return !r->failed && is_one_bit(rule->bit);
+    }
+    if (rule->kind == RULE_ALLOW) {
+        wire_get_str(r, rule->path, RULE_PATH_MAX);
+        rule->flags = wire_get_u8(r);
+        if (r->failed || rule->path[0] != '/' || (rule->flags & ~(unsigned)RULE_STDIN_DIGEST))
             return false;
     }
-    return rule->word[0].len > 0;
+    return pattern_get(r, &rule->pattern) &&
+           (rule->kind != RULE_ALLOW || pattern_program(&rule->pattern).len);
+}
+
+bool rule_set_denies(const struct rule_set *set, char name[128])
+{
+    struct wire_reader r;
+    struct rule rule;
+
+    if (name)
+        name[0] = 0;
+    if (!set || !set->denies)
+        return false;
+    wire_reader_init(&r, buf_head(&set->bytes), buf_len(&set->bytes));
+    while (name && !name[0] && r.left && rule_get(&r, &rule)) {
+        if (rule.kind != RULE_ALLOW)
+            snprintf(name, 128, "%s", rule.name);
+    }
+    return true;
 }
 
 static int append(struct rule_set *set, const void *bytes, size_t len, struct err *e)
 {
     int rc = buf_put(&set->bytes, bytes, len);
 
-    if (rc < 0)
-        err_set(e, rc == ERR_MEMORY ? ERR_MEMORY : ERR_FULL,
-                "found more than %d bytes of command rules, expected fewer", RULES_ENCODED_MAX);
+    if (rc == ERR_MEMORY)
+        return err_set(e, ERR_MEMORY, "out of memory");
+    return rc < 0
+               ? err_set(e, ERR_FULL, "found more than %d bytes of command rules, expected fewer",
+                         RULES_ENCODED_MAX)
+               : 0;
+}
+
+/* A literal that words_quote refuses would be a rule that allows what cannot be sent. */
+static int check_literals(const struct pattern *p, const char *path, struct err *e)
+{
+    struct buf line;
+    struct words one;
+
+    buf_init(&line, 4 * WORDS_TEXT_MAX);
+    for (size_t i = 0; i < p->count; i++) {
+        for (unsigned k = 0; k < p->word[i].count; k++) {
+            const struct bytes text = pattern_alternative(&p->word[i], k);
+            char *word = strndup((const char *)text.p, text.len);
+            if (!word)
+                return err_set(e, ERR_MEMORY, "out of memory");
+            one.count = 2;
+            one.word[0] = (char *)(uintptr_t)path; /* only read */
+            one.word[1] = i ? word : one.word[0];
+            int rc = words_quote(&one, &line, e);
+            if (rc == ERR_INPUT)
+                err_set(e, ERR_INPUT,
+                        "word %zu: found ' \\ or !, which no quoting carries to every target's "
+                        "shell, expected words without them",
+                        i + 1);
+            buf_clear(&line);
+            free(word);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+static int add(struct rule_set *set, const struct rule *rule, struct bytes pattern, struct err *e)
+{
+    const size_t room = 1 + 2 + strlen(rule->name) + 2 + strlen(rule->path) + 1 + 4 + pattern.len;
+    uint8_t *bytes = malloc(room);
+    struct wire_writer w;
+
+    if (!bytes)
+        return err_set(e, ERR_MEMORY, "out of memory");
+    wire_writer_init(&w, bytes, room);
+    wire_put_u8(&w, (uint8_t)rule->kind);
+    wire_put_str(&w, rule->name, RULE_NAME_MAX);
+    if (rule->kind == RULE_ALLOW) {
+        wire_put_str(&w, rule->path, RULE_PATH_MAX);
+        wire_put_u8(&w, (uint8_t)rule->flags);
+    }
+    if (rule->kind == RULE_DENY_CLASS)
+        wire_put_u32(&w, rule->bit);
+    else
+        wire_put_raw(&w, pattern.p, pattern.len);
+    int rc = wire_put_end(&w, e);
+    if (rc == 0)
+        rc = append(set, bytes, w.len, e);
+    if (rc == 0 && rule->kind != RULE_ALLOW)
+        set->denies = true;
+    free(bytes);
     return rc;
 }
 
-/* The command line that a rule's words become: path in the first one's place. */
-static int quote_with_path(const struct words *argv, const char *path, struct buf *out,
-                           struct err *e)
+static int take_pattern(struct rule *rule, const char *name, struct bytes pattern, struct err *e)
 {
-    struct words run = *argv;
+    struct wire_reader r;
 
-    run.word[0] = (char *)(uintptr_t)path; /* only read */
-    return words_quote(&run, out, e);
+    if (!name[0] || strlen(name) > RULE_NAME_MAX)
+        return err_set(e, ERR_INPUT, "found a rule without a name");
+    snprintf(rule->name, sizeof rule->name, "%s", name);
+    rule->path[0] = 0;
+    wire_reader_init(&r, pattern.p, pattern.len);
+    if (!pattern_get(&r, &rule->pattern) || r.left)
+        return err_set(e, ERR_INPUT, "found no pattern");
+    return 0;
+}
+
+int rule_set_allow(struct rule_set *set, const char *name, struct bytes pattern, const char *path,
+                   unsigned flags, struct err *e)
+{
+    struct rule rule = {.kind = RULE_ALLOW, .flags = flags};
+    int rc = take_pattern(&rule, name, pattern, e);
+
+    if (rc < 0)
+        return rc;
+    if (!pattern_program(&rule.pattern).len || path[0] != '/' || strlen(path) > RULE_PATH_MAX)
+        return err_set(e, ERR_INPUT, "found a rule without an absolute program");
+    snprintf(rule.path, sizeof rule.path, "%s", path);
+    rc = check_literals(&rule.pattern, path, e);
+    return rc == 0 ? add(set, &rule, pattern, e) : rc;
+}
+
+int rule_set_deny(struct rule_set *set, const char *name, struct bytes pattern, struct err *e)
+{
+    struct rule rule = {.kind = RULE_DENY};
+    int rc = take_pattern(&rule, name, pattern, e);
+
+    return rc == 0 ? add(set, &rule, pattern, e) : rc;
+}
+
+int rule_set_deny_class(struct rule_set *set, const char *name, const struct packs *packs,
+                        uint32_t bit, struct err *e)
+{
+    struct rule rule = {.kind = RULE_DENY_CLASS, .bit = bit};
+
+    if (!packs || !is_one_bit(bit) || !name[0] || strlen(name) > RULE_NAME_MAX)
+        return err_set(e, ERR_INPUT, "found no class to deny");
+    snprintf(rule.name, sizeof rule.name, "%s", name);
+    int rc = add(set, &rule, (struct bytes){NULL, 0}, e);
+    if (rc == 0) {
+        set->packs = packs;
+        set->classes |= bit;
+    }
+    return rc;
 }
 
 int rule_set_add(struct rule_set *set, const char *name, const struct words *argv, const char *path,
                  unsigned flags, struct err *e)
 {
-    struct wire_writer w;
-    struct buf line;
-    size_t room = 2 + RULE_NAME_MAX + 2 + strlen(path) + 1 + 2;
-    uint8_t *bytes = NULL;
+    struct buf pattern;
 
-    if (!argv->count || !argv->word[0][0] || path[0] != '/' || strlen(path) > PATH_TEXT_MAX)
+    if (!argv->count)
         return err_set(e, ERR_INPUT, "found a rule without an absolute program");
-    buf_init(&line, 4 * WORDS_TEXT_MAX);
-    int rc = quote_with_path(argv, path, &line, e);
-    buf_clear(&line);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < argv->count; i++)
-        room += 4 + strlen(argv->word[i]);
-    bytes = malloc(room);
-    if (!bytes)
-        return err_set(e, ERR_MEMORY, "out of memory");
-    wire_writer_init(&w, bytes, room);
-    wire_put_str(&w, name, RULE_NAME_MAX);
-    wire_put_str(&w, path, PATH_TEXT_MAX);
-    wire_put_u8(&w, (uint8_t)flags);
-    wire_put_u16(&w, (uint16_t)argv->count);
-    for (size_t i = 0; i < argv->count; i++)
-        wire_put_data(&w, argv->word[i], strlen(argv->word[i]), WORDS_TEXT_MAX);
-    rc = wire_put_end(&w, e);
+    buf_init(&pattern, 4 * WORDS_TEXT_MAX);
+    int rc = pattern_of_words(argv, &pattern, e);
     if (rc == 0)
-        rc = append(set, bytes, w.len, e);
-    free(bytes);
+        rc = rule_set_allow(set, name, (struct bytes){buf_head(&pattern), buf_len(&pattern)}, path,
+                            flags, e);
+    buf_clear(&pattern);
     return rc;
 }
 
 int rule_set_merge(struct rule_set *set, const struct rule_set *other, struct err *e)
 {
-    return append(set, buf_head(&other->bytes), buf_len(&other->bytes), e);
+    int rc = append(set, buf_head(&other->bytes), buf_len(&other->bytes), e);
+
+    if (rc < 0)
+        return rc;
+    set->flags |= other->flags;
+    set->denies = set->denies || other->denies;
+    set->classes |= other->classes;
+    if (other->packs)
+        set->packs = other->packs;
+    return 0;
 }
 
 int rule_set_encode(const struct rule_set *set, struct buf *out)
 {
+    struct buf packs;
+    uint8_t head[5];
+
     if (!set || !set->restricts)
         return 0;
-    /* Nothing means everything to the receiver: a set that allows nothing cannot be said so. */
+    /* A set that came to nothing is a mistake of ours: better none of it. */
     if (!buf_len(&set->bytes))
         return ERR_INPUT;
-    return buf_put(out, buf_head(&set->bytes), buf_len(&set->bytes));
+    head[0] = (uint8_t)set->flags;
+    int rc = buf_put(out, head, 1);
+    if (rc == 0)
+        rc = buf_put(out, buf_head(&set->bytes), buf_len(&set->bytes));
+    if (rc < 0 || !set->classes)
+        return rc;
+    buf_init(&packs, RULES_ENCODED_MAX);
+    rc = packs_encode(set->packs, set->classes, &packs);
+    head[0] = RULES_PACKS;
+    wire_store_u32(head + 1, (uint32_t)buf_len(&packs));
+    if (rc == 0)
+        rc = buf_put(out, head, sizeof head);
+    if (rc == 0)
+        rc = buf_put(out, buf_head(&packs), buf_len(&packs));
+    buf_clear(&packs);
+    return rc;
+}
+
+/* The rules, and behind them the packs. */
+static int decode_rules(struct rule_set *set, struct wire_reader *r, struct err *e)
+{
+    const uint8_t *const rules = r->in;
+    struct bytes packs = {NULL, 0};
+    struct rule rule;
+
+    while (r->left && *r->in != RULES_PACKS) {
+        if (!rule_get(r, &rule))
+            return err_set(e, ERR_PROTOCOL, "the command rules are malformed");
+        set->denies = set->denies || rule.kind != RULE_ALLOW;
+        set->classes |= rule.bit;
+    }
+    /* Nothing that authd would send: it might have become nothing on the way. */
+    if (r->in == rules)
+        return err_set(e, ERR_PROTOCOL, "the command rules are malformed");
+    int rc = append(set, rules, (size_t)(r->in - rules), e);
+    if (rc < 0)
+        return rc;
+    if (r->left) {
+        (void)wire_get_u8(r);
+        packs = wire_get_data(r, RULES_ENCODED_MAX);
+        if (r->failed || r->left || !packs.len)
+            return err_set(e, ERR_PROTOCOL, "the command rules are malformed");
+    }
+    /* A class without its entries would deny nothing. */
+    if (!set->classes != !packs.p)
+        return err_set(e, ERR_PROTOCOL, "the command rules and their packs do not fit");
+    if (!packs.p)
+        return 0;
+    set->own = packs_decode(packs.p, packs.len, e);
+    if (!set->own)
+        return ERR_PROTOCOL;
+    set->packs = set->own;
+    for (uint32_t bit = 1; bit; bit <<= 1) {
+        if ((set->classes & bit) && !packs_class_name(set->own, bit))
+            return err_set(e, ERR_PROTOCOL, "the command rules deny a class that no pack has");
+    }
+    return 0;
 }
 
 struct rule_set *rule_set_decode(const void *bytes, size_t len, struct err *e)
 {
-    struct wire_reader r;
-    struct rule rule;
     struct rule_set *set = new_set(len > 0);
+    struct wire_reader r;
+    int rc = 0;
 
     if (!set) {
         err_set(e, ERR_MEMORY, "out of memory");
         return NULL;
     }
     wire_reader_init(&r, bytes, len);
-    while (r.left) {
-        if (!get_rule(&r, &rule)) {
-            err_set(e, ERR_PROTOCOL, "the command rules are malformed");
-            goto failed;
-        }
+    if (len) {
+        set->flags = wire_get_u8(&r);
+        if (set->flags & ~(unsigned)(RULES_OPEN | RULES_TOOK_SHELL))
+            rc = err_set(e, ERR_PROTOCOL, "the command rules are malformed");
+        else
+            rc = decode_rules(set, &r, e);
     }
-    if (len && append(set, bytes, len, e) < 0)
-        goto failed;
-    return set;
-failed:
-    rule_set_free(set);
-    return NULL;
-}
-
-static bool word_is(const struct bytes *b, const char *word)
-{
-    return strlen(word) == b->len && (!b->len || memcmp(b->p, word, b->len) == 0);
-}
-
-static bool rule_matches(const struct rule *rule, const struct words *argv)
-{
-    if (argv->count != rule->count)
-        return false;
-    if (!word_is(&rule->word[0], argv->word[0]) && strcmp(rule->path, argv->word[0]) != 0)
-        return false;
-    for (size_t i = 1; i < argv->count; i++) {
-        if (!word_is(&rule->word[i], argv->word[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Appends " Allowed: ..." with the first rules, as far as there is room. */
-static void hint(const struct rule_set *set, char *out, size_t cap)
-{
-    struct wire_reader r;
-    struct rule rule;
-    size_t at = 0;
-
-    out[0] = 0;
-    wire_reader_init(&r, buf_head(&set->bytes), buf_len(&set->bytes));
-    for (unsigned n = 0; r.left && get_rule(&r, &rule); n++) {
-        const size_t before = at;
-        at += (size_t)snprintf(out + at, cap - at, "%s", n ? "; " : "");
-        for (size_t i = 0; n < HINT_RULES && i < rule.count && at < cap; i++) {
-            char word[400];
-            escape_text(word, sizeof word, rule.word[i].p, rule.word[i].len);
-            const char *quote = rule.word[i].len && !strchr(word, ' ') ? "" : "'";
-            at +=
-                (size_t)snprintf(out + at, cap - at, "%s%s%s%s", i ? " " : "", quote, word, quote);
-        }
-        if (n == HINT_RULES || at + 8 >= cap) {
-            snprintf(out + (before < cap - 8 ? before : cap - 8), 8, "; ...");
-            return;
-        }
-    }
-}
-
-/* The first rule that matches says what runs; all that match have a say in what is kept. */
-static int apply_to_words(const struct rule_set *set, const struct words *argv, char name[128],
-                          bool *stdin_digest, struct buf *forward, struct err *e)
-{
-    unsigned flags = RULE_STDIN_DIGEST;
-    struct wire_reader r;
-    struct rule rule;
-    int rc = ERR_DENIED;
-
-    wire_reader_init(&r, buf_head(&set->bytes), buf_len(&set->bytes));
-    while (r.left) {
-        if (!get_rule(&r, &rule))
-            return err_set(e, ERR_PROTOCOL, "the command rules are malformed");
-        if (!rule_matches(&rule, argv))
-            continue;
-        flags &= rule.flags;
-        if (rc == 0)
-            continue;
-        rc = quote_with_path(argv, rule.path, forward, e);
-        if (rc < 0)
-            return rc;
-        snprintf(name, 128, "%s", rule.name);
-    }
-    if (rc == 0 && stdin_digest)
-        *stdin_digest = flags & RULE_STDIN_DIGEST;
-    return rc;
-}
-
-int rule_set_apply(const struct rule_set *set, const void *command, size_t len, char name[128],
-                   bool *stdin_digest, struct buf *forward, struct err *e)
-{
-    struct words argv;
-    /* All of a refusal fits the 1000 bytes that messages carry to the operator. */
-    char shown[330], allowed[400];
-
-    name[0] = 0;
-    if (stdin_digest)
-        *stdin_digest = false;
-    if (!set)
-        return err_set(e, ERR_DENIED,
-                       "no command rules were given; ask your policy administrators");
-    if (!set->restricts) {
-        int rc = buf_put(forward, command, len);
-        return rc < 0
-                   ? err_set(e, rc == ERR_MEMORY ? ERR_MEMORY : ERR_FULL, "the command is too long")
-                   : 0;
-    }
-    const size_t show = len < 80 ? len : 80;
-    escape_text(shown, sizeof shown, command, show);
-    if (show < len)
-        strcat(shown, "...");
-    struct err why = ERR_INIT;
-    int rc = words_split(command, len, &argv, &why);
     if (rc < 0) {
-        if (rc != ERR_SYNTAX)
-            return err_set(e, (enum err_code)rc, "%s", why.text);
-        return err_set(e, ERR_DENIED,
-                       "your roles allow single commands only, and \"%s\" is none (%.400s); "
-                       "ask your policy administrators",
-                       shown, why.text);
+        rule_set_free(set);
+        return NULL;
     }
-    rc = apply_to_words(set, &argv, name, stdin_digest, forward, e);
-    words_clear(&argv);
-    if (rc == ERR_DENIED) {
-        hint(set, allowed, sizeof allowed);
-        return err_set(e, ERR_DENIED,
-                       "\"%s\" is not among the commands that your roles allow (%s); "
-                       "ask your policy administrators",
-                       shown, allowed);
-    }
-    return rc;
+    return set;
 }

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Command rules as a boundary: an exec request is split into words by a strict grammar, compared
- * word by word with the role's exact argv, and what is forwarded is the words re-quoted, never
- * the client's text. Pure; used by authd (encodes them into the grant) and by the backend (decodes,
- * applies). */
+ * Command rules as a boundary: an exec request is split into words by a strict grammar and compared
+ * with the roles' patterns (policy/pattern.h); what is forwarded is the words re-quoted, never the
+ * client's text.
+ *
+ *     a deny of any matching role comes first and covers the whole grant: it looks through wrappers
+ *     (policy/wrappers.h), and denies too what nobody can see through;
+ *     then an allow must match the argv as it was sent;
+ *     an open set (some role allows exec without naming commands) allows what else there is.
+ *
+ * Pure; used by authd (encodes them into the grant) and by the backend (decodes, applies). */
 #ifndef SALLYPORT_POLICY_RULES_H
 #define SALLYPORT_POLICY_RULES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -30,16 +37,19 @@ void words_clear(struct words *w);
  * character, newline, tab, NUL, invalid UTF-8, reserved word, empty command. ERR_SYNTAX with the
  * column (bytes, from 1) and what was found; *out is then empty. */
 MUST_CHECK int words_split(const void *text, size_t len, struct words *out, struct err *e);
-/* Re-quotes for a POSIX shell: bare where only safe characters, else single quotes. Arguments with
- * ' \ or ! are refused (ERR_INPUT): no quoting of them is right on every target's shell. */
+/* Re-quotes for a POSIX shell: bare where only safe characters, else single quotes; a first word of
+ * the shell's own language is quoted too. Words with ' \ or ! are refused (ERR_INPUT): no quoting
+ * of them is right on every target's shell. */
 MUST_CHECK int words_quote(const struct words *w, struct buf *out, struct err *e);
 
-/* Allow rules of all matching roles, with the absolute path for the bare program name. */
+/* The command rules of all matching roles. */
 struct rule_set;
+struct packs;
 
-/* What one grant carries at most (auth/grant.def), and what one role may have of it. */
+/* What one grant carries at most (auth/grant.def). */
 #define RULES_ENCODED_MAX 131072
 #define RULE_NAME_MAX     127
+#define RULE_CLASS_MAX    32 /* CLASS_NAME_MAX of policy/packs.h */
 
 /* An empty set that restricts: it allows nothing until rules are added. NULL when memory is out. */
 struct rule_set *rule_set_new(void);
@@ -47,24 +57,50 @@ struct rule_set *rule_set_new(void);
 enum rule_flag {
     RULE_STDIN_DIGEST = 1 /* of its standard input digests are kept, not the bytes */
 };
-/* Adds one rule: exactly argv, whose first word is an absolute path, or a bare name that then runs
- * as path. name is for records; flags are bits of enum rule_flag. ERR_INPUT when argv cannot be
- * forwarded (words_quote), ERR_FULL. */
+/* Adds one rule; name is for records and refusals ("kvm-operator/commands[0]"); pattern is encoded
+ * (pattern_parse). An allow's program is one literal: an absolute path, or a bare name that then
+ * runs as path. ERR_INPUT when what it allows could never be forwarded (words_quote), ERR_FULL,
+ * ERR_MEMORY. Of an error nothing is added. */
+MUST_CHECK int rule_set_allow(struct rule_set *set, const char *name, struct bytes pattern,
+                              const char *path, unsigned flags, struct err *e);
+MUST_CHECK int rule_set_deny(struct rule_set *set, const char *name, struct bytes pattern,
+                             struct err *e);
+/* bit is the class's in packs, which must live as long as the set. */
+MUST_CHECK int rule_set_deny_class(struct rule_set *set, const char *name,
+                                   const struct packs *packs, uint32_t bit, struct err *e);
+/* rule_set_allow of words that stand for themselves. */
 MUST_CHECK int rule_set_add(struct rule_set *set, const char *name, const struct words *argv,
                             const char *path, unsigned flags, struct err *e);
-/* Adds all rules of other. ERR_FULL, ERR_MEMORY. */
+/* Whatever is one plain command and is not denied is allowed. */
+void rule_set_open(struct rule_set *set);
+/* A shell that a role permits was taken away, because a deny could not hold there. */
+void rule_set_take_shell(struct rule_set *set);
+/* Adds all rules of other; open if one of them is. ERR_FULL, ERR_MEMORY. */
 MUST_CHECK int rule_set_merge(struct rule_set *set, const struct rule_set *other, struct err *e);
 
-/* Which rule allows it, and what runs: on a match fills name ("bob-virsh/commands[0]", size 128)
- * and forward (the command line to send), as the first rule that matches has them; stdin_digest
- * (may be NULL) is set only where every rule that matches says `stdin: digest`. ERR_DENIED with a
- * text for the operator when none matches. A set without rules (decoded from nothing: some matching
- * role allows exec without command rules) matches everything: name is empty and forward is the
- * command as sent. A NULL set matches nothing. */
+bool rule_set_is_open(const struct rule_set *set);
+/* Whether it denies anything; name (may be NULL) gets the first rule that does, else "". */
+bool rule_set_denies(const struct rule_set *set, char name[128]);
+bool rule_set_took_shell(const struct rule_set *set);
+
+/* What decided. */
+struct rule_verdict {
+    char rule[128];                      /* "bob-virsh/commands[0]"; "": none */
+    char class_name[RULE_CLASS_MAX + 1]; /* of a deny by class; "" */
+    bool stdin_digest; /* every rule that allows it says `stdin: digest`, and the set is not open */
+};
+/* 0: allowed, forward is the command line to send, as the first rule that matches has it.
+ * ERR_DENIED with a text for the operator, at most 1000 bytes; any other error is a refusal too. A
+ * set that restricts nothing (decoded from nothing) allows everything as it was sent, without a
+ * rule. A NULL set allows nothing. Of an error forward holds nothing. */
+MUST_CHECK int rule_set_judge(const struct rule_set *set, const void *command, size_t len,
+                              struct rule_verdict *out, struct buf *forward, struct err *e);
+/* The same, for who needs no more than the rule's name; stdin_digest may be NULL. */
 MUST_CHECK int rule_set_apply(const struct rule_set *set, const void *command, size_t len,
                               char name[128], bool *stdin_digest, struct buf *forward,
                               struct err *e);
-/* A NULL set (as in struct policy_decision: no rules) is encoded as nothing. */
+/* Encoded with the entries of the packs whose classes it denies. A NULL set (as in struct
+ * policy_decision: no rules) is encoded as nothing. */
 MUST_CHECK int rule_set_encode(const struct rule_set *set, struct buf *out);
 /* NULL on error. len 0: no rules, everything is allowed as sent. */
 struct rule_set *rule_set_decode(const void *bytes, size_t len, struct err *e);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/yaml_tree.h"
+#include "policy/packs.h"
 #include "policy/policy.h"
 #include "policy/pool.h"
 #include "policy/when.h"
@@ -101,8 +102,8 @@ struct role {
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
-    struct rule_set *rules;         /* NULL: exec of anything */
-    struct file_rules *files;       /* NULL: no file transfer; else at least one rule */
+    struct rule_set *rules;   /* NULL: no command rules, exec of anything; without exec: denies */
+    struct file_rules *files; /* NULL: no file transfer; else at least one rule */
     struct forward_rules *forwards; /* NULL: none; else at least one */
     enum bulk_mode bulk;
     uint64_t bulk_after, keep_max;         /* bytes; keep_max 0: no contents */
@@ -156,6 +157,8 @@ struct policy {
     struct table target_by_name; /* names and aliases */
     struct table label_pairs;    /* "key\0value" of all targets */
 
+    struct packs *packs; /* classes of commands; loaded before roles */
+
     struct role *roles;
     size_t role_count;
     struct table role_by_name;
@@ -183,11 +186,14 @@ int policy_load_when(struct loading *l, const struct yaml_node *n, struct when *
 int policy_load_factors(struct loading *l, const struct yaml_node *n, uint32_t *factors);
 /* from, when and factors of a role, or the site's. */
 int policy_load_role_conditions(struct loading *l, const struct yaml_node *root, struct role *role);
-/* The parts of a role that say what it permits: allow, programs, commands (policy/role_allow.c),
- * the value of allow.sftp (policy/role_files.c) and of allow.forward
- * (policy/role_forwards.c); and session (policy/role_session.c), after the
- * others. */
+/* The parts of a role that say what it permits: allow (policy/role_allow.c), programs and commands
+ * (policy/role_commands.c), the value of allow.sftp (policy/role_files.c) and of allow.forward
+ * (policy/role_forwards.c); and session (policy/role_session.c), after the others. */
 int policy_load_role_allow(struct loading *l, const struct yaml_node *root, struct role *role);
+int policy_load_role_commands(struct loading *l, const struct yaml_node *root, struct role *role);
+/* Of a role whose commands were loaded (policy/role_warnings.c). */
+int policy_warn_of_commands(struct loading *l, const struct yaml_node *commands,
+                            const struct role *role);
 int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role);
 int policy_load_role_forwards(struct loading *l, const struct yaml_node *n, struct role *role);
 int policy_load_role_session(struct loading *l, const struct yaml_node *root, struct role *role);

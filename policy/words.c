@@ -12,14 +12,14 @@
  * The first word may not be empty, hold "=" (an assignment) or be a reserved word.
  * Used by authd (rules at load) and by the backend (requests, hostile). Pure. Source: POSIX.1-2017
  * XCU 2.2, 2.3, 2.4; for the zsh and fish cases their manuals (EQUALS; % process expansion). */
-#include "policy/rules.h"
+#include "policy/words_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
 
-static bool is_safe(unsigned char c)
+bool words_is_safe(unsigned char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c && strchr("_@%+=:,./-", c));
@@ -60,8 +60,7 @@ static const char *meaning(unsigned char c)
     }
 }
 
-/* Says why the character at in[at] may not stand there. where: "" or " in double quotes". */
-static int refuse(struct err *e, const unsigned char *in, size_t len, size_t at, const char *where)
+int words_refuse(struct err *e, const unsigned char *in, size_t len, size_t at, const char *where)
 {
     uint32_t c = 0;
     const size_t n = utf8_next(in + at, len - at, &c);
@@ -83,8 +82,7 @@ static int refuse(struct err *e, const unsigned char *in, size_t len, size_t at,
                    in[at], where, meaning(in[at]));
 }
 
-/* Copies the inside of the quotes that open at *at; leaves *at after the closing one. */
-static int quoted(const unsigned char *in, size_t len, size_t *at, char **to, struct err *e)
+int words_quoted(const unsigned char *in, size_t len, size_t *at, char **to, struct err *e)
 {
     const unsigned char quote = in[*at];
     const size_t opened = *at;
@@ -97,9 +95,9 @@ static int quoted(const unsigned char *in, size_t len, size_t *at, char **to, st
         uint32_t c = 0;
         const size_t n = utf8_next(in + i, len - i, &c);
         if (n == 0 || !utf8_visible(c))
-            return refuse(e, in, len, i, "");
+            return words_refuse(e, in, len, i, "");
         if (quote == '"' && strchr("$`\\!", in[i]))
-            return refuse(e, in, len, i, " in double quotes");
+            return words_refuse(e, in, len, i, " in double quotes");
         memcpy(*to, in + i, n);
         *to += n;
         i += n;
@@ -116,26 +114,36 @@ static int one_word(const unsigned char *in, size_t len, size_t *at, char **to, 
     while (*at < len && in[*at] != ' ') {
         if (in[*at] == '\'' || in[*at] == '"') {
             *bare = false;
-            int rc = quoted(in, len, at, to, e);
+            int rc = words_quoted(in, len, at, to, e);
             if (rc < 0)
                 return rc;
-        } else if (is_safe(in[*at])) {
+        } else if (words_is_safe(in[*at])) {
             *(*to)++ = (char)in[(*at)++];
         } else {
-            return refuse(e, in, len, *at, "");
+            return words_refuse(e, in, len, *at, "");
         }
     }
     *(*to)++ = 0;
     return 0;
 }
 
+/* Words that some shell takes for its own language where a command stands. */
+static bool is_reserved(const char *word)
+{
+    static const char *const reserved[] = {
+        "if",    "then",   "else",   "elif",  "fi",     "do",  "done",      "case",     "esac",
+        "while", "until",  "for",    "in",    "end",    "and", "or",        "function", "select",
+        "time",  "coproc", "switch", "begin", "repeat", "not", "nocorrect", "foreach",  NULL};
+
+    for (size_t i = 0; reserved[i]; i++) {
+        if (strcmp(word, reserved[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int check_command_word(const char *word, bool bare, size_t at, struct err *e)
 {
-    static const char *const reserved[] = {"if",    "then",     "else",   "elif",  "fi",     "do",
-                                           "done",  "case",     "esac",   "while", "until",  "for",
-                                           "in",    "function", "select", "time",  "coproc", "end",
-                                           "begin", "foreach",  "repeat", NULL};
-
     if (!word[0])
         return err_set(e, ERR_SYNTAX, "column %zu: found an empty word, expected a command",
                        at + 1);
@@ -144,13 +152,10 @@ static int check_command_word(const char *word, bool bare, size_t at, struct err
                        "column %zu: found \"=\" in the first word, as in an assignment, "
                        "expected a command",
                        at + 1);
-    for (size_t i = 0; bare && reserved[i]; i++) {
-        if (strcmp(word, reserved[i]) == 0)
-            return err_set(e, ERR_SYNTAX,
-                           "column %zu: found %s, a word of the shell's language, "
-                           "expected a command",
-                           at + 1, word);
-    }
+    if (bare && is_reserved(word))
+        return err_set(e, ERR_SYNTAX,
+                       "column %zu: found %s, a word of the shell's language, expected a command",
+                       at + 1, word);
     return 0;
 }
 
@@ -210,7 +215,7 @@ static bool needs_quotes(const char *word)
     if (!word[0] || word[0] == '=' || word[0] == '%')
         return true;
     for (; *word; word++) {
-        if (!is_safe((unsigned char)*word))
+        if (!words_is_safe((unsigned char)*word))
             return true;
     }
     return false;
@@ -226,7 +231,7 @@ int words_quote(const struct words *w, struct buf *out, struct err *e)
                            "word %zu: found %c, which no quoting carries to every target's shell, "
                            "expected words without ' \\ and !",
                            i + 1, *bad);
-        const char *quote = needs_quotes(word) ? "'" : "";
+        const char *quote = needs_quotes(word) || (!i && is_reserved(word)) ? "'" : "";
         int rc = buf_printf(out, "%s%s%s%s", i ? " " : "", quote, word, quote);
         if (rc < 0)
             return err_set(e, rc == ERR_MEMORY ? ERR_MEMORY : ERR_FULL, "the command is too long");

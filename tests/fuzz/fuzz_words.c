@@ -2,12 +2,13 @@
  *
  * A command from an operator: it never crashes; what is accepted has no control character, and its
  * quoted form splits into the same words again; under rules nothing but a rule's own words is ever
- * forwarded. */
+ * forwarded, and of an open set nothing but the words that were sent. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/pattern.h"
 #include "policy/rules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,19 +20,56 @@ static void quoted_words_are_the_same(const struct words *w)
 
     buf_init(&line, 8 * WORDS_TEXT_MAX);
     if (words_quote(w, &line, NULL) == 0 && buf_len(&line) <= WORDS_TEXT_MAX) {
-        /* A first word such as 'if' may be a command only in quotes, which quoting takes away: the
-         * gateway never forwards it so, because a path stands there. */
-        if (words_split(buf_head(&line), buf_len(&line), &again, NULL) == 0) {
-            if (again.count != w->count)
+        if (words_split(buf_head(&line), buf_len(&line), &again, NULL) < 0 ||
+            again.count != w->count)
+            abort();
+        for (size_t i = 0; i < w->count; i++) {
+            if (strcmp(w->word[i], again.word[i]) != 0)
                 abort();
-            for (size_t i = 0; i < w->count; i++) {
-                if (strcmp(w->word[i], again.word[i]) != 0)
-                    abort();
-            }
-            words_clear(&again);
         }
+        words_clear(&again);
     }
     buf_clear(&line);
+}
+
+/* A set that is open but for what it denies: what it forwards is the words that were sent. */
+static void open_set_forwards(const uint8_t *data, size_t size)
+{
+    static const char deny[] = "virsh destroy";
+    struct rule_set *set = rule_set_new();
+    struct words sent, forwarded;
+    struct buf out, pattern;
+    char name[128];
+
+    buf_init(&out, 8 * WORDS_TEXT_MAX);
+    buf_init(&pattern, 1000);
+    if (!set || words_split(deny, sizeof deny - 1, &sent, NULL) < 0 ||
+        pattern_of_words(&sent, &pattern, NULL) < 0 ||
+        rule_set_deny(set, "d", (struct bytes){buf_head(&pattern), buf_len(&pattern)}, NULL) < 0)
+        abort();
+    words_clear(&sent);
+    rule_set_open(set);
+    if (rule_set_apply(set, data, size, name, NULL, &out, NULL) == 0) {
+        if (words_split(data, size, &sent, NULL) < 0)
+            abort();
+        if (buf_len(&out) <= WORDS_TEXT_MAX) {
+            if (words_split(buf_head(&out), buf_len(&out), &forwarded, NULL) < 0 ||
+                forwarded.count != sent.count)
+                abort();
+            for (size_t i = 0; i < sent.count; i++) {
+                if (strcmp(sent.word[i], forwarded.word[i]) != 0)
+                    abort();
+            }
+            words_clear(&forwarded);
+        }
+        if (sent.count > 1 && strcmp(sent.word[0], "virsh") == 0 &&
+            strcmp(sent.word[1], "destroy") == 0)
+            abort();
+        words_clear(&sent);
+    }
+    buf_clear(&out);
+    buf_clear(&pattern);
+    rule_set_free(set);
 }
 
 static void rules_hold(const uint8_t *data, size_t size)
@@ -74,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         words_clear(&w);
     }
     rules_hold(data, size);
+    open_set_forwards(data, size);
     rule_set_free(rule_set_decode(data, size, NULL));
     return 0;
 }

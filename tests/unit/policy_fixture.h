@@ -49,6 +49,11 @@ struct policy *fixture_load_files(const struct fixture_file *files, size_t count
  * ... (at most 9). NULL as policy_load. Warnings are kept in fixture_warnings until the next load.
  */
 struct policy *fixture_load(const char *const *roles, size_t count, struct err *e);
+/* What the default operators and targets give. */
+#define FIXTURE_WARNINGS                                                                           \
+    "operators.yaml:4:3: warning: carol has no public key and cannot log in\n"                     \
+    "targets.yaml:4:3: warning: sw1 has no host key, so that nobody can be connected to it\n"
+
 extern char fixture_warnings[8192];
 /* As fixture_load, with other operators or targets where not NULL, and one role or NULL. */
 struct policy *fixture_load_with(const char *operators, const char *targets, const char *role,
