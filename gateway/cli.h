@@ -25,6 +25,7 @@ int cli_login(int argc, char **argv);
 int cli_whoami(int argc, char **argv);
 int cli_connect(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_policy(int argc, char **argv);
 
 /* "sallyport: TEXT" on stderr; returns CLI_FAILED. */
 int cli_fail(const char *format, ...) PRINTF_LIKE(1, 2);
