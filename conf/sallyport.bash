@@ -5,13 +5,14 @@ _sallyport()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     case $COMP_CWORD in
-    1) words='init setup connect login whoami user target status audit help --help --version' ;;
+    1) words='init setup connect login whoami user target status policy audit help --help --version' ;;
     2)
         case $before in
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
         audit) words='verify list show play commands files search index export prove reviewers new-log hold release prune' ;;
-        help) words='init setup connect login whoami user target status audit' ;;
+        help) words='init setup connect login whoami user target status policy audit' ;;
+        policy) words='classify' ;;
         esac ;;
     esac
     case $before in
@@ -21,11 +22,11 @@ _sallyport()
     --decision) words='allowed denied' ;;
     --class) words='shell exec sftp subsystem forward' ;;
     --speed) words='0.5 2 4 8 max' ;;
-    --dir | --extract | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --dir | --packs | --extract | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
     if [[ $word == -* || -z $words ]]; then
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
-        init-*) words='--gateway --listen --reach --admin --state --runtime --users --help' ;;
+        init-*) words='--gateway --listen --reach --admin --state --runtime --packs --users --help' ;;
         setup-*) words='--hosts --user --identity --dir --for --target --help' ;;
         login-*) words='--forget --dir --help' ;;
         whoami-*) words='--dir --help' ;;
@@ -50,6 +51,7 @@ _sallyport()
         audit-hold) words='--reason --trail --state --help' ;;
         audit-prune) words='--prepare --before --session --reason --signature --trail --state --help' ;;
         audit-release) words='--prepare --session --reason --signature --trail --state --help' ;;
+        policy-classify) words='--packs --json --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;
         esac

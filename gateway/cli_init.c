@@ -17,6 +17,7 @@
 #include "gateway/cli.h"
 #include "gateway/init_examples.h"
 #include "gateway/init_keys.h"
+#include "gateway/init_packs.h"
 #include "gateway/init_users.h"
 
 enum {
@@ -44,13 +45,16 @@ static const char help[] =
     "  -c CONFDIR           configuration (default: " SALLYPORT_CONFDIR ")\n"
     "  --state DIR          state (default: " SALLYPORT_STATEDIR ")\n"
     "  --runtime DIR        the control socket's directory (default: /run/sallyport)\n"
+    "  --packs DIR          rule packs to copy into CONFDIR/packs (default: " SALLYPORT_DATADIR
+    "/packs)\n"
     "  --users BASE         run the programs under the uids BASE to BASE+6, without names; the "
     "default is\n"
     "                       system users sallyport-listener, -frontend, ..., which are made if "
     "missing\n";
 
 struct init {
-    const char *confdir, *state, *runtime, *gateway, *listen, *admin, *reach;
+    const char *confdir, *state, *runtime, *gateway, *listen, *admin, *reach, *packs;
+    unsigned packs_copied;
     char *users[USERS];
     uid_t uid[USERS];
     gid_t gid[USERS];
@@ -203,7 +207,7 @@ static int write_reviewers(const struct init *in, struct err *e)
 }
 
 /* sallyport.yaml comes last of all that init makes: it says that the rest is complete. */
-static int make_configuration(const struct init *in, struct err *e)
+static int make_configuration(struct init *in, struct err *e)
 {
     struct init_settings s = {in->gateway,
                               in->listen,
@@ -222,6 +226,8 @@ static int make_configuration(const struct init *in, struct err *e)
         r = write_config(in, "targets.yaml", init_targets_yaml, e);
     if (r == 0)
         r = write_config(in, "roles.d/kvm-operator.yaml.example", init_role_example, e);
+    if (r == 0)
+        r = init_packs(in->confdir, in->packs, &in->packs_copied, e);
     if (r == 0)
         r = write_reviewers(in, e);
     if (r == 0)
@@ -261,6 +267,7 @@ static void tell(const struct init *in)
     printf("\nA new gateway, %s.\n\n"
            "  configuration   %s\n"
            "  state           %s (keys/ is root's alone)\n"
+           "  rule packs      %s/packs (%u copied)\n"
            "  setup file      %s/public/gateway.setup, for operators\n"
            "  first reviewer  %s\n"
            "                  identity in %s/keys/reviewer.identity\n\n"
@@ -269,7 +276,8 @@ static void tell(const struct init *in)
            "second reviewer to %s/reviewers.yaml (age-keygen makes an identity), so that one loss "
            "is not\n"
            "the loss of every recording.\n",
-           in->gateway, in->confdir, in->state, in->state, in->recipient, in->state, in->confdir);
+           in->gateway, in->confdir, in->state, in->confdir, in->packs_copied, in->state,
+           in->recipient, in->state, in->confdir);
     printf("\nKeep these where nobody who administers this machine can change them; `sallyport "
            "audit verify\n"
            "--anchor` wants the first, and without them a trail that was replaced as a whole looks "
@@ -367,12 +375,17 @@ static int make_all(struct init *in, struct err *e)
 
 int cli_init(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"state", required_argument, NULL, 's'},
-        {"runtime", required_argument, NULL, 'R'}, {"listen", required_argument, NULL, 'l'},
-        {"gateway", required_argument, NULL, 'g'}, {"reach", required_argument, NULL, 'r'},
-        {"admin", required_argument, NULL, 'a'},   {"users", required_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},          {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"state", required_argument, NULL, 's'},
+                                            {"runtime", required_argument, NULL, 'R'},
+                                            {"listen", required_argument, NULL, 'l'},
+                                            {"gateway", required_argument, NULL, 'g'},
+                                            {"reach", required_argument, NULL, 'r'},
+                                            {"admin", required_argument, NULL, 'a'},
+                                            {"users", required_argument, NULL, 'u'},
+                                            {"packs", required_argument, NULL, 'p'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct init in = {.listen = "0.0.0.0:443",
                       .admin = "0",
                       .state = SALLYPORT_STATEDIR,
@@ -406,6 +419,9 @@ int cli_init(int argc, char **argv)
             break;
         case 'u':
             base = optarg;
+            break;
+        case 'p':
+            in.packs = optarg;
             break;
         case 'h':
             fputs(help, stdout);

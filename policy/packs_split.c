@@ -29,7 +29,7 @@ static bool virsh_word(const char *text, size_t *at, char **to)
             *(*to)++ = c;
         } else if (c == '\\') {
             if (!text[*at + 1])
-                return false;
+                break;
             if (text[++*at] != '\n') /* a line that goes on */
                 *(*to)++ = text[*at];
         } else if (c == quote) {
@@ -41,7 +41,7 @@ static bool virsh_word(const char *text, size_t *at, char **to)
         }
     }
     *(*to)++ = 0;
-    return !quote;
+    return !quote && text[*at] != '\\';
 }
 
 bool pack_split_virsh(const char *text, size_t *at, struct words *out)
@@ -75,7 +75,7 @@ bool pack_split_virsh(const char *text, size_t *at, struct words *out)
 bool pack_split_joined(const char *text, size_t *at, struct words *out)
 {
     unsigned depth = 0;
-    bool in_word = false;
+    bool in_word = false, right = true;
     char *to;
 
     if (!begin(text, out, &to))
@@ -91,8 +91,11 @@ bool pack_split_joined(const char *text, size_t *at, struct words *out)
         }
         if (c == '{')
             depth++;
-        if (c == '}' && !depth--)
-            return false;
+        right = c != '}' || depth;
+        if (!right)
+            break;
+        if (c == '}')
+            depth--;
         if (strchr(" \t\n;{}", c)) {
             if (in_word)
                 *to++ = 0;
@@ -110,13 +113,14 @@ bool pack_split_joined(const char *text, size_t *at, struct words *out)
             continue;
         }
         const char *end = strchr(text + *at + 1, '"');
-        if (!end)
-            return false;
+        right = end != NULL;
+        if (!right)
+            break;
         const size_t len = (size_t)(end - (text + *at + 1));
         memcpy(to, text + *at + 1, len);
         to += len;
         *at += len + 1;
     }
     *to = 0;
-    return !depth;
+    return right && !depth;
 }

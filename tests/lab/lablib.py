@@ -212,7 +212,7 @@ class Lab:
         self.note("gateway")
         self.tool("init", "-c", self.conf, "--state", self.state, "--runtime", self.path("run"), "--gateway", GATEWAY,
                   "--listen", f"127.0.0.1:{self.ports[0]}", "--reach", f"127.0.0.1:{self.ports[0]}", "--admin", "0",
-                  "--users", str(FIRST_UID + self.slot * UIDS))
+                  "--users", str(FIRST_UID + self.slot * UIDS), "--packs", os.path.join(REPO, "conf", "packs"))
         self.configure()
         if trail_size:
             self.trail_on_tmpfs(trail_size)
