@@ -107,7 +107,8 @@ static bool test_holds(const struct pack_test *test, const struct pack_parsed *p
         const char *value = parsed->options[i].value;
         if (strcmp(parsed->options[i].name, test->option) != 0)
             continue;
-        if (!test->glob || pack_glob(test->glob, value ? value : "", value ? strlen(value) : 0))
+        if (!test->glob ||
+            pack_glob(test->glob, value ? value : "", value ? strlen(value) : 0) != test->unlike)
             return true;
     }
     return false;

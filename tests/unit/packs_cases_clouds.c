@@ -182,5 +182,7 @@ const struct packs_case packs_cases_clouds[] = {
     {"lxc start web1", "-", NULL, NULL},
     {"lxc network list", "-", NULL, NULL},
     {"lxc --help", "-", NULL, NULL},
+    {"govc vm.change -vpmc-enabled -m 4096 -vm web1", "memory", "web1", "4294967296"},
+    {"govc vm.change -name -m 4096 -vm web1", "memory", "web1", "4294967296"},
 };
 const size_t packs_cases_clouds_count = sizeof packs_cases_clouds / sizeof *packs_cases_clouds;
