@@ -26,29 +26,6 @@ struct judge {
     unsigned count, depth, steps;
 };
 
-bool pack_glob(const char *glob, const char *text, size_t len)
-{
-    const char *star = NULL, *end = text + len, *retry = NULL;
-
-    while (text < end) {
-        if (*glob == '*') {
-            star = ++glob;
-            retry = text;
-        } else if (*glob && *glob == *text) {
-            glob++;
-            text++;
-        } else if (star) {
-            glob = star;
-            text = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*glob == '*')
-        glob++;
-    return !*glob;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -527,31 +504,4 @@ int packs_classify(const struct packs *packs, const struct words *argv, struct c
     for (size_t i = 0; i < CLASSES_MAX; i++)
         out->classes |= packs->classes[i] ? UINT32_C(1) << i : 0;
     return 0;
-}
-
-uint32_t packs_class(const struct packs *packs, const char *name)
-{
-    for (size_t i = 0; i < CLASSES_MAX; i++) {
-        if (packs->classes[i] && strcmp(packs->classes[i], name) == 0)
-            return UINT32_C(1) << i;
-    }
-    return 0;
-}
-
-const char *packs_class_name(const struct packs *packs, uint32_t bit)
-{
-    for (size_t i = 0; i < CLASSES_MAX; i++) {
-        if (bit == UINT32_C(1) << i)
-            return packs->classes[i];
-    }
-    return NULL;
-}
-
-size_t packs_class_count(const struct packs *packs)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < CLASSES_MAX; i++)
-        n += packs->classes[i] != NULL;
-    return n;
 }

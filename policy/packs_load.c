@@ -450,16 +450,3 @@ int packs_load(struct packs *packs, struct yaml_doc *doc, struct err *e)
         rc = load_program(&l, programs->items[i]);
     return rc;
 }
-
-struct packs *packs_new(void)
-{
-    return calloc(1, sizeof(struct packs));
-}
-
-void packs_free(struct packs *packs)
-{
-    if (!packs)
-        return;
-    pool_clear(&packs->pool);
-    free(packs);
-}
