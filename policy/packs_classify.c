@@ -416,6 +416,13 @@ static int judge_whole(struct judge *j, const struct pack_words *words)
 
 static int judge_argv(struct judge *j, const struct pack_words *argv, size_t from);
 
+/* As with everything that is too much: it counts as all classes. */
+static int too_deep(struct judge *j)
+{
+    return err_set(j->e, ERR_FULL, "found programs within programs more than %d deep",
+                   MULTICALL_DEPTH_MAX);
+}
+
 static int judge_program(struct judge *j, const struct pack_words *words)
 {
     struct pack_parsed ignored;
@@ -460,7 +467,7 @@ static int judge_argv(struct judge *j, const struct pack_words *argv, size_t fro
     for (size_t i = 0; i < j->packs->program_count && rc == 0; i++) {
         j->program = &j->packs->programs[i];
         if (is_named(j->program, argv->word[from]))
-            rc = j->depth > MULTICALL_DEPTH_MAX ? report_raw(j) : judge_program(j, &rest);
+            rc = j->depth > MULTICALL_DEPTH_MAX ? too_deep(j) : judge_program(j, &rest);
     }
     j->depth--;
     return rc;
