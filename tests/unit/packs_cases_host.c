@@ -247,5 +247,17 @@ const struct packs_case packs_cases_host[] = {
     {"iptables -W -F", "isolation", NULL, NULL},
     {"iptables -w 5 -F", "isolation", NULL, NULL},
     {"losetup -f --direct-io vm.img", "read", NULL, NULL},
+    {"ovs-ofctl --names add-flow br0 x", "isolation", "br0", NULL},
+    {"ovs-ofctl --sort dump-flows br0", "-", NULL, NULL},
+    {"ovs-vsctl --log-file add-port br0 p", "isolation", "p", NULL},
+    {"tc -name filter add dev x", "isolation", "x", NULL},
+    {"nft -d all add rule x y", "isolation", NULL, NULL},
+    {"nft -dall add rule x y", "isolation", NULL, NULL},
+    {"ipset -exist add set1 10.0.0.1", "isolation", NULL, NULL},
+    {"ipset -o plain add set1 10.0.0.1", "isolation", NULL, NULL},
+    {"ipset list", "-", NULL, NULL},
+    {"rbd --image-shared snap create rbd/vm1@s1", "snapshot", "rbd/vm1@s1", NULL},
+    {"ceph --admin-daemon /run/x.sock config show", "raw", NULL, NULL},
+    {"cryptsetup --use-urandom status x", "-", NULL, NULL},
 };
 const size_t packs_cases_host_count = sizeof packs_cases_host / sizeof *packs_cases_host;
