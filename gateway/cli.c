@@ -31,9 +31,8 @@ static const struct verb_group groups[] = {
      {{"init", "first run: keys, certificates, trail, example configuration", cli_init},
       {"user", "operators: add, list, lock, unlock, forget, enroll", cli_user},
       {"target", "hypervisors: add, list", cli_target},
-      {"policy", "what operators may: classify, manifest, sign, verify", cli_policy},
-      {"source", "addresses with failures: list, unblock", cli_source},
-      {"status", "what the gateway is doing", cli_status}}},
+      {"status", "what the gateway is doing", cli_status},
+      {"policy", "the policy set: classify", cli_policy}}},
     {"For reviewers", {{"audit", "the trail: verify, list, show, play", cli_audit}}},
 };
 

@@ -26,29 +26,6 @@ struct judge {
     unsigned count, depth, steps;
 };
 
-bool pack_glob(const char *glob, const char *text, size_t len)
-{
-    const char *star = NULL, *end = text + len, *retry = NULL;
-
-    while (text < end) {
-        if (*glob == '*') {
-            star = ++glob;
-            retry = text;
-        } else if (*glob && *glob == *text) {
-            glob++;
-            text++;
-        } else if (star) {
-            glob = star;
-            text = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*glob == '*')
-        glob++;
-    return !*glob;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -107,7 +84,8 @@ static bool test_holds(const struct pack_test *test, const struct pack_parsed *p
         const char *value = parsed->options[i].value;
         if (strcmp(parsed->options[i].name, test->option) != 0)
             continue;
-        if (!test->glob || pack_glob(test->glob, value ? value : "", value ? strlen(value) : 0))
+        if (!test->glob ||
+            pack_glob(test->glob, value ? value : "", value ? strlen(value) : 0) != test->unlike)
             return true;
     }
     return false;
@@ -438,6 +416,13 @@ static int judge_whole(struct judge *j, const struct pack_words *words)
 
 static int judge_argv(struct judge *j, const struct pack_words *argv, size_t from);
 
+/* As with everything that is too much: it counts as all classes. */
+static int too_deep(struct judge *j)
+{
+    return err_set(j->e, ERR_FULL, "found programs within programs more than %d deep",
+                   MULTICALL_DEPTH_MAX);
+}
+
 static int judge_program(struct judge *j, const struct pack_words *words)
 {
     struct pack_parsed ignored;
@@ -482,7 +467,7 @@ static int judge_argv(struct judge *j, const struct pack_words *argv, size_t fro
     for (size_t i = 0; i < j->packs->program_count && rc == 0; i++) {
         j->program = &j->packs->programs[i];
         if (is_named(j->program, argv->word[from]))
-            rc = j->depth > MULTICALL_DEPTH_MAX ? report_raw(j) : judge_program(j, &rest);
+            rc = j->depth > MULTICALL_DEPTH_MAX ? too_deep(j) : judge_program(j, &rest);
     }
     j->depth--;
     return rc;
@@ -526,31 +511,4 @@ int packs_classify(const struct packs *packs, const struct words *argv, struct c
     for (size_t i = 0; i < CLASSES_MAX; i++)
         out->classes |= packs->classes[i] ? UINT32_C(1) << i : 0;
     return 0;
-}
-
-uint32_t packs_class(const struct packs *packs, const char *name)
-{
-    for (size_t i = 0; i < CLASSES_MAX; i++) {
-        if (packs->classes[i] && strcmp(packs->classes[i], name) == 0)
-            return UINT32_C(1) << i;
-    }
-    return 0;
-}
-
-const char *packs_class_name(const struct packs *packs, uint32_t bit)
-{
-    for (size_t i = 0; i < CLASSES_MAX; i++) {
-        if (bit == UINT32_C(1) << i)
-            return packs->classes[i];
-    }
-    return NULL;
-}
-
-size_t packs_class_count(const struct packs *packs)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < CLASSES_MAX; i++)
-        n += packs->classes[i] != NULL;
-    return n;
 }

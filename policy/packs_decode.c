@@ -177,10 +177,12 @@ static void get_tests(struct decoding *d, struct pack_case *c)
         const char *option = flags & PACK_TEST_OPTION ? get_text(d, 2) : NULL;
         const char *glob = flags & PACK_TEST_GLOB ? get_text(d, 0) : NULL;
         if ((flags & ~PACK_TEST_FLAGS) || !(flags & (PACK_TEST_OPTION | PACK_TEST_GLOB)) ||
+            ((flags & PACK_TEST_UNLIKE) && (!option || !glob)) ||
             ((flags & PACK_TEST_AND_NEXT) && i + 1 == n))
             d->r.failed = true;
         c->tests[i].option = option;
         c->tests[i].glob = glob;
+        c->tests[i].unlike = flags & PACK_TEST_UNLIKE;
         c->tests[i].and_next = flags & PACK_TEST_AND_NEXT;
     }
     c->test_count = right(d) ? n : 0;

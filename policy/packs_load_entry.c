@@ -138,7 +138,7 @@ int pack_load_options(struct pack_loading *l, const struct yaml_node *map,
     return *options ? 0 : pack_no_memory(l);
 }
 
-/* "-x", "-x=PATTERN", or a pattern for a word. */
+/* "-x", "-x=PATTERN", "-x!=PATTERN", or a pattern for a word. */
 static int load_test(struct pack_loading *l, const struct pack_entry *entry,
                      const struct yaml_node *n, struct pack_test *test)
 {
@@ -153,7 +153,8 @@ static int load_test(struct pack_loading *l, const struct pack_entry *entry,
     }
     char name[PACK_TEXT_MAX + 1];
     const size_t len = strcspn(text, "=");
-    snprintf(name, sizeof name, "%.*s", (int)len, text);
+    test->unlike = text[len] && len && text[len - 1] == '!';
+    snprintf(name, sizeof name, "%.*s", (int)(len - test->unlike), text);
     const struct pack_option *o = pack_option_named(l->program, entry, name);
     if (!o)
         return yaml_error(l->doc, n, l->e,

@@ -14,6 +14,7 @@ struct parser {
     const struct pack_words *words;
     struct pack_parsed *out;
     struct err *e;
+    size_t borrowed; /* the word that was a value, and is looked at as an option too */
 };
 
 enum likeness { UNLIKE, BEGINS, EQUAL };
@@ -85,6 +86,29 @@ static size_t candidates(const struct parser *p, const char *typed, size_t len, 
     return count;
 }
 
+/* The place of the next word is moved to, as it was the value; but if it is an option by its looks,
+ * it counts as that too: a pack may be wrong about the value, or the program may have it optional,
+ * as Proxmox VE's booleans are. */
+static void take_value(struct parser *p, size_t *at)
+{
+    const char *word = p->words->word[*at + 1];
+    const bool dashes = word[0] == '-' && word[1] == '-', single = p->program->style == PACK_SINGLE;
+    const size_t skip = single ? 1 + dashes : 0;
+    const struct pack_option *found[2];
+    bool option = false;
+
+    if (word[0] == '-' && word[1] && strcmp(word, "--") != 0) {
+        const size_t len = strcspn(word, "=");
+        option = single || dashes ? candidates(p, word + skip, len > skip ? len - skip : 0,
+                                               p->program->options_by_prefix, found, 2) > 0
+                                  : candidates(p, word, 2, false, found, 2) > 0;
+    }
+    if (option)
+        p->borrowed = *at + 1;
+    else
+        ++*at;
+}
+
 /* A long option, typed[0..len) and perhaps "=" and a value. *at moves over the value's word. False:
  * not known. */
 static int long_option(struct parser *p, const char *typed, size_t len, const char *value,
@@ -108,7 +132,7 @@ static int long_option(struct parser *p, const char *typed, size_t len, const ch
         rc = add_option(p, found[i]->name, found[i]->kind == PACK_VALUE && next ? next : value,
                         found[i]->kind == PACK_VALUE && next ? w->place[*at + 1] : place);
     if (next && takes == n)
-        ++*at;
+        take_value(p, at);
     return rc;
 }
 
@@ -135,7 +159,9 @@ static int letters(struct parser *p, size_t *at, bool *known)
             const bool more = *at + 1 < w->count;
             rc = add_option(p, o->name, more ? w->word[*at + 1] : NULL,
                             more ? w->place[*at + 1] : place);
-            *at += more;
+            if (more)
+                take_value(p, at);
+            return rc;
         }
     }
     return rc;
@@ -221,7 +247,7 @@ static int data_option(struct parser *p, size_t *at)
 int pack_parse(const struct pack_program *program, const struct pack_entry *entry,
                const struct pack_words *words, size_t from, struct pack_parsed *out, struct err *e)
 {
-    struct parser p = {program, entry, words, out, e};
+    struct parser p = {program, entry, words, out, e, 0};
     bool options = true, known;
     int rc = 0;
 
@@ -257,7 +283,7 @@ int pack_parse_leading(const struct pack_program *program, const struct pack_wor
                        size_t *at, bool *unknown, bool *ends, struct pack_parsed *out,
                        struct err *e)
 {
-    struct parser p = {program, NULL, words, out, e};
+    struct parser p = {program, NULL, words, out, e, SIZE_MAX};
     bool known = true;
     int rc = 0;
 
@@ -272,7 +298,7 @@ int pack_parse_leading(const struct pack_program *program, const struct pack_wor
         }
         if (!is_option(word))
             break;
-        *ends = ends_program(program, word);
+        *ends = *at != p.borrowed && ends_program(program, word);
         if (*ends)
             break;
         rc = option(&p, at, &known);

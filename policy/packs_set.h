@@ -65,6 +65,7 @@ struct pack_option {
 struct pack_test {
     const char *option; /* NULL: some positional word matches the pattern */
     const char *glob;   /* NULL: the option is there; "": there, without a value */
+    bool unlike;        /* the option is there with a value that does not match */
     bool and_next;
 };
 
@@ -148,7 +149,8 @@ enum pack_test_flag {
     PACK_TEST_AND_NEXT = 1,
     PACK_TEST_OPTION = 2,
     PACK_TEST_GLOB = 4,
-    PACK_TEST_FLAGS = 7
+    PACK_TEST_UNLIKE = 8,
+    PACK_TEST_FLAGS = 15
 };
 
 /* "*" stands for anything. Linear in time for one "*", at worst quadratic. */

@@ -14,8 +14,8 @@
  *     case    = NUMBER line, NUMBER classes, U8 which (1 tests, 2 vm, 4 value, 8 strip, 16 secret),
  *               [U8 n, n x test], [TEXT vm], [TEXT value, U8 unit, U8 suffixes], [TEXT strip],
  *               [TEXT secret]
- *     test    = U8 flags (1 the next one too, 2 has an option, 4 has a pattern), [TEXT option],
- *               [TEXT pattern]
+ *     test    = U8 flags (1 the next one too, 2 has an option, 4 has a pattern, 8 must not match),
+ *               [TEXT option], [TEXT pattern]
  *
  * Verbs without a class are needed to say that a word is unknown (raw) and where one of them is the
  * beginning of a classed one, or longer than it; others stay behind. Used by authd (encodes) and by
@@ -202,7 +202,8 @@ static void put_case(struct encoding *c, const struct pack_case *one, uint32_t c
         const struct pack_test *t = &one->tests[i];
         wire_put_u8(&c->w,
                     (uint8_t)((t->and_next ? PACK_TEST_AND_NEXT : 0) |
-                              (t->option ? PACK_TEST_OPTION : 0) | (t->glob ? PACK_TEST_GLOB : 0)));
+                              (t->option ? PACK_TEST_OPTION : 0) | (t->glob ? PACK_TEST_GLOB : 0) |
+                              (t->unlike ? PACK_TEST_UNLIKE : 0)));
         if (t->option)
             put_text(c, t->option);
         if (t->glob)

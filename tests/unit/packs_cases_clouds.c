@@ -182,5 +182,12 @@ const struct packs_case packs_cases_clouds[] = {
     {"lxc start web1", "-", NULL, NULL},
     {"lxc network list", "-", NULL, NULL},
     {"lxc --help", "-", NULL, NULL},
+    {"govc vm.change -vpmc-enabled -m 4096 -vm web1", "memory", "web1", "4294967296"},
+    {"govc vm.change -name -m 4096 -vm web1", "memory", "web1", "4294967296"},
+    /* options without a value before the verb */
+    {"openstack --os-beta-command volume snapshot create --volume v1 s1", "snapshot", "v1", NULL},
+    {"nova --timings --os-cache image-create web1 x", "snapshot", "web1", NULL},
+    {"glance --get-schema -k image-download img1", "snapshot", "img1", NULL},
+    {"vim-cmd -d vmsvc/snapshot.create 12 x", "raw,snapshot", "12", NULL},
 };
 const size_t packs_cases_clouds_count = sizeof packs_cases_clouds / sizeof *packs_cases_clouds;

@@ -333,6 +333,24 @@ const struct packs_case packs_cases_hypervisors[] = {
     {"xe vm-param-get uuid=u1 param-name=memory-static-max", "-", NULL, NULL},
     {"xe vm-param-set uuid=u1 name-label=x", "-", NULL, NULL},
     {"xe help vm-snapshot", "-", NULL, NULL},
+    /* onward by any address that is not of this host */
+    {"virsh -c qemu://other/system list", "raw", NULL, NULL},
+    {"virsh -c alias-of-mine list", "raw", NULL, NULL},
+    {"virsh -c 'qemu://other/system?x=qemu:///system' list", "raw", NULL, NULL},
+    {"virsh -c qemu:///system -c qemu+ssh://other/system list", "raw", NULL, NULL},
+    {"virsh -c test:///default list", "-", NULL, NULL},
+    {"virsh -c qemu:///session list", "-", NULL, NULL},
+    {"virt-xml -c qemu+ssh://other/system vm1 --edit --memory 1", "memory,raw", NULL, NULL},
+    {"pvesh set /nodes/n1/qemu/100/config/ -memory 2048", "memory", NULL, "2147483648"},
+    {"pvesh set nodes/n1/qemu/100/config -memory 2048", "memory", NULL, "2147483648"},
+    {"pvesh create /nodes/n1/qemu/100/snapshot/", "snapshot", NULL, NULL},
+    /* what looks like an option counts as one, also where a value is due */
+    {"qm set 100 --onboot --memory 4096", "memory", "100", "4294967296"},
+    {"qm set 100 --name -cores 2", "cpu", "100", "2"},
+    {"virsh -c -h snapshot-create vm7", "raw,snapshot", "vm7", NULL},
+    {"virsh -c --version snapshot-create vm7", "raw,snapshot", "vm7", NULL},
+    {"virsh -l -c qemu+ssh://other/system list", "raw", NULL, NULL},
+    {"virsh -h snapshot-create vm7", "-", NULL, NULL},
 };
 const size_t packs_cases_hypervisors_count =
     sizeof packs_cases_hypervisors / sizeof *packs_cases_hypervisors;

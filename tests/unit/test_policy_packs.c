@@ -133,7 +133,6 @@ static void check_classes(uint32_t classes, size_t max)
     buf_init(&bytes, PACKS_ENCODED_MAX);
     cr_assert_eq(packs_encode(fixture_packs(), classes, &bytes), 0);
     fixture_class_names(fixture_packs(), classes, names);
-    fprintf(stderr, "%s: %zu bytes\n", names, buf_len(&bytes));
     cr_expect_leq(buf_len(&bytes), max, "%s: %zu bytes", names, buf_len(&bytes));
     struct packs *carried = packs_decode(buf_head(&bytes), buf_len(&bytes), &e);
     cr_assert(carried, "%s", e.text);

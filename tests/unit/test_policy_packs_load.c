@@ -326,6 +326,24 @@ Test(policy_packs_load, floods)
     cr_expect_eq(c.classes, 0u);
 }
 
+/* A program within itself until nobody looks any more: all classes, for all that a grant carries.
+ */
+Test(policy_packs_load, too_deep)
+{
+    struct classification c;
+    struct words argv;
+
+    cr_assert_eq(words_split("lvm lvm lvm lvm lvs", 19, &argv, NULL), 0);
+    cr_assert_eq(packs_classify(fixture_packs(), &argv, &c, NULL), 0);
+    cr_expect_eq(c.classes, 0u);
+    words_clear(&argv);
+    cr_assert_eq(words_split("lvm lvm lvm lvm lvcreate -s", 27, &argv, NULL), 0);
+    cr_assert_eq(packs_classify(fixture_packs(), &argv, &c, NULL), 0);
+    for (unsigned i = 0; i < packs_class_count(fixture_packs()); i++)
+        cr_expect(c.classes & UINT32_C(1) << i);
+    words_clear(&argv);
+}
+
 /* Every truncation is refused; every flipped byte is refused, or is a set that can be used. */
 Test(policy_packs_load, hostile_bytes)
 {
