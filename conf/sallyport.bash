@@ -5,7 +5,7 @@ _sallyport()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     case $COMP_CWORD in
-    1) words='init setup connect login whoami user target status policy audit help --help --version' ;;
+    1) words='init setup connect login whoami user target policy source status audit help --help --version' ;;
     2)
         case $before in
         user) words='add enroll list lock unlock forget' ;;
@@ -13,8 +13,7 @@ _sallyport()
         source) words='list unblock' ;;
         policy) words='classify manifest sign verify' ;;
         audit) words='verify list show play commands files search index export prove reviewers new-log hold release prune' ;;
-        help) words='init setup connect login whoami user target status policy audit' ;;
-        policy) words='classify' ;;
+        help) words='init setup connect login whoami user target policy source status audit' ;;
         esac ;;
     esac
     case $before in

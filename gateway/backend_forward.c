@@ -89,18 +89,18 @@ bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1
 bool forward_begin(struct channel *ch, const struct relay_forward *m)
 {
     struct backend *b = ch->owner;
-    char rule[128] = "";
+    struct rule_verdict verdict = {0};
 
     ch->forward = calloc(1, sizeof *ch->forward);
     if (ch->forward == NULL)
         return false;
     ch->forward->to = *m;
     ch->start_asked = true;
-    (void)forward_rules_match(b->forwards, m->host, strlen(m->host), m->port, rule,
+    (void)forward_rules_match(b->forwards, m->host, strlen(m->host), m->port, verdict.rule,
                               ch->forward->host_as);
     /* A failure ends the session by itself. */
-    if (record_open(b, m, true, rule, "", NULL) == 0 &&
-        record_permitted(b, m->channel, attest_kind_name(ATTEST_FORWARD), false,
+    if (record_open(b, m, true, verdict.rule, "", NULL) == 0 &&
+        record_permitted(b, m->channel, attest_kind_name(ATTEST_FORWARD), false, &verdict,
                          &ch->forward->record) != 0)
         ch->forward->record = UINT64_MAX;
     return true;

@@ -48,7 +48,7 @@ static const char help[] =
     "  --runtime DIR        the control socket's directory (default: /run/sallyport)\n"
     "  --packs DIR          rule packs to copy into CONFDIR/packs (default: " SALLYPORT_DATADIR
     "/packs)\n"
-    "  --users BASE         run the programs under the uids BASE to BASE+6, without names; the "
+    "  --users BASE         run the programs under the uids BASE to BASE+7, without names; the "
     "default is\n"
     "                       system users sallyport-listener, -frontend, ..., which are made if "
     "missing\n";
