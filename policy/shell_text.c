@@ -226,6 +226,8 @@ static int step(struct reading *r, struct command *c)
         break;
     case '&':
         if (r->at + 1 < r->len && r->in[r->at + 1] == '>') {
+            /* dash ends a command here, bash does not */
+            opaque(r, "shells read a redirection in it differently");
             r->at++;
             return redirection(r, c);
         }

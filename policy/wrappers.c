@@ -145,6 +145,10 @@ static int visit_prefix(struct walk *w, const struct wrapper *p, char *const *wo
         if (!is_harmless_assignment(word[i]))
             opaque(w, word[0], "a variable that it sets may change what runs");
     }
+    for (size_t k = i; p->expands && k < count; k++) {
+        if (strpbrk(word[k], "$%"))
+            opaque(w, word[0], "expands $ and % in the words");
+    }
     if (p->operands > count - i)
         return p->needs ? opaque(w, word[0], "names no command") : 0;
     i += p->operands;
@@ -360,6 +364,17 @@ static int visit_test(struct walk *w, char *const *word, size_t count)
     return 0;
 }
 
+static int visit_options(struct walk *w, const struct wrapper *p, char *const *word, size_t count)
+{
+    bool found = p->ever && options_have(p->ever, word, count);
+
+    if (!(count > 1 && p->unless && strcmp(word[1], p->unless) == 0))
+        found = found || options_have(p->options, word, count);
+    if (p->bundles && count > 1 && word[1][0] != '-')
+        found = found || options_in_bundle(p->options, word[1]);
+    return found ? opaque(w, word[0], p->risk) : 0;
+}
+
 static int look_into(struct walk *w, const struct wrapper *p, char *const *word, size_t count)
 {
     switch (p->kind) {
@@ -372,8 +387,10 @@ static int look_into(struct walk *w, const struct wrapper *p, char *const *word,
         return visit_shell(w, word, count);
     case WRAPPER_SU:
         return visit_su(w, word, count);
-    case WRAPPER_EVAL:
-        return visit_joined(w, word[0], word + 1, count - 1);
+    case WRAPPER_EVAL: {
+        const size_t skip = count > 1 && strcmp(word[1], "--") == 0 ? 2 : 1;
+        return visit_joined(w, word[0], word + skip, count - skip);
+    }
     case WRAPPER_TRAP:
         if (count > 1 && word[1][0] == '-' && word[1][1])
             return opaque(w, word[0], "has an option that leaves open what runs");
@@ -391,9 +408,7 @@ static int look_into(struct walk *w, const struct wrapper *p, char *const *word,
     case WRAPPER_TEST:
         return visit_test(w, word, count);
     case WRAPPER_OPTIONS:
-        if (count > 1 && p->unless && strcmp(word[1], p->unless) == 0)
-            return 0;
-        return options_have(p->options, word, count) ? opaque(w, word[0], p->risk) : 0;
+        return visit_options(w, p, word, count);
     case WRAPPER_OPAQUE:
         return opaque(w, word[0], p->risk);
     }

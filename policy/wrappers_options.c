@@ -132,3 +132,15 @@ bool options_have(const char *options, char *const *word, size_t count)
     }
     return false;
 }
+
+bool options_in_bundle(const char *options, const char *letters)
+{
+    const char *token;
+    size_t len;
+
+    while (next_token(&options, &token, &len)) {
+        if (len == 2 && token[0] == '-' && strchr(letters, token[1]))
+            return true;
+    }
+    return false;
+}

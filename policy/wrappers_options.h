@@ -18,5 +18,7 @@ bool options_skip(const char *options, char *const *word, size_t count, size_t *
                   struct options_seen *seen);
 /* Whether one of the options (or plain words) is there, in any way that getopt_long accepts. */
 bool options_have(const char *options, char *const *word, size_t count);
+/* Whether one of the short options is among these letters, as in `tar xIf`. */
+bool options_in_bundle(const char *options, const char *letters);
 
 #endif
