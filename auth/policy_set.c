@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "auth/control.h"
+#include "auth/live.h"
 #include "auth/sessions.h"
 #include "base/json_out.h"
 #include "base/log.h"
@@ -48,6 +49,8 @@ struct policy_set {
     uint64_t next_generation;
     char why[101];
     struct policy *next; /* loaded, waits for its record */
+    char *next_warnings; /* one a line; NULL: none */
+    char *warnings;      /* of the set in force, until its sessions are decided about */
 };
 
 struct policy_set *policy_set_new(struct authd *a)
@@ -80,6 +83,8 @@ static void clean_up(struct policy_set *p)
     p->block = NULL;
     policy_free(p->next);
     p->next = NULL;
+    free(p->next_warnings);
+    p->next_warnings = NULL;
     p->next_generation = 0;
     p->verdict_len = 0;
 }
@@ -90,6 +95,7 @@ void policy_set_free(struct policy_set *p)
         return;
     clean_up(p);
     policy_free(p->current);
+    free(p->warnings);
     free(p);
 }
 
@@ -132,7 +138,7 @@ static void refuse(struct policy_set *p, uint64_t generation, const char *why, c
     if (record(p, "refused", hash, generation, why, text, NULL) < 0)
         log_warn("refusal-not-recorded", "generation=%llu", (unsigned long long)generation);
     watch_sent(a->supervisor, authd_load_refused_send(watch_link(a->supervisor), &m, NULL, &e), &e);
-    control_policy_result(a->control, 0, NULL, m.text);
+    control_policy_refused(a->control, m.text);
 }
 
 static void refuse_next(struct policy_set *p, const char *text)
@@ -149,6 +155,16 @@ static bool keep_certificate(void *arg, const struct store_certificate *c)
         if (strcmp(op->keys[i].fingerprint, c->fingerprint) == 0)
             return true;
     return false;
+}
+
+/* What those who asked for the set are told comes when it holds for the sessions as well. */
+static void sessions_decided(struct authd *a, const struct live_counts *counts)
+{
+    struct policy_set *p = a->policies;
+
+    control_policy_loaded(a->control, p->generation, policy_hash(p->current), counts, p->warnings);
+    free(p->warnings);
+    p->warnings = NULL;
 }
 
 static void swap_in(struct policy_set *p)
@@ -173,8 +189,11 @@ static void swap_in(struct policy_set *p)
              (unsigned long long)p->generation, policy_operator_count(p->current),
              policy_target_count(p->current), policy_role_count(p->current), ended, certificates);
     watch_sent(a->supervisor, authd_loaded_send(watch_link(a->supervisor), &m, NULL, &e), &e);
-    control_policy_result(a->control, p->generation, m.hash, NULL);
+    free(p->warnings);
+    p->warnings = p->next_warnings;
+    p->next_warnings = NULL;
     clean_up(p);
+    live_reload(a, sessions_decided);
 }
 
 static void load_recorded(void *arg, uint64_t id, int rc)
@@ -197,7 +216,7 @@ static void load_checked(struct policy_set *p)
     struct err e = ERR_INIT;
     buf_init(&warnings, 32768);
     p->next = policy_load(p->block, p->block_len, &warnings, &e);
-    char *text = buf_len(&warnings) ? buf_string(&warnings) : NULL;
+    char *text = p->next_warnings = buf_len(&warnings) ? buf_string(&warnings) : NULL;
     if (text) {
         char shown[4096];
         log_warn("policy", "text=\"%s\"", escape_text(shown, sizeof shown, text, strlen(text)));
@@ -207,7 +226,6 @@ static void load_checked(struct policy_set *p)
     else if (record(p, "loaded", policy_hash(p->next), p->next_generation, p->why, text,
                     load_recorded) < 0)
         load_recorded(p->a, 0, ERR_TRAIL);
-    free(text);
     buf_clear(&warnings);
 }
 

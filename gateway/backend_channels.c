@@ -5,6 +5,7 @@
  * passed on after all output; the operator's close is passed on after all input that was recorded.
  * Runs in the backend; frontend and target are hostile. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -68,6 +69,7 @@ static void release(struct channel *ch)
     segments_clear(&ch->output);
     bulk_end(ch);
     sftp_clear(ch);
+    free(ch->command);
     b->bytes_in += ch->bytes_in;
     b->forwarded += ch->forwarded;
     b->bytes_out += ch->bytes_out;
@@ -288,7 +290,7 @@ static void channel_step(struct channel *ch)
         ch->target_closing = true;
     }
     close_target(ch);
-    if (ch->ssh == NULL && !ch->up_closed && (ch->refused || ch->operator_closed))
+    if (ch->ssh == NULL && !ch->up_closed && (ch->refused || ch->operator_closed || ch->cut))
         tell_closed(ch);
     if (ch->ssh == NULL && ch->up_closed && ch->operator_closed)
         release(ch);
@@ -297,8 +299,36 @@ static void channel_step(struct channel *ch)
 void channel_delivered_close(struct channel *ch)
 {
     ch->target_closing = true;
-    if (!ch->operator_closed)
+    if (!ch->operator_closed && !ch->up_closed)
         tell_closed(ch);
+}
+
+static void tell_cut(struct channel *ch, const char *text)
+{
+    struct relay_exit_status m = {.channel = ch->id, .status = EXIT_REFUSED};
+    struct backend *b = ch->owner;
+    struct err e = ERR_INIT;
+
+    relay_notice_text(b, ch->id, text);
+    if (b->relay == NULL)
+        return;
+    int rc = relay_exit_status_send(b->relay, &m, NULL, &e);
+    if (rc != 0)
+        relay_failed(b, rc);
+}
+
+void channel_cut(struct channel *ch, const char *text)
+{
+    ch->cut = ch->gateway_closed = true;
+    log_info("channel-cut", "channel=%u", ch->id);
+    channel_record_close(ch, "policy");
+    if (ch->state != CHANNEL_RUNNING) {
+        channel_start_failed(ch, text, EXIT_REFUSED);
+        return;
+    }
+    ch->target_closing = true;
+    if (!ch->operator_closed)
+        tell_cut(ch, text);
 }
 
 void channels_step(struct backend *b)
