@@ -41,9 +41,9 @@ static int get_start(const json_t *object, struct attest_start *out)
     struct attest_point words;
     int i = ATTEST_SHELL;
 
-    while (kind && i <= ATTEST_SUBSYSTEM && strcmp(kind, attest_kind_name((enum attest_kind)i)))
+    while (kind && i < ATTEST_KINDS && strcmp(kind, attest_kind_name((enum attest_kind)i)))
         i++;
-    if (!kind || i > ATTEST_SUBSYSTEM || !json_is_boolean(pty) || get_point(object, &words) < 0 ||
+    if (!kind || i == ATTEST_KINDS || !json_is_boolean(pty) || get_point(object, &words) < 0 ||
         !head != (words.bytes <= ATTEST_START_SHOWN))
         return ERR_SYNTAX;
     *out = (struct attest_start){

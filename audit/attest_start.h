@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a session's backend recorded as started (a shell, a command, a subsystem; also those that it
- * refused), beside what its frontend says that it passed on. On each channel there is one start at
- * most, and both sides must name the same one: kind, the bytes of the command or name, whether a
- * terminal was asked for. The recorder takes the words that the record shows, never a digest that
- * stands beside them. Part of audit/attest.h, of which the same holds: both sides are hostile,
- * memory is bounded. Used by auditd; does no I/O. Format: docs/FORMAT.md, "Attestations". */
+ * What a session's backend recorded as started (a shell, a command, a subsystem, a forward; also
+ * those that it refused), beside what its frontend says that it passed on. On each channel there is
+ * one start at most, and both sides must name the same one: kind, the bytes of the command or name,
+ * whether a terminal was asked for. The recorder takes the words that the record shows, never a
+ * digest that stands beside them. Part of audit/attest.h, of which the same holds: both sides are
+ * hostile, memory is bounded. Used by auditd; does no I/O. Format: docs/FORMAT.md, "Attestations".
+ */
 #ifndef SALLYPORT_AUDIT_ATTEST_START_H
 #define SALLYPORT_AUDIT_ATTEST_START_H
 
@@ -27,10 +28,10 @@
 /* So many disputed ones are named; further ones are disputed as well. */
 #define ATTEST_START_NAMED 8u
 
-enum attest_kind { ATTEST_SHELL, ATTEST_EXEC, ATTEST_SUBSYSTEM };
+enum attest_kind { ATTEST_SHELL, ATTEST_EXEC, ATTEST_SUBSYSTEM, ATTEST_FORWARD, ATTEST_KINDS };
 static inline const char *attest_kind_name(enum attest_kind kind)
 {
-    static const char *const names[] = {"shell", "exec", "subsystem"};
+    static const char *const names[] = {"shell", "exec", "subsystem", "forward"};
 
     return names[kind];
 }
@@ -39,7 +40,7 @@ static inline const char *attest_kind_name(enum attest_kind kind)
 struct attest_start {
     enum attest_kind kind;
     bool pty;       /* a terminal was asked for */
-    uint64_t bytes; /* of the command or name */
+    uint64_t bytes; /* of the command or name, or of the forward's host and port */
     uint8_t sha256[RECORD_HASH_SIZE];
     uint8_t head[RECORD_HASH_SIZE]; /* of the first 4096 bytes, when there are more; else zero */
 };

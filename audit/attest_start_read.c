@@ -76,7 +76,7 @@ static bool has_kind(const json_t *record, const char *name, enum attest_kind *k
 {
     const char *text = json_string_value(json_object_get(record, name));
 
-    for (int i = ATTEST_SHELL; text && i <= ATTEST_SUBSYSTEM; i++) {
+    for (int i = ATTEST_SHELL; text && i < ATTEST_KINDS; i++) {
         if (strcmp(text, attest_kind_name((enum attest_kind)i)) == 0) {
             *kind = (enum attest_kind)i;
             return true;
@@ -96,7 +96,7 @@ static int read_start(unsigned type, const json_t *record, struct attest_start *
             return ERR_SYNTAX;
         if (strcmp(event, "start") != 0)
             return 0;
-        if (!has_kind(record, "kind", &out->kind) || out->kind == ATTEST_SUBSYSTEM)
+        if (!has_kind(record, "kind", &out->kind) || out->kind > ATTEST_EXEC)
             return ERR_SYNTAX;
         r = read_words(record, "command", false, out);
         break;
@@ -105,8 +105,13 @@ static int read_start(unsigned type, const json_t *record, struct attest_start *
         r = json_object_get(record, "subsystem") ? read_words(record, "subsystem", false, out)
                                                  : ERR_SYNTAX;
         break;
+    case RECORD_FORWARD_OPEN: /* one that the frontend refused unseen has another name */
+        if (!has_kind(record, "what", &out->kind) || out->kind != ATTEST_FORWARD)
+            return 0;
+        r = read_words(record, "detail", false, out);
+        break;
     default:
-        if (!has_kind(record, "what", &out->kind))
+        if (!has_kind(record, "what", &out->kind) || out->kind == ATTEST_FORWARD)
             return 0;
         r = read_words(record, "detail", true, out);
         break;
@@ -121,7 +126,8 @@ int attest_start_read(unsigned type, const void *payload, size_t len, struct att
     int r = 0;
 
     *out = (struct attest_start){0};
-    if (type != RECORD_EXEC && type != RECORD_SUBSYSTEM && type != RECORD_REQUEST)
+    if (type != RECORD_EXEC && type != RECORD_SUBSYSTEM && type != RECORD_REQUEST &&
+        type != RECORD_FORWARD_OPEN)
         return 0;
     record = len > RECORD_MAX
                  ? NULL

@@ -96,6 +96,7 @@ int auditd_compare(struct producer *p, const struct trail_record *m, struct err 
     case RECORD_EXEC:
     case RECORD_SUBSYSTEM:
     case RECORD_REQUEST:
+    case RECORD_FORWARD_OPEN:
     case RECORD_SESSION_END:
         return take_record(p, m, e);
     default:

@@ -80,6 +80,7 @@ static void count(struct chain *c, struct session_state *state, const struct rec
         break;
     case RECORD_OUTPUT:
     case RECORD_STDERR:
+    case RECORD_FORWARD_DATA:
         state->bytes_out += record_plain_len(r);
         break;
     default:

@@ -212,7 +212,7 @@ static void count_bytes(struct session_entry *s, const struct record *r)
         len = len > DATA_KEY_TAG ? len - DATA_KEY_TAG : 0;
     if (r->type == RECORD_INPUT)
         s->bytes_in += len;
-    else if (r->type == RECORD_OUTPUT || r->type == RECORD_STDERR)
+    else if (r->type == RECORD_OUTPUT || r->type == RECORD_STDERR || r->type == RECORD_FORWARD_DATA)
         s->bytes_out += len;
 }
 

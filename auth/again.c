@@ -21,11 +21,12 @@
 /* ---- terms ---- */
 
 static void terms_of(const struct policy_decision *d, const struct buf *rules,
-                     const struct buf *files, struct again_terms *out)
+                     const struct buf *files, const struct buf *forwards, struct again_terms *out)
 {
     /* Rules of what is not permitted anyway make no difference. */
     const size_t rules_len = d->abilities & ABILITY_EXEC ? buf_len(rules) : 0;
     const size_t files_len = d->abilities & ABILITY_SFTP ? buf_len(files) : 0;
+    const size_t forwards_len = d->abilities & ABILITY_FORWARD ? buf_len(forwards) : 0;
 
     memset(out, 0, sizeof *out);
     out->abilities = d->abilities;
@@ -38,6 +39,7 @@ static void terms_of(const struct policy_decision *d, const struct buf *rules,
     out->keep_max = d->keep_max;
     SHA256(buf_head(rules), rules_len, out->rules);
     SHA256(buf_head(files), files_len, out->files);
+    SHA256(buf_head(forwards), forwards_len, out->forwards);
 }
 
 static uint64_t smaller_limit(uint64_t a, uint64_t b)
@@ -72,6 +74,8 @@ static void limit(struct again_terms *now, const struct again_terms *began)
         SHA256((const uint8_t *)"", 0, now->rules);
     if (!(now->abilities & ABILITY_SFTP))
         SHA256((const uint8_t *)"", 0, now->files);
+    if (!(now->abilities & ABILITY_FORWARD))
+        SHA256((const uint8_t *)"", 0, now->forwards);
 }
 
 bool again_terms_same(const struct again_terms *a, const struct again_terms *b)
@@ -80,7 +84,8 @@ bool again_terms_same(const struct again_terms *a, const struct again_terms *b)
            a->idle_s == b->idle_s && a->max_s == b->max_s && a->max_bytes == b->max_bytes &&
            a->bulk_after == b->bulk_after && a->keep_max == b->keep_max &&
            memcmp(a->rules, b->rules, sizeof a->rules) == 0 &&
-           memcmp(a->files, b->files, sizeof a->files) == 0;
+           memcmp(a->files, b->files, sizeof a->files) == 0 &&
+           memcmp(a->forwards, b->forwards, sizeof a->forwards) == 0;
 }
 
 /* ---- the decision ---- */
@@ -98,7 +103,7 @@ void again_session_of(const struct login *l, const struct decision *d, uint64_t 
     if (l->factors & FACTOR_REMEMBERED && started_s > l->remembered_issued_s)
         out->remembered_age_s = started_s - l->remembered_issued_s;
     out->started_s = started_s;
-    terms_of(&d->policy, &d->rules, &d->files, &out->began);
+    terms_of(&d->policy, &d->rules, &d->files, &d->forwards, &out->began);
     out->held = out->began;
 }
 
@@ -136,17 +141,21 @@ static void take_terms(const struct again_session *s, const struct policy_decisi
 
     if (rc == 0)
         rc = file_rules_encode(d->files, &out->files);
+    if (rc == 0)
+        rc = forward_rules_encode(d->forwards, &out->forwards);
     if (rc < 0) {
         deny(s, out, err_token((enum err_code)rc), "its rules cannot be applied: %s.",
              err_text((enum err_code)rc));
         return;
     }
-    terms_of(d, &out->rules, &out->files, &out->terms);
+    terms_of(d, &out->rules, &out->files, &out->forwards, &out->terms);
     limit(&out->terms, &s->began);
     if (!(out->terms.abilities & ABILITY_EXEC))
         buf_clear(&out->rules);
     if (!(out->terms.abilities & ABILITY_SFTP))
         buf_clear(&out->files);
+    if (!(out->terms.abilities & ABILITY_FORWARD))
+        buf_clear(&out->forwards);
     if (out->terms.abilities & USEFUL)
         out->allowed = true;
     else
@@ -171,6 +180,7 @@ void again_decide(const struct policy *p, const struct again_session *s, uint64_
     memset(out, 0, sizeof *out);
     buf_init(&out->rules, RULES_ENCODED_MAX);
     buf_init(&out->files, FILES_ENCODED_MAX);
+    buf_init(&out->forwards, FORWARDS_ENCODED_MAX);
     memcpy(out->policy, policy_hash(p), sizeof out->policy);
     if (!still_known(p, s)) {
         deny(s, out, "no-operator",
@@ -195,6 +205,7 @@ void again_clear(struct again *a)
 {
     buf_clear(&a->rules);
     buf_clear(&a->files);
+    buf_clear(&a->forwards);
 }
 
 uint64_t again_ends_s(const struct policy *p, const struct again_session *s, uint64_t until_s,
@@ -283,6 +294,9 @@ void again_words(const struct again_terms *before, const struct again_terms *now
         say(&w, "other command rules");
     if (now->abilities & ABILITY_SFTP && memcmp(before->files, now->files, sizeof now->files) != 0)
         say(&w, "other file rules");
+    if (now->abilities & ABILITY_FORWARD &&
+        memcmp(before->forwards, now->forwards, sizeof now->forwards) != 0)
+        say(&w, "other forward rules");
     if (before->idle_s != now->idle_s)
         say_duration(&w, "idle", now->idle_s);
     if (before->max_s != now->max_s)
@@ -308,6 +322,7 @@ static void put_terms(struct wire_writer *w, const struct again_terms *t)
     wire_put_u64(w, t->keep_max);
     wire_put_raw(w, t->rules, sizeof t->rules);
     wire_put_raw(w, t->files, sizeof t->files);
+    wire_put_raw(w, t->forwards, sizeof t->forwards);
 }
 
 static void get_terms(struct wire_reader *r, struct again_terms *t)
@@ -324,6 +339,7 @@ static void get_terms(struct wire_reader *r, struct again_terms *t)
     t->keep_max = wire_get_u64(r);
     wire_get_raw(r, t->rules, sizeof t->rules);
     wire_get_raw(r, t->files, sizeof t->files);
+    wire_get_raw(r, t->forwards, sizeof t->forwards);
 }
 
 int again_encode(const struct again_session *s, struct buf *out)

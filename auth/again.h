@@ -17,7 +17,7 @@ struct again_terms {
     enum bulk_mode bulk;
     uint64_t idle_s, max_s, max_bytes; /* 0: no limit */
     uint64_t bulk_after, keep_max;
-    uint8_t rules[32], files[32]; /* SHA-256 of what is encoded of them */
+    uint8_t rules[32], files[32], forwards[32]; /* SHA-256 of what is encoded of them */
 };
 
 /* What a session began with. */
@@ -43,8 +43,8 @@ struct again {
     char path[1000], because[128]; /* struct policy_decision */
     uint8_t policy[32];
     struct again_terms terms;
-    struct buf rules, files; /* the policy's, encoded */
-    uint64_t until_s;        /* struct policy_decision */
+    struct buf rules, files, forwards; /* the policy's, encoded */
+    uint64_t until_s;                  /* struct policy_decision */
 };
 
 /* d: a decision that allows; started_s: its time. */

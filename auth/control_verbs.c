@@ -360,11 +360,17 @@ static void reply_target_key(struct control_client *client, const uint8_t blob[V
     struct authd *a = authd_of(client);
     struct buf key, line;
     buf_init(&key, 1024);
-    buf_init(&line, 2048);
-    int rc = vault_public_text(blob, VAULT_PUBLIC_BYTES, &key);
+    buf_init(&line, VAULT_LINE_MAX);
+    struct forward_rules *forwards = NULL;
+    const char *target = text_of(client, "target"), *account = text_of(client, "account");
+    struct err e = ERR_INIT;
+    int rc = policy_forwards_to(a->world.policy, target, account, &forwards, &e);
     if (rc == 0)
-        rc = vault_authorized_line(blob, VAULT_PUBLIC_BYTES, a->gateway_from,
-                                   text_of(client, "target"), text_of(client, "account"), &line);
+        rc = vault_public_text(blob, VAULT_PUBLIC_BYTES, &key);
+    if (rc == 0)
+        rc = vault_authorized_line(blob, VAULT_PUBLIC_BYTES, a->gateway_from, target, account,
+                                   forwards, &line);
+    forward_rules_free(forwards);
     if (rc < 0)
         control_refuse(client, err_token((enum err_code)rc), "%s", err_text((enum err_code)rc));
     else

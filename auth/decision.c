@@ -109,6 +109,8 @@ static void prepare_grant(const struct login_world *w, const struct login *l, st
         rc = rule_set_encode(d->policy.rules, &d->rules);
     if (rc == 0)
         rc = file_rules_encode(d->policy.files, &d->files);
+    if (rc == 0)
+        rc = forward_rules_encode(d->policy.forwards, &d->forwards);
     if (rc < 0) {
         log_error("grant", "conn=%llu code=%s text=\"%s\"", (unsigned long long)l->conn,
                   err_token((enum err_code)rc), e.text);
@@ -148,6 +150,7 @@ void decision_make(const struct login_world *w, const struct login *l, uint64_t 
     buf_init(&out->host_keys, HOST_KEYS_MAX);
     buf_init(&out->rules, RULES_MAX);
     buf_init(&out->files, FILES_ENCODED_MAX);
+    buf_init(&out->forwards, FORWARDS_ENCODED_MAX);
     snprintf(out->target, sizeof out->target, "%s", l->destination.target);
     if (w->policy)
         memcpy(out->policy_hash, policy_hash(w->policy), sizeof out->policy_hash);
@@ -180,6 +183,7 @@ void decision_clear(struct decision *d)
     buf_clear(&d->host_keys);
     buf_clear(&d->rules);
     buf_clear(&d->files);
+    buf_clear(&d->forwards);
 }
 
 /* What the session-start record says of these too (gateway/backend_grant.c). */
@@ -187,6 +191,8 @@ static void put_recording(const struct policy_decision *d, struct json_out *j)
 {
     if (d->abilities & ABILITY_SFTP)
         json_bool(j, "sftp", true);
+    if (d->abilities & ABILITY_FORWARD)
+        json_bool(j, "forward", true);
     if (d->bulk == BULK_DIGEST) {
         json_str(j, "bulk", "digest");
         json_u64(j, "bulk_after", d->bulk_after);

@@ -30,7 +30,7 @@ struct decision {
     char target_address[ADDRESS_TEXT];
     uint16_t target_port;
     uint8_t identity[VAULT_PUBLIC_BYTES];
-    struct buf host_keys, rules, files; /* as the grant carries them */
+    struct buf host_keys, rules, files, forwards; /* as the grant carries them */
 };
 
 /* Always fills *out (whatever fails is a refusal); the caller clears it. */

@@ -71,7 +71,8 @@ static void send_narrow(struct session *s, const struct again *next)
                              .bulk_after = t->bulk_after,
                              .keep_max = t->keep_max,
                              .rules = {buf_head(&next->rules), buf_len(&next->rules)},
-                             .files = {buf_head(&next->files), buf_len(&next->files)}};
+                             .files = {buf_head(&next->files), buf_len(&next->files)},
+                             .forwards = {buf_head(&next->forwards), buf_len(&next->forwards)}};
     struct err e = ERR_INIT;
     char words[AGAIN_WHY];
 

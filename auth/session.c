@@ -226,6 +226,7 @@ static int send_grant(struct connection *c, struct err *e)
     m->identity = (struct bytes){d->identity, sizeof d->identity};
     m->rules = (struct bytes){buf_head(&d->rules), buf_len(&d->rules)};
     m->files = (struct bytes){buf_head(&d->files), buf_len(&d->files)};
+    m->forwards = (struct bytes){buf_head(&d->forwards), buf_len(&d->forwards)};
     int rc = grant_grant_send(watch_link(s->backend), m, NULL, e);
     free(m);
     return rc;

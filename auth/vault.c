@@ -96,11 +96,42 @@ int vault_public_text(const uint8_t *blob, size_t len, struct buf *out)
     return rc < 0 ? rc : put_base64(out, blob, len);
 }
 
-int vault_authorized_line(const uint8_t *blob, size_t len, const char *from, const char *target,
-                          const char *account, struct buf *out)
+struct permitopen {
+    struct buf *out;
+    int rc;
+};
+
+static void put_permitopen(void *arg, const char *name, const char *text)
 {
-    int rc = *from ? buf_printf(out, "restrict,pty,from=\"%s\" ", from)
-                   : buf_printf(out, "restrict,pty ");
+    struct permitopen *p = arg;
+
+    (void)name;
+    if (p->rc == 0)
+        p->rc = buf_printf(p->out, ",permitopen=\"%s\"", text);
+}
+
+static int put_forwards(const struct forward_rules *forwards, struct buf *out)
+{
+    struct permitopen p = {.out = out};
+
+    if (!forwards)
+        return 0;
+    p.rc = buf_printf(out, ",port-forwarding");
+    forward_rules_each(forwards, put_permitopen, &p);
+    return p.rc;
+}
+
+int vault_authorized_line(const uint8_t *blob, size_t len, const char *from, const char *target,
+                          const char *account, const struct forward_rules *forwards,
+                          struct buf *out)
+{
+    int rc = buf_printf(out, "restrict,pty");
+    if (rc == 0)
+        rc = put_forwards(forwards, out);
+    if (rc == 0 && *from)
+        rc = buf_printf(out, ",from=\"%s\"", from);
+    if (rc == 0)
+        rc = buf_printf(out, " ");
     if (rc == 0)
         rc = vault_public_text(blob, len, out);
     if (rc == 0)

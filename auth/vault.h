@@ -11,6 +11,7 @@
 
 #include "auth/store.h"
 #include "base/buf.h"
+#include "policy/forwards.h"
 #include "base/err.h"
 
 #define VAULT_ALGORITHM       "ssh-ed25519"
@@ -29,9 +30,13 @@ MUST_CHECK int vault_sign(struct store *s, const char *target, const char *accou
                           struct err *e);
 /* Appends "ssh-ed25519 AAAA…". */
 MUST_CHECK int vault_public_text(const uint8_t *blob, size_t len, struct buf *out);
-/* Appends the authorized_keys line for the target; from empty: without from="...". */
+/* What the authorized_keys line has room for, all forward rules of a target included. */
+#define VAULT_LINE_MAX (4096 + 4 * FORWARDS_ENCODED_MAX)
+/* Appends the authorized_keys line for the target; from empty: without from="..."; forwards NULL:
+ * none. */
 MUST_CHECK int vault_authorized_line(const uint8_t *blob, size_t len, const char *from,
-                                     const char *target, const char *account, struct buf *out);
+                                     const char *target, const char *account,
+                                     const struct forward_rules *forwards, struct buf *out);
 /* "SHA256:base64", as ssh-keygen -l prints it. */
 void vault_fingerprint(const void *blob, size_t len, char out[64]);
 

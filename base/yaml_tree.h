@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 
-#define YAML_FILE_MAX  (16u * 1024 * 1024) /* 100,000 targets of 150 bytes */
+#define YAML_FILE_MAX  (32u * 1024 * 1024) /* 100,000 targets of 300 bytes */
 #define YAML_DEPTH_MAX 16
 #define YAML_TEXT_MAX  65536 /* one scalar */
 

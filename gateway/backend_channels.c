@@ -56,8 +56,23 @@ static void answer_open(struct backend *b, uint32_t id, const char *text, uint8_
 /* Refused by us: that is a record, and 10,000 of them are the end (record_refusal). */
 static void refuse_open(struct backend *b, uint32_t id, const char *text)
 {
-    record_refusal(b, id, "channel", "limit", NULL, 0, text);
+    if (b->asks_forward)
+        forward_refused(b, &b->asked, "limit", text);
+    else
+        record_refusal(b, id, "channel", "limit", NULL, 0, text);
     answer_open(b, id, text, EXIT_TRY_AGAIN);
+}
+
+static bool forward_permitted(struct backend *b)
+{
+    char text[1001];
+
+    if (forward_judge(b, &b->asked, text))
+        return true;
+    /* A forward's channel shows no text. */
+    relay_notice_text(b, RELAY_NEWEST, text);
+    answer_open(b, b->asked.channel, text, EXIT_REFUSED);
+    return false;
 }
 
 static void release(struct channel *ch)
@@ -70,6 +85,7 @@ static void release(struct channel *ch)
     bulk_end(ch);
     sftp_clear(ch);
     free(ch->command);
+    forward_clear(ch);
     b->bytes_in += ch->bytes_in;
     b->forwarded += ch->forwarded;
     b->bytes_out += ch->bytes_out;
@@ -119,6 +135,8 @@ static void open_newest(struct backend *b)
         refuse_open(b, id, "the login service restarted; please connect again");
         return;
     }
+    if (b->asks_forward && !forward_permitted(b))
+        return;
     *ch = (struct channel){
         .owner = b,
         .id = id,
@@ -135,17 +153,36 @@ static void open_newest(struct backend *b)
     flow_callbacks(ch);
     b->opened++;
     b->active_ms = b->now_ms;
+    if (b->asks_forward && !forward_begin(ch, &b->asked))
+        end_begin(b, "memory", EXIT_TRY_AGAIN, "the gateway is out of memory");
+}
+
+static bool is_next(struct backend *b, uint32_t id)
+{
+    if (b->phase != PHASE_READY)
+        return false;
+    if (id != b->next_channel) {
+        relay_violation(b, "channel %u opened, expected %u", id, b->next_channel);
+        return false;
+    }
+    b->next_channel++;
+    return true;
 }
 
 void channel_open(struct backend *b, const struct relay_open *m)
 {
-    if (b->phase != PHASE_READY)
+    if (!is_next(b, m->channel))
         return;
-    if (m->channel != b->next_channel) {
-        relay_violation(b, "channel %u opened, expected %u", m->channel, b->next_channel);
+    b->asks_forward = false;
+    open_newest(b);
+}
+
+void channel_forward(struct backend *b, const struct relay_forward *m)
+{
+    if (!is_next(b, m->channel))
         return;
-    }
-    b->next_channel++;
+    b->asks_forward = true;
+    b->asked = *m;
     open_newest(b);
 }
 
@@ -154,15 +191,27 @@ static void open_step(struct channel *ch)
     struct backend *b = ch->owner;
     char text[400];
 
-    int rc = ssh_channel_open_session(ch->ssh);
+    snprintf(text, sizeof text, "%s refused another session", b->granted.target);
+    int rc = ch->forward != NULL ? forward_connect(ch, text) : ssh_channel_open_session(ch->ssh);
     if (rc == SSH_AGAIN || !target_alive(b))
         return;
+    if (rc == SSH_OK && ch->forward != NULL && ch->cut) {
+        /* It came about after all: to the operator it did not. */
+        snprintf(text, sizeof text, "%s no longer forwards there", b->granted.target);
+        ch->state = CHANNEL_RUNNING;
+        ch->operator_closed = ch->up_closed = true;
+        answer_open(b, ch->id, text, EXIT_REFUSED);
+        return;
+    }
     if (rc == SSH_OK) {
-        ch->state = ch->start_asked ? CHANNEL_STARTING : CHANNEL_OPEN;
+        ch->state = ch->forward != NULL ? CHANNEL_RUNNING
+                    : ch->start_asked   ? CHANNEL_STARTING
+                                        : CHANNEL_OPEN;
         answer_open(b, ch->id, NULL, 0);
         return;
     }
-    snprintf(text, sizeof text, "%s refused another session", b->granted.target);
+    if (ch->forward != NULL)
+        relay_notice_text(b, RELAY_NEWEST, text);
     log_info("open-refused", "channel=%u", ch->id);
     if (ch->start_asked && !ch->refused)
         channel_record_close(ch, "target");
@@ -215,7 +264,8 @@ void channel_record_close(struct channel *ch, const char *by)
     json_u64(&r.json, "bytes_out", ch->bytes_out);
     json_u64(&r.json, "delivered", ch->delivered);
     bulk_write_close(ch, &r.json);
-    if (record_end(ch->owner, &r, RECORD_EXEC, ch->id, WANT_DURABLE, &ch->close_record) != 0)
+    if (record_end(ch->owner, &r, channel_event_type(ch), ch->id, WANT_DURABLE,
+                   &ch->close_record) != 0)
         ch->close_record = ch->owner->trail.sent;
 }
 
@@ -322,6 +372,11 @@ void channel_cut(struct channel *ch, const char *text)
     ch->cut = ch->gateway_closed = true;
     log_info("channel-cut", "channel=%u", ch->id);
     channel_record_close(ch, "policy");
+    if (ch->forward != NULL) {
+        ch->target_closing = true;
+        relay_notice_text(ch->owner, RELAY_NEWEST, text); /* its own channel shows none */
+        return;
+    }
     if (ch->state != CHANNEL_RUNNING) {
         channel_start_failed(ch, text, EXIT_REFUSED);
         return;

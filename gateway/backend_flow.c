@@ -43,6 +43,10 @@ static int on_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int
     (void)ssh, (void)c;
 
     is_stderr = is_stderr != 0;
+    if (ch->forward != NULL && is_stderr) { /* it has none */
+        ch->lost += len;
+        return (int)len;
+    }
     if (ch->operator_closed || ch->gateway_closed || b->phase >= PHASE_FINISH) {
         ch->held[is_stderr] = 0;
         return (int)len;
@@ -89,7 +93,7 @@ static void on_exit_status(ssh_session ssh, ssh_channel c, int status, void *use
 {
     struct channel *ch = user;
     (void)ssh, (void)c;
-    if (ch->target_exit)
+    if (ch->target_exit || ch->forward != NULL)
         return;
     ch->target_exit = true;
     ch->exit_status = (uint32_t)status;
@@ -100,7 +104,7 @@ static void on_exit_signal(ssh_session ssh, ssh_channel c, const char *name, int
 {
     struct channel *ch = user;
     (void)ssh, (void)c, (void)lang;
-    if (ch->target_exit)
+    if (ch->target_exit || ch->forward != NULL)
         return;
     ch->target_exit = true;
     ch->exit_core = core != 0;
@@ -259,7 +263,10 @@ static void record_queue(struct channel *ch, struct segment_queue *q, bool full_
         if (!full && (full_only || q->recorded >= RECORDS_WAITING_MAX))
             return;
         enum trail_want want = s->kind == SEGMENT_INPUT ? WANT_DURABLE : b->output_want;
-        if (record_bytes(b, types[s->kind], ch->id, want, s->bytes, s->len, &number) != 0)
+        enum record_type type = types[s->kind];
+        if (type == RECORD_OUTPUT && ch->forward != NULL)
+            type = RECORD_FORWARD_DATA;
+        if (record_bytes(b, type, ch->id, want, s->bytes, s->len, &number) != 0)
             return;
         segments_recorded(q, number);
     }
@@ -296,7 +303,7 @@ static bool mark(struct channel *ch, struct segment_queue *q, enum segment_kind 
 {
     uint64_t number = 0;
 
-    if (record_end(ch->owner, r, RECORD_EXEC, ch->id, want, &number) != 0)
+    if (record_end(ch->owner, r, channel_event_type(ch), ch->id, want, &number) != 0)
         return false;
     if (segments_mark(q, kind, number) == 0)
         return true;

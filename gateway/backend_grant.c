@@ -29,6 +29,8 @@ void grant_clear(struct backend *b)
     b->granted.host_keys = b->granted.identity = (struct bytes){0};
     rule_set_free(b->rules);
     file_rules_free(b->files);
+    forward_rules_free(b->forwards);
+    b->forwards = NULL;
     b->rules = NULL;
     b->files = NULL;
     narrow_clear(b);
@@ -59,6 +61,8 @@ void grant_write_terms(const struct backend *b, struct json_out *j)
     json_bool(j, "command_rules", narrow_rules_restrict(b));
     if (g->abilities & ABILITY_SFTP)
         json_bool(j, "sftp", true);
+    if (g->abilities & ABILITY_FORWARD)
+        json_bool(j, "forward", true);
     if (g->bulk == BULK_DIGEST) {
         json_str(j, "bulk", "digest");
         json_u64(j, "bulk_after", g->bulk_after);
@@ -108,11 +112,11 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
         g->host_keys = g->identity = (struct bytes){0};
         return rc;
     }
-    const struct bytes rules = g->rules, files = g->files;
+    const struct bytes rules = g->rules, files = g->files, forwards = g->forwards;
     rc = own(&g->host_keys);
     if (own(&g->identity) != 0)
         rc = ERR_MEMORY;
-    g->rules = g->files = (struct bytes){0};
+    g->rules = g->files = g->forwards = (struct bytes){0};
     if (rc != 0)
         return err_set(e, ERR_MEMORY, "the grant");
     if (g->record > RECORD_SYNC_ALL)
@@ -127,6 +131,9 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
     b->files = file_rules_decode(files.p, files.len, e);
     if (b->files == NULL)
         return err_wrap(e, "file rules");
+    b->forwards = forward_rules_decode(forwards.p, forwards.len, e);
+    if (b->forwards == NULL)
+        return err_wrap(e, "forward rules");
     b->output_want = g->record == RECORD_SYNC_ALL ? WANT_DURABLE : WANT_ACCEPTED;
     b->began_abilities = g->abilities;
     b->began_idle_s = g->idle_s;

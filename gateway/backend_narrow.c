@@ -81,11 +81,28 @@ bool narrow_files_unrestricted(const struct backend *b)
            (!b->narrowed || file_rules_unrestricted(b->now_files));
 }
 
+bool narrow_forwards_match(const struct backend *b, const char *host, uint16_t port, char rule[128],
+                           char send[FORWARD_HOST_MAX + 1])
+{
+    char began[FORWARD_HOST_MAX + 1], now[FORWARD_HOST_MAX + 1];
+
+    rule[0] = send[0] = '\0';
+    if (!forward_rules_match(b->forwards, host, strlen(host), port, rule, began))
+        return false;
+    if (b->narrowed &&
+        (!forward_rules_match(b->now_forwards, host, strlen(host), port, rule, now) ||
+         strcmp(began, now) != 0))
+        return false;
+    memcpy(send, began, sizeof began);
+    return true;
+}
+
 /* ---- the operator */
 
 static bool takes_notices(const struct channel *ch)
 {
-    return ch->state == CHANNEL_RUNNING && !ch->operator_closed && !ch->cut && !ch->up_closed;
+    return ch->state == CHANNEL_RUNNING && ch->forward == NULL && !ch->operator_closed &&
+           !ch->cut && !ch->up_closed;
 }
 
 void narrow_tell(struct backend *b, const char *text)
@@ -136,6 +153,8 @@ static const char *no_longer(const struct channel *ch)
 {
     const uint32_t abilities = ch->owner->granted.abilities;
 
+    if (ch->forward != NULL)
+        return abilities & ABILITY_FORWARD && forward_holds(ch) ? NULL : "forward";
     switch (ch->kind) {
     case START_SHELL:
         if (!(abilities & ABILITY_SHELL))
@@ -226,14 +245,17 @@ int narrow_take(struct backend *b, const struct frame *f, struct err *e)
     if (m.rules.len > 0 && (rules = rule_set_decode(m.rules.p, m.rules.len, e)) == NULL)
         return err_wrap(e, "command rules");
     struct file_rules *files = file_rules_decode(m.files.p, m.files.len, e);
-    if (files == NULL) {
+    struct forward_rules *forwards =
+        files != NULL ? forward_rules_decode(m.forwards.p, m.forwards.len, e) : NULL;
+    if (forwards == NULL) {
         rule_set_free(rules);
-        return err_wrap(e, "file rules");
+        file_rules_free(files);
+        return err_wrap(e, "file or forward rules");
     }
-    rule_set_free(b->now_rules);
-    file_rules_free(b->now_files);
+    narrow_clear(b);
     b->now_rules = rules;
     b->now_files = files;
+    b->now_forwards = forwards;
     b->narrowed = true;
     take_terms(b, &m);
     if (b->phase >= PHASE_DRAIN)
@@ -251,6 +273,8 @@ void narrow_clear(struct backend *b)
 {
     rule_set_free(b->now_rules);
     file_rules_free(b->now_files);
+    forward_rules_free(b->now_forwards);
     b->now_rules = NULL;
     b->now_files = NULL;
+    b->now_forwards = NULL;
 }

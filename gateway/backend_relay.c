@@ -186,6 +186,15 @@ static int on_open(struct backend *b, const struct frame *f, struct err *e)
     return rc;
 }
 
+static int on_forward(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct relay_forward m;
+    int rc = relay_forward_decode(f, &m, e);
+    if (rc == 0)
+        channel_forward(b, &m);
+    return rc;
+}
+
 static int on_refused(struct backend *b, const struct frame *f, struct err *e)
 {
     struct relay_refused m;
@@ -219,6 +228,7 @@ static int dispatch(struct backend *b, const struct frame *f, struct err *e)
         [relay_resize_NUMBER] = on_resize,
         [relay_signal_NUMBER] = on_signal,
         [relay_refused_NUMBER] = on_refused,
+        [relay_forward_NUMBER] = on_forward,
         [relay_input_NUMBER] = on_input,
         [relay_input_eof_NUMBER] = on_input_eof,
         [relay_output_credit_NUMBER] = on_output_credit,

@@ -308,7 +308,7 @@ void request_signal(struct channel *ch, const struct relay_signal *m)
     struct json_record r;
     uint64_t record = 0;
 
-    if (ch->state != CHANNEL_STARTING && ch->state != CHANNEL_RUNNING)
+    if ((ch->state != CHANNEL_STARTING && ch->state != CHANNEL_RUNNING) || ch->forward != NULL)
         return;
     if (!judge_signal(ch->owner, m))
         return;

@@ -20,6 +20,7 @@
 #include "gateway/backend_queue.h"
 #include "gateway/messages.h"
 #include "policy/files.h"
+#include "policy/forwards.h"
 #include "policy/policy.h"
 
 /* Output of one channel that is held here before the target is left waiting. With what libssh
@@ -78,7 +79,8 @@ enum channel_state {
 };
 
 struct backend;
-struct sftp; /* gateway/backend_sftp.h */
+struct sftp;    /* gateway/backend_sftp.h */
+struct forward; /* gateway/backend_forward.c */
 
 struct channel {
     struct backend *owner;
@@ -102,7 +104,8 @@ struct channel {
     size_t command_len;
     bool stdin_digest; /* by the rule that permits the command */
 
-    struct sftp *sftp; /* the subsystem sftp was asked for */
+    struct forward *forward; /* to a host and port: no start, no terminal, no exit */
+    struct sftp *sftp;       /* the subsystem sftp was asked for */
     struct segment_queue input, output;
     struct bulk input_bulk, output_bulk;
     uint32_t input_credit;  /* what the frontend may still send */
@@ -162,14 +165,16 @@ struct backend {
 
     struct grant_grant granted; /* as it holds now; its DATA members point to memory of ours */
     struct rule_set *rules;
-    struct file_rules *files; /* from the grant on never NULL */
+    struct file_rules *files;       /* from the grant on never NULL */
+    struct forward_rules *forwards; /* the same */
     /* What the grant said at first, and what the policy says besides: backend_narrow.c. */
     uint32_t began_abilities, began_idle_s, began_max_s;
     bool narrowed;
     struct rule_set *now_rules;
-    struct file_rules *now_files; /* narrowed: never NULL */
-    char notice[1001];            /* for the next channel that starts */
-    const EVP_MD *sha256;         /* fetched before the sandbox */
+    struct file_rules *now_files;       /* narrowed: never NULL */
+    struct forward_rules *now_forwards; /* the same */
+    char notice[1001];                  /* for the next channel that starts */
+    const EVP_MD *sha256;               /* fetched before the sandbox */
     enum trail_want output_want;
     uint64_t start_record;
 
@@ -189,6 +194,8 @@ struct backend {
     uint32_t next_channel; /* the number that the frontend's next open must have */
     bool open_waits;       /* the newest open, for the place of a channel that both sides closed */
     uint64_t open_deadline_ms;
+    struct relay_forward asked; /* the newest open, where `asks_forward` */
+    bool asks_forward;
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
     uint64_t request_records;
@@ -260,6 +267,9 @@ unsigned narrow_files_access(const struct backend *b, const char *path, size_t l
                              char rule[128]);
 bool narrow_files_visible(const struct backend *b, const char *path, size_t len);
 bool narrow_files_unrestricted(const struct backend *b);
+/* rule and send as forward_rules_match has them. */
+bool narrow_forwards_match(const struct backend *b, const char *host, uint16_t port, char rule[128],
+                           char send[FORWARD_HOST_MAX + 1]);
 /* On every channel that runs, or on the next. */
 void narrow_tell(struct backend *b, const char *text);
 void narrow_tell_waiting(struct backend *b, const struct channel *ch);
@@ -310,6 +320,7 @@ const char *judge_term(const char *term);
 /* backend_channels.c: channels from open to close. */
 struct channel *channel_find(struct backend *b, uint32_t id);
 void channel_open(struct backend *b, const struct relay_open *m);
+void channel_forward(struct backend *b, const struct relay_forward *m);
 void channel_close_down(struct channel *ch);
 /* What runs on it is no longer permitted: nothing more goes either way. */
 void channel_cut(struct channel *ch, const char *text);
@@ -318,11 +329,31 @@ void channels_step(struct backend *b);
 void channel_delivered_close(struct channel *ch);
 /* The record of its end, once; its number is in ch->close_record. */
 void channel_record_close(struct channel *ch, const char *by);
+/* The type of the records of what happens on it: end of file, exit, close. */
+static inline enum record_type channel_event_type(const struct channel *ch)
+{
+    return ch->forward != NULL ? RECORD_FORWARD_CLOSE : RECORD_EXEC;
+}
 /* Milliseconds until a channel has to be looked at, UINT64_MAX: none. */
 uint64_t channels_next_ms(const struct backend *b);
 /* Ends the start without a session on it: text and status for the operator. */
 void channel_start_failed(struct channel *ch, const char *text, uint8_t status);
 void channels_clear(struct backend *b); /* after target_close */
+
+/* backend_forward.c: connections to a host and port behind the target. */
+/* The grant permits it, and the operator did not close in between; else the refusal is recorded and
+ * text (1001 bytes) is what the operator is told. */
+bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1001]);
+/* A refusal for another reason than the grant: why is its token. */
+void forward_refused(struct backend *b, const struct relay_forward *m, const char *why,
+                     const char *text);
+/* Records it; the channel connects when that is durable. False: the session ends. */
+MUST_CHECK bool forward_begin(struct channel *ch, const struct relay_forward *m);
+/* SSH_AGAIN until the target answered. text: why not, for SSH_ERROR. */
+int forward_connect(struct channel *ch, char text[400]);
+void forward_clear(struct channel *ch);
+/* The rules that hold now permit it still. */
+bool forward_holds(const struct channel *ch);
 
 /* backend_requests.c: pty, env, start, resize, signal. */
 void request_pty(struct channel *ch, const struct relay_pty *m);

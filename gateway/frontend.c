@@ -92,6 +92,10 @@ void frontend_end(struct frontend *f, const char *text, uint8_t status)
         if (!c->used || c->close_sent)
             continue;
         c->relayed = false;
+        if (c->open) {
+            forward_give_up(c);
+            continue;
+        }
         if (c->close_seen) { /* it takes no more words */
             c->close_wanted = true;
             continue;
@@ -100,7 +104,7 @@ void frontend_end(struct frontend *f, const char *text, uint8_t status)
             c->stage = CHANNEL_OPEN; /* told when it starts something */
         if (c->stage == CHANNEL_STARTING || (c->stage == CHANNEL_RUNNING && !c->close_wanted)) {
             refusal_tell(c, f->end_text, status);
-            f->told = true;
+            f->told = true; /* or has nothing to be told on */
         }
     }
 }

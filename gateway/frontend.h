@@ -114,6 +114,8 @@ struct frontend_channel {
     struct frontend *frontend;
     ssh_channel ssh;
     struct ssh_channel_callbacks_struct callbacks;
+    bool forward;     /* to a host and port; there is nothing to start on it, nobody reads stderr */
+    ssh_message open; /* of a forward, until the target is known to be reached; ssh is NULL */
     ssh_message start; /* the request that waits for its answer */
     char *refusal;     /* what to say instead of starting; refusal_status goes with it */
     uint8_t refusal_status;
@@ -236,9 +238,21 @@ void channels_step(struct frontend *f);
 /* Frees channels that are closed on all sides; only while libssh has no message for us. */
 void channels_reap(struct frontend *f);
 void channels_clear(struct frontend *f);
+/* The next one. There must be a place. ssh may be NULL until channel_begin. */
+struct frontend_channel *channel_add(struct frontend *f, ssh_channel ssh);
+/* false: memory is out, the connection ends. */
+bool channel_begin(struct frontend_channel *c);
+void channel_drop(struct frontend_channel *c);
 /* By the number on the links. NULL and *known true: one that is gone already. */
 struct frontend_channel *channels_find(struct frontend *f, uint32_t number, bool *known);
 unsigned channels_count(const struct frontend *f);
+
+/* --- frontend_forward.c: connections to a host and port behind the target */
+
+void forward_open(struct frontend *f, ssh_message m); /* owns m */
+void forward_opened(struct frontend *f, struct frontend_channel *c, const struct relay_opened *m);
+/* Refuses one that still waits for its answer. */
+void forward_give_up(struct frontend_channel *c);
 
 /* --- frontend_requests.c: requests on a channel */
 
@@ -279,7 +293,7 @@ void attest_sftp(struct frontend_channel *c);
 void attest_input(struct frontend_channel *c, const void *p, size_t len);
 /* Before the start is passed on. 0, or a negative code: the recorder was not told. */
 MUST_CHECK int attest_started(struct frontend *f, const struct frontend_channel *c,
-                              const struct relay_start *start, struct err *e);
+                              enum attest_kind kind, struct bytes words, struct err *e);
 void attest_report(struct frontend *f, struct frontend_channel *c, bool final);
 /* The last word of all: how many channels there were. */
 void attest_end(struct frontend *f);

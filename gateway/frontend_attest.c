@@ -96,12 +96,9 @@ static void put_digest(const struct frontend *f, struct json_out *j, const char 
     json_hex(j, name, digest, sizeof digest);
 }
 
-int attest_started(struct frontend *f, const struct frontend_channel *c,
-                   const struct relay_start *start, struct err *e)
+int attest_started(struct frontend *f, const struct frontend_channel *c, enum attest_kind kind,
+                   struct bytes words, struct err *e)
 {
-    static const enum attest_kind kinds[] = {[START_SHELL] = ATTEST_SHELL,
-                                             [START_EXEC] = ATTEST_EXEC,
-                                             [START_SUBSYSTEM] = ATTEST_SUBSYSTEM};
     struct json_out j;
     struct buf payload;
     int r;
@@ -112,11 +109,11 @@ int attest_started(struct frontend *f, const struct frontend_channel *c,
     json_begin(&j, &payload);
     json_u64(&j, "channel", c->number);
     json_open_object(&j, "start");
-    json_str(&j, "kind", attest_kind_name(kinds[start->kind]));
-    json_u64(&j, "bytes", start->command.len);
-    put_digest(f, &j, "sha256", start->command.p, start->command.len);
-    if (start->command.len > ATTEST_START_SHOWN)
-        put_digest(f, &j, "head", start->command.p, ATTEST_START_SHOWN);
+    json_str(&j, "kind", attest_kind_name(kind));
+    json_u64(&j, "bytes", words.len);
+    put_digest(f, &j, "sha256", words.p, words.len);
+    if (words.len > ATTEST_START_SHOWN)
+        put_digest(f, &j, "head", words.p, ATTEST_START_SHOWN);
     json_bool(&j, "pty", c->pty);
     json_close(&j);
     r = send_payload(f, c->number, &j, e);

@@ -50,7 +50,8 @@ static void on_signal(ssh_session s, ssh_channel ssh, const char *name, void *ch
 
     (void)s;
     (void)ssh;
-    if (c->signal_count < FRONTEND_SIGNALS_MAX && strlen(name) < sizeof c->signals[0])
+    if (!c->forward && c->signal_count < FRONTEND_SIGNALS_MAX &&
+        strlen(name) < sizeof c->signals[0])
         strcpy(c->signals[c->signal_count++], name); /* the length was checked */
 }
 
@@ -82,7 +83,7 @@ struct frontend_channel *channels_find(struct frontend *f, uint32_t number, bool
     return NULL;
 }
 
-static struct frontend_channel *add_channel(struct frontend *f, ssh_channel ssh)
+struct frontend_channel *channel_add(struct frontend *f, ssh_channel ssh)
 {
     struct frontend_channel *c = NULL;
 
@@ -110,9 +111,18 @@ static struct frontend_channel *add_channel(struct frontend *f, ssh_channel ssh)
     return c;
 }
 
-static void channel_clear(struct frontend_channel *c)
+bool channel_begin(struct frontend_channel *c)
+{
+    if (ssh_set_channel_callbacks(c->ssh, &c->callbacks) == SSH_OK)
+        return true;
+    frontend_leave(c->frontend, "out of memory for a channel");
+    return false;
+}
+
+void channel_drop(struct frontend_channel *c)
 {
     ssh_message_free(c->start);
+    ssh_message_free(c->open);
     free(c->refusal);
     buf_clear(&c->in.queue);
     buf_clear(&c->out.stream[0]);
@@ -128,7 +138,7 @@ void channels_clear(struct frontend *f)
     f->waiting_count = 0;
     for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++)
         if (f->channels[i].used)
-            channel_clear(&f->channels[i]);
+            channel_drop(&f->channels[i]);
 }
 
 /* --- opening */
@@ -149,11 +159,9 @@ static void open_session(struct frontend *f, ssh_message m)
         frontend_leave(f, "a channel could not be opened");
         return;
     }
-    c = add_channel(f, ssh);
-    if (ssh_set_channel_callbacks(ssh, &c->callbacks) != SSH_OK) {
-        frontend_leave(f, "out of memory for a channel");
+    c = channel_add(f, ssh);
+    if (!channel_begin(c))
         return;
-    }
     if (f->phase == PHASE_SESSION) {
         struct relay_open open = {.channel = c->number};
 
@@ -171,6 +179,10 @@ void channels_opened(struct frontend *f, const struct relay_opened *m)
 
     if (!c || c->stage != CHANNEL_OPENING)
         return;
+    if (c->forward) {
+        forward_opened(f, c, m);
+        return;
+    }
     c->stage = CHANNEL_OPEN;
     if (m->ok)
         return;
@@ -183,14 +195,9 @@ void channels_opened(struct frontend *f, const struct relay_opened *m)
 
 static void refuse_open(struct frontend *f, ssh_message m)
 {
-    char detail[400];
-
     switch (ssh_message_subtype(m)) {
     case SSH_CHANNEL_DIRECT_TCPIP:
-        snprintf(detail, sizeof detail, "direct-tcpip to %.300s port %d",
-                 ssh_message_channel_request_open_destination(m),
-                 ssh_message_channel_request_open_destination_port(m));
-        refusal_message(f, NULL, m, REFUSED_DIRECT_TCPIP, detail);
+        forward_open(f, m);
         break;
     case SSH_CHANNEL_X11:
         refusal_message(f, NULL, m, REFUSED_X11, "a channel of the kind x11");
@@ -304,7 +311,7 @@ static void step_to_backend(struct frontend *f, struct frontend_channel *c)
 
 static void step_to_client(struct frontend *f, struct frontend_channel *c)
 {
-    if (c->close_sent || (!flow_written(c) && !c->close_seen))
+    if (!c->ssh || c->close_sent || (!flow_written(c) && !c->close_seen))
         return;
     if (c->exit_known && !given_up(c)) {
         c->exit_known = false;
@@ -367,6 +374,6 @@ void channels_reap(struct frontend *f)
             continue;
         attest_report(f, c, true);
         ssh_channel_free(c->ssh);
-        channel_clear(c);
+        channel_drop(c);
     }
 }

@@ -175,7 +175,7 @@ static bool write_output(struct frontend *f, struct frontend_channel *c)
     uint32_t n;
     int rc;
 
-    if (flow_written(c) || c->close_sent)
+    if (flow_written(c) || c->close_sent || !c->ssh)
         return false;
     if (c->close_seen) {
         drop_output(c);

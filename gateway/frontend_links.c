@@ -163,7 +163,7 @@ static void notice(struct frontend *f, uint32_t channel, const char *text)
     for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++) {
         struct frontend_channel *c = &f->channels[i];
 
-        if (c->used && c->stage == CHANNEL_RUNNING &&
+        if (c->used && !c->forward && c->stage == CHANNEL_RUNNING &&
             (channel == RELAY_NEWEST || c->number == channel) &&
             (!newest || c->number > newest->number))
             newest = c;

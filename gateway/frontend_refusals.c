@@ -19,7 +19,7 @@ void refusal_notice(struct frontend_channel *c, const char *text)
     char line[1100];
     int n = snprintf(line, sizeof line, "sallyport: %s\r\n", text);
 
-    if (c->close_sent || c->close_seen || n <= 0)
+    if (c->forward || c->close_sent || c->close_seen || n <= 0)
         return;
     if ((size_t)n >= sizeof line)
         n = sizeof line - 1;
@@ -38,7 +38,7 @@ void refusal_tell(struct frontend_channel *c, const char *text, uint8_t status)
     if (text[0] != '\0')
         refusal_notice(c, text);
     c->stage = CHANNEL_OVER;
-    c->exit_known = true;
+    c->exit_known = !c->forward;
     c->exit_status = status;
     c->exit_signal[0] = '\0';
     c->out.eof = true;

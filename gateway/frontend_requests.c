@@ -105,6 +105,16 @@ static void request_env(struct frontend *f, struct frontend_channel *c, ssh_mess
     answer(c, m, locale);
 }
 
+static int attest(struct frontend *f, const struct frontend_channel *c,
+                  const struct relay_start *start, struct err *e)
+{
+    static const enum attest_kind kinds[] = {[START_SHELL] = ATTEST_SHELL,
+                                             [START_EXEC] = ATTEST_EXEC,
+                                             [START_SUBSYSTEM] = ATTEST_SUBSYSTEM};
+
+    return attest_started(f, c, kinds[start->kind], start->command, e);
+}
+
 static void request_start(struct frontend *f, struct frontend_channel *c, ssh_message m)
 {
     struct relay_start start = {.channel = c->number, .kind = START_SHELL};
@@ -142,7 +152,7 @@ static void request_start(struct frontend *f, struct frontend_channel *c, ssh_me
         return;
     }
     c->stage = CHANNEL_STARTING;
-    if (attest_started(f, c, &start, &e) != 0) {
+    if (attest(f, c, &start, &e) != 0) {
         frontend_link_failed(f, "trail", &e);
         return;
     }

@@ -53,7 +53,7 @@ enum start_kind { START_SHELL = 0, START_EXEC = 1, START_SUBSYSTEM = 2 };
 
 /* relay.refused */
 enum refused_kind {
-    REFUSED_DIRECT_TCPIP = 1,  /* -L, -D, -J, -W */
+    REFUSED_DIRECT_TCPIP = 1,  /* -L, -D, -J, -W of no form that the backend could judge */
     REFUSED_TCPIP_FORWARD = 2, /* -R */
     REFUSED_X11 = 3,
     REFUSED_AGENT = 4,

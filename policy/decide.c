@@ -19,6 +19,7 @@ struct question {
     const struct policy_request *r;
     const struct operator_entry *op;
     const struct target_entry *t;
+    struct role_filter *filter; /* of t */
 };
 
 static bool any_contains(const struct prefix *from, size_t count, const struct address *source)
@@ -53,7 +54,7 @@ static bool key_fits(const struct question *q, const struct role *role, enum rol
 {
     switch (key) {
     case ROLE_TARGETS:
-        return role_selects(q->p, role, q->t);
+        return role_filter_selects(q->filter, role->number);
     case ROLE_ACCOUNTS:
         return account_fits(role, q->r->account);
     case ROLE_FROM:
@@ -274,16 +275,19 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
     return 0;
 }
 
-static int decide(const struct question *q, struct policy_decision *out, struct trace *trace,
+static int decide(struct question *q, struct policy_decision *out, struct trace *trace,
                   struct err *e)
 {
     enum role_key furthest = ROLE_TARGETS;
     const struct role *nearest = NULL;
+    struct role_filter filter;
     struct sum sum = {0};
     struct role_walk w;
     const char *via;
 
-    role_walk_begin(&w, q->p, q->op, trace ? NULL : q->t);
+    role_filter_begin(&filter, q->p, q->t);
+    q->filter = &filter;
+    role_walk_begin(&w, q->p, q->op, trace ? NULL : &filter);
     for (const struct role *role; (role = role_walk_next(&w, &via));) {
         struct role_trace *entry = trace ? add_trace(trace, role, via) : NULL;
         uint64_t until_s = 0;
@@ -352,7 +356,7 @@ int policy_evaluate(const struct policy *p, const struct policy_request *r,
             p, out, "unknown-operator", "unknown-operator",
             "The policy set in force has no operator %s",
             escape_text(name, sizeof name, r->operator_name, strnlen(r->operator_name, 64)));
-    const bool from_fits = policy_operator_may_come_from(p, r->operator_name, &r->source);
+    const bool from_fits = any_contains(q.op->from, q.op->from_count, &r->source);
     if (trace)
         trace->operator_from_fits = from_fits;
     if (!from_fits && !(trace && q.t))

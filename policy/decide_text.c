@@ -51,10 +51,12 @@ static void list_accounts(const struct policy *p, const struct operator_entry *o
 {
     const char *via, *named[ACCOUNTS_SHOWN];
     size_t count = 0;
+    struct role_filter filter;
     struct role_walk w;
 
     out[0] = 0;
-    role_walk_begin(&w, p, op, t);
+    role_filter_begin(&filter, p, t);
+    role_walk_begin(&w, p, op, &filter);
     for (const struct role *role; count < ACCOUNTS_SHOWN && (role = role_walk_next(&w, &via));) {
         for (size_t i = 0; i < role->account_count && count < ACCOUNTS_SHOWN; i++) {
             size_t k = 0;

@@ -264,3 +264,22 @@ bool forward_rules_match(const struct forward_rules *rules, const void *host, si
     }
     return false;
 }
+
+void forward_rules_each(const struct forward_rules *rules,
+                        void (*each)(void *arg, const char *name, const char *text), void *arg)
+{
+    char name[FORWARD_RULE_NAME_MAX + 1], text[FORWARD_TEXT_MAX + 1];
+    struct forward_rule rule;
+    struct wire_reader r;
+
+    if (!rules)
+        return;
+    wire_reader_init(&r, buf_head(&rules->bytes), buf_len(&rules->bytes));
+    while (r.left && get_rule(&r, &rule)) {
+        const char *v6 = memchr(rule.host.p, ':', rule.host.len) ? "[]" : "\0";
+        snprintf(name, sizeof name, "%.*s", (int)rule.name.len, (const char *)rule.name.p);
+        snprintf(text, sizeof text, "%.1s%.*s%.1s:%u", v6, (int)rule.host.len,
+                 (const char *)rule.host.p, v6 + 1, rule.port);
+        each(arg, name, text);
+    }
+}

@@ -51,6 +51,10 @@ struct forward_rules *forward_rules_decode(const void *bytes, size_t len, struct
 bool forward_rules_match(const struct forward_rules *rules, const void *host, size_t len,
                          uint64_t port, char name[128], char send[FORWARD_HOST_MAX + 1]);
 
+/* Calls each with every rule, in order; text is "host:port" in its one form. */
+void forward_rules_each(const struct forward_rules *rules,
+                        void (*each)(void *arg, const char *name, const char *text), void *arg);
+
 /* "host:port" as in a rule: *out is the host without brackets, in the one form of it. */
 MUST_CHECK int forward_parse(const char *text, char host[FORWARD_HOST_MAX + 1], uint16_t *port,
                              struct err *e);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "policy/bundle.h"
+#include "policy/role_index.h"
 #include "policy/set.h"
 
 #define ROLES_PREFIX "roles.d/"
@@ -138,7 +139,7 @@ static int load_files(struct policy *p, const void *bundle, size_t len, struct b
         if (is_role_file(file.name))
             rc = load_file(p, &file, warnings, load_next_role, e);
     }
-    return rc;
+    return rc == 0 ? role_index_build(p, e) : rc;
 }
 
 struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e)
@@ -175,6 +176,7 @@ void policy_free(struct policy *p)
         zone_free(p->zones[i].zone);
     free(p->zones);
     table_clear(&p->zone_by_name);
+    role_index_clear(p);
     free(p->operators);
     free(p->groups);
     free(p->targets);

@@ -134,6 +134,11 @@ size_t policy_roles_of(const struct policy *p, const char *operator_name, const 
 MUST_CHECK int policy_moment(const struct policy *p, const char *text, uint64_t *now_s,
                              struct err *e);
 
+/* What any role permits to any of its operators behind this target's account; *out is NULL where
+ * none does. The caller frees it. ERR_FULL, ERR_MEMORY. */
+MUST_CHECK int policy_forwards_to(const struct policy *p, const char *target, const char *account,
+                                  struct forward_rules **out, struct err *e);
+
 /* The addresses alone, for the supervisor: fills *count and returns an array indexed by inventory
  * index; free it. */
 struct policy_target_address {

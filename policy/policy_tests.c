@@ -83,6 +83,7 @@ static int check_default(struct loading *l, const struct yaml_node *map, const s
 {
     const struct policy *p = l->p;
     uint32_t op, target;
+    struct role_filter filter;
     struct role_walk w;
     const char *via;
 
@@ -94,7 +95,8 @@ static int check_default(struct loading *l, const struct yaml_node *map, const s
         return yaml_error(l->doc, map, l->e,
                           "found no key \"from\", expected it here: the operator %s has one",
                           t->request.operator_name);
-    role_walk_begin(&w, p, &p->operators[op], &p->targets[target]);
+    role_filter_begin(&filter, p, &p->targets[target]);
+    role_walk_begin(&w, p, &p->operators[op], &filter);
     for (const struct role *role; (role = role_walk_next(&w, &via));) {
         if (!from && role->from_count)
             return yaml_error(l->doc, map, l->e,

@@ -5,97 +5,68 @@
 
 #include <string.h>
 
-static void skip(struct role_walk *w, size_t i)
-{
-    const struct numbers *list = w->list[i];
-
-    while (w->target && w->next[i] < list->count &&
-           !role_selects(w->p, &w->p->roles[list->at[w->next[i]]], w->target))
-        w->next[i]++;
-}
-
-static void add_list(struct role_walk *w, const struct numbers *list, const char *via)
+static void add_list(struct role_walk *w, const struct role_words *list, const char *via)
 {
     if (!list->count)
         return;
     w->list[w->lists] = list;
     w->via[w->lists] = via;
-    w->next[w->lists] = 0;
-    skip(w, w->lists++);
+    w->next[w->lists++] = 0;
 }
 
 void role_walk_begin(struct role_walk *w, const struct policy *p, const struct operator_entry *op,
-                     const struct target_entry *target)
+                     const struct role_filter *filter)
 {
     w->p = p;
-    w->target = target;
+    w->filter = filter;
     w->lists = 0;
-    add_list(w, &op->roles, NULL);
+    w->bits = 0;
+    add_list(w, &op->role_words, NULL);
     for (size_t i = 0; i < op->pub.group_count; i++) {
         const struct group *g = &p->groups[op->group_index[i]];
-        add_list(w, &g->roles, g->name);
+        add_list(w, &g->role_words, g->name);
     }
 }
 
-const struct role *role_walk_next(struct role_walk *w, const char **via)
+/* The next word in which any list has a role; false: none. */
+static bool next_word(struct role_walk *w)
 {
     uint32_t lowest = UINT32_MAX;
 
     for (size_t i = 0; i < w->lists; i++) {
-        if (w->next[i] < w->list[i]->count && w->list[i]->at[w->next[i]] < lowest) {
-            lowest = w->list[i]->at[w->next[i]];
-            *via = w->via[i];
-        }
+        if (w->next[i] < w->list[i]->count && w->list[i]->at[w->next[i]].word < lowest)
+            lowest = w->list[i]->at[w->next[i]].word;
     }
     if (lowest == UINT32_MAX)
-        return NULL;
+        return false;
+    w->word = lowest;
+    w->bits = 0;
     for (size_t i = 0; i < w->lists; i++) {
-        if (w->next[i] < w->list[i]->count && w->list[i]->at[w->next[i]] == lowest) {
-            w->next[i]++;
-            skip(w, i);
-        }
+        if (w->next[i] < w->list[i]->count && w->list[i]->at[w->next[i]].word == lowest)
+            w->bits |= w->list[i]->at[w->next[i]++].bits;
     }
-    return &w->p->roles[lowest];
-}
-
-static const char *label_of(const struct target_entry *t, const char *key)
-{
-    for (size_t i = 0; i < t->label_count; i++) {
-        if (t->labels[i].key == key)
-            return t->labels[i].value;
-    }
-    return NULL;
-}
-
-static bool selects(const struct selector *s, const struct target_entry *t)
-{
-    if (!s->key) {
-        size_t low = 0, high = s->count;
-        while (low < high) {
-            const size_t middle = low + (high - low) / 2;
-            if (s->targets[middle] < t->pub.index)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        return low < s->count && s->targets[low] == t->pub.index;
-    }
-    const char *value = label_of(t, s->key);
-    for (size_t i = 0; value && i < s->count; i++) {
-        if (s->values[i] == value)
-            return true;
-    }
-    return false;
-}
-
-bool role_selects(const struct policy *p, const struct role *role, const struct target_entry *t)
-{
-    (void)p;
-    for (size_t i = 0; i < role->selector_count; i++) {
-        if (!selects(&role->selectors[i], t))
-            return false;
-    }
+    if (w->filter)
+        w->bits = role_filter_word(w->filter, lowest, w->bits);
     return true;
+}
+
+const struct role *role_walk_next(struct role_walk *w, const char **via)
+{
+    while (!w->bits) {
+        if (!next_word(w))
+            return NULL;
+    }
+    const uint64_t bit = w->bits & -w->bits;
+    w->bits &= ~bit;
+    for (size_t i = 0; i < w->lists; i++) {
+        /* The lists that have this word have gone past it. */
+        const struct role_word *at = w->next[i] ? &w->list[i]->at[w->next[i] - 1] : NULL;
+        if (at && at->word == w->word && (at->bits & bit)) {
+            *via = w->via[i];
+            break;
+        }
+    }
+    return &w->p->roles[w->word * 64 + (uint32_t)__builtin_ctzll(bit)];
 }
 
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name)

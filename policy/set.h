@@ -37,27 +37,43 @@ struct place {
     unsigned line, column;
 };
 
+/* Roles as bits, for a decision's walk through them; only words with a bit, ascending. */
+struct role_word {
+    uint64_t bits;
+    uint32_t word; /* roles word * 64 and on */
+};
+struct role_words {
+    struct role_word *at;
+    size_t count;
+};
+
 struct operator_entry {
-    struct policy_operator pub; /* pub.groups are interned */
-    uint32_t *group_index;      /* into policy.groups, as many as pub.groups */
-    struct numbers roles;       /* that name the operator, ascending */
-    const struct prefix *from;  /* none: anywhere */
+    struct policy_operator pub;   /* pub.groups are interned */
+    uint32_t *group_index;        /* into policy.groups, as many as pub.groups */
+    struct numbers roles;         /* that name the operator, ascending */
+    struct role_words role_words; /* the same */
+    const struct prefix *from;    /* none: anywhere */
     size_t from_count;
     struct place from_place;
 };
 
 struct group {
     const char *name;
-    struct numbers roles; /* that name the group, ascending */
+    struct numbers roles;         /* that name the group, ascending */
+    struct role_words role_words; /* the same */
 };
+
+/* Label keys that roles may name for the index (policy/role_index.h). */
+#define INDEX_KEYS_MAX 64
 
 struct label {
     const char *key, *value; /* interned */
+    uint32_t row, index_key; /* policy/role_index.c; no role names the key: INDEX_KEYS_MAX */
 };
 
 struct target_entry {
     struct policy_target pub;
-    const struct label *labels;
+    struct label *labels;
     size_t label_count;
 };
 
@@ -74,8 +90,7 @@ struct role {
     const char *name, *file;
     unsigned line;
     uint32_t number;
-    struct place keys[ROLE_KEYS], members; /* of site.yaml where the role inherits */
-    const struct selector *selectors;      /* none: all targets */
+    const struct selector *selectors; /* none: all targets */
     size_t selector_count;
     const char *const *accounts; /* interned */
     size_t account_count;
@@ -90,7 +105,8 @@ struct role {
     struct file_rules *files;       /* NULL: no file transfer; else at least one rule */
     struct forward_rules *forwards; /* NULL: none; else at least one */
     enum bulk_mode bulk;
-    uint64_t bulk_after, keep_max; /* bytes; keep_max 0: no contents */
+    uint64_t bulk_after, keep_max;         /* bytes; keep_max 0: no contents */
+    struct place keys[ROLE_KEYS], members; /* of site.yaml where the role inherits */
 };
 
 /* What roles inherit (site.yaml). */
@@ -106,6 +122,17 @@ struct site {
 struct named_zone {
     const char *name;
     struct zone *zone;
+};
+
+/* policy/role_index.h */
+struct role_index {
+    size_t words; /* of a row */
+    size_t key_count;
+    uint32_t row_count;
+    uint64_t *rows;     /* row_count * words; NULL: no index */
+    uint64_t *named;    /* bits: roles whose targets have the key name */
+    uint32_t *first_of; /* of each target: where its roles begin in roles_of */
+    uint32_t *roles_of; /* that name the target, ascending */
 };
 
 struct policy {
@@ -132,6 +159,7 @@ struct policy {
     struct role *roles;
     size_t role_count;
     struct table role_by_name;
+    struct role_index index;
 };
 
 /* One file being loaded. */

@@ -106,6 +106,7 @@ static int load_labels(struct loading *l, const struct yaml_node *n, struct targ
         rc = yaml_text(l->doc, n->items[i], 255, "a label's value", &value, l->e);
         if (rc < 0)
             return rc;
+        labels[i].index_key = INDEX_KEYS_MAX;
         labels[i].key = pool_intern(&l->p->pool, key);
         labels[i].value = pool_intern(&l->p->pool, value);
         if (!labels[i].key || !labels[i].value)

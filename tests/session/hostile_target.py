@@ -35,6 +35,16 @@ class Connection(paramiko.ServerInterface):
     def check_channel_request(self, kind, chanid):
         return paramiko.OPEN_SUCCEEDED if kind == "session" else paramiko.OPEN_FAILED_UNKNOWN_CHANNEL_TYPE
 
+    def check_channel_direct_tcpip_request(self, chanid, origin, destination):
+        self.command = destination
+        threading.Thread(target=self.accept_forward, daemon=True).start()
+        return paramiko.OPEN_SUCCEEDED if self.target.start_answer else paramiko.OPEN_FAILED_CONNECT_FAILED
+
+    def accept_forward(self):
+        self.channel = self.transport.accept(5)
+        if self.channel:
+            self.serve()
+
     def check_channel_pty_request(self, *args):
         return True
 

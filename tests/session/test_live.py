@@ -279,6 +279,44 @@ class Narrowed(LiveTest):
         session = self.finished_session()
         self.assertEqual(self.records("verdict", session=session)[-1].json["verdict"], "agreed")
 
+    def test_forwards(self):
+        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        for server in servers:
+            self.addCleanup(server.close)
+        stays, goes = (f"localhost:{s.getsockname()[1]}" for s in servers)
+        self.role(f"allow: {{forward: [\"{stays}\", \"{goes}\"]}}\n")
+        with open(self.lab.path("hv1", "authorized_keys"), "w", encoding="utf-8") as f:
+            f.write(self.admin("target", "key", "hv1", "root").stdout)
+        _, control = self.master()
+
+        def through(words, server):
+            child = self.start_ssh("op1", "hv1", options=(*control, "-W", words))
+            server.settimeout(harness.TIMEOUT)
+            connection = server.accept()[0]
+            self.addCleanup(connection.close)
+            connection.settimeout(harness.TIMEOUT)
+            child.stdin.write(b"hello")
+            child.stdin.flush()
+            self.assertEqual(connection.recv(5), b"hello")
+            return child, connection
+        (one, kept), (two, cut) = through(stays, servers[0]), through(goes, servers[1])
+        session = self.record("session-start", operator="op1").session
+        self.role(f"allow: {{forward: [\"{stays}\"]}}\n")
+        self.assertEqual(cut.recv(1), b"", "it was closed")
+        two.wait(harness.TIMEOUT)
+        closed = [r.json for r in self.records("forward-close", session=session) if r.json["event"] == "close"]
+        self.assertEqual([c["by"] for c in closed], ["policy"])
+        one.stdin.write(b" again")
+        one.stdin.flush()
+        self.assertEqual(kept.recv(6), b" again")
+        again = self.ssh("op1", "hv1", options=(*control, "-W", goes))
+        self.assertNotEqual(again.returncode, 0)
+        self.record("forward-open", allowed=False)
+        self.assertEqual(self.record("decision", event="decision-again").json["text"], "other forward rules")
+        self.role("allow: {exec: true}\n")
+        self.assertEqual(kept.recv(1), b"")
+        self.record("session-end", session=session, reason="no-ability")
+
     def test_idle(self):
         child = self.live("op1")
         self.role("session: {idle: 1s}\n" + ALL)

@@ -173,12 +173,12 @@ class Devices(harness.SessionTest):
 
 
 class Forwarding(harness.SessionTest):
-    """Refused in this version: OpenSSH behaves as with any server that refuses, and the trail has it."""
+    """Refused: OpenSSH behaves as with any server that refuses, and the trail has it."""
 
     def test_local_forward(self):
         done = self.ssh("alice", "hv1", options=("-W", "127.0.0.1:22"))
         self.assertNotEqual(done.returncode, 0)
-        self.record("forward-open", "127.0.0.1|direct")
+        self.assertEqual(self.record("forward-open", "127.0.0.1:22").json["allowed"], False)
 
     def test_remote_forward(self):
         done = self.ssh("alice", "hv1", "true", options=("-R", "127.0.0.1:0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"))

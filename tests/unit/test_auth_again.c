@@ -64,6 +64,10 @@ Test(again, what_is_left)
          ABILITY_EXEC},
         {"allow: {sftp: {read: [/a]}}\n", "allow: {sftp: {read: [/b]}}\n", "other file rules",
          ABILITY_SFTP},
+        {"allow: {forward: [\"localhost:1\", \"localhost:2\"]}\n",
+         "allow: {forward: [\"localhost:1\"]}\n", "other forward rules", ABILITY_FORWARD},
+        {"allow: {exec: true, forward: [\"localhost:1\"]}\n", "allow: {exec: true}\n",
+         "no forwards any more", ABILITY_EXEC | ABILITY_PTY},
         /* rules of what is taken away are no news */
         {"allow: {shell: true, sftp: {read: [/a]}}\n", "allow: {shell: true}\n",
          "no file transfer any more", ABILITY_SHELL | ABILITY_PTY},

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to a host and port behind the target (ssh -L, -W, -D): by the role, recorded before anything is sent,
+byte-exact, attested; refused ones leave the session as it is."""
+import contextlib
+import os
+import socket
+import threading
+
+import harness
+from hostile_target import CHANNEL_REQUEST, HostileTarget
+
+setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
+
+ROLE = """role: forwards
+members: [op1, op2]
+targets: {{env: lab}}
+accounts: [root]
+remember: 1h
+allow: {{exec: true, forward: ["localhost:{port}", "127.0.0.1:{closed}", "[::1]:{closed}"]}}
+"""
+
+
+class Server:
+    """Sends back what comes, with each byte's bits turned over."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    @staticmethod
+    def turned(data):
+        return bytes(b ^ 0xff for b in data)
+
+    def serve(self, connection):
+        with contextlib.suppress(OSError), connection:
+            while data := connection.recv(65536):
+                connection.sendall(self.turned(data))
+            connection.sendall(b"END")
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class Forward(harness.SessionTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.addClassCleanup(cls.server.close)
+        lab = globals()["lab"]
+        role = lab.path("conf", "roles.d", "lab-admin.yaml")
+        with open(role, encoding="utf-8") as f:
+            text = f.read().replace(", op1", "").replace(", op2", "")
+        lab.write_conf("roles.d/lab-admin.yaml", text)
+        lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=cls.server.port, closed=cls.closed_port()))
+        lab.kill(lab.gateway_pid(), 1)
+        for name in lab.hypervisors:
+            path = lab.path(name, "authorized_keys")
+            harness.wait_until("the new roles", lambda: "port-forwarding" in lab.tool("target", "key", name, "root", "-c", lab.conf))
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(lab.tool("target", "key", name, "root", "-c", lab.conf))
+
+    @classmethod
+    def closed_port(cls):
+        if "_closed" not in cls.__dict__:
+            with socket.create_server(("127.0.0.1", 0)) as s:
+                cls._closed = s.getsockname()[1]
+        return cls._closed
+
+    def through(self, words, data, options=(), operator="op1"):
+        """Sends data by ssh -W and reads to the end: (exit status, what came, stderr)."""
+        done = self.ssh(operator, "hv1", options=("-W", words, *options), stdin=data)
+        return done
+
+    def joined(self, kind, session, channel):
+        return b"".join(r.payload for r in self.records(kind, session=session) if r.channel == channel)
+
+    def test_bytes_both_ways(self):
+        data = os.urandom(3 << 20)
+        done = self.through(f"localhost:{self.server.port}", data)
+        self.assertEqual(done.stdout == Server.turned(data) + b"END", True, done.stderr)
+        session = self.finished_session()
+        opened = self.record("forward-open", session=session).json
+        self.assertEqual((opened["allowed"], opened["detail"], opened["rule"]),
+                         (True, f"localhost:{self.server.port}", "forwards/forward[0]"))
+        self.assertEqual(self.joined("input", session, 0) == data, True)
+        self.assertEqual(self.joined("forward-data", session, 0) == done.stdout, True)
+        self.assertEqual(self.records("output", session=session), [])
+        said = [r.json for r in self.records("forward-close", session=session)]
+        self.assertEqual([s["event"] for s in said], ["eof", "eof", "close"])
+        self.assertEqual((said[-1]["bytes_in"], said[-1]["bytes_out"]), (len(data), len(data) + 3))
+        verdict = self.record("verdict", session=session).json
+        self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 1))
+        self.assertTrue(self.record("session-start", session=session).json["forward"])
+        self.assertEqual(self.records("decision", session=session, what="forward")[-1].json["allowed"], True)
+
+    def test_the_record_comes_first(self):
+        """No connection is made before forward-open is in the trail, and no byte passes before its input record."""
+        before = self.server.connections
+        self.through(f"LOCALHOST:{self.server.port}", b"x")
+        session = self.finished_session()
+        self.assertEqual(self.server.connections, before + 1)
+        kinds = [r.type for r in self.records(session=session) if r.channel == 0 and r.type in
+                 ("forward-open", "input", "forward-data")]
+        self.assertEqual(kinds[:3], ["forward-open", "input", "forward-data"])
+
+    def test_a_port_that_is_closed(self):
+        for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
+            done = self.through(f"{host}:{self.closed_port()}", b"")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(b"open failed", done.stderr)
+            session = self.finished_session()
+            self.assertEqual(self.record("forward-open", session=session).json["rule"], f"forwards/forward[{rule}]")
+            self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+
+    def test_what_the_role_leaves_out(self):
+        before = self.server.connections
+        port = self.server.port
+        for words in (f"127.0.0.1:{port}", "localhost:22", f"localhost.:{port}", f"localhost.localdomain:{port}",
+                      f"2130706433:{port}", f"0x7f000001:{port}", f"127.1:{port}", f"[::1]:{port}",
+                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed_port() + 1}", f"127.0.0.2:{self.closed_port()}"):
+            with self.subTest(words=words):
+                done = self.through(words, b"")
+                self.assertNotEqual(done.returncode, 0)
+                session = self.finished_session()
+                said = self.record("forward-open", session=session).json
+                self.assertEqual((said["allowed"], said["detail"]), (False, words))
+                self.assertEqual(self.record("decision", session=session, what="forward").json["why"], "rules")
+                self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        self.assertEqual(self.server.connections, before)
+
+    def test_beside_a_command_that_goes_on(self):
+        """-L of a running session; a refused one is told on its stderr, and everything goes on."""
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            first = s.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            second = s.getsockname()[1]
+        child = self.live("op1", options=("-L", f"127.0.0.1:{first}:localhost:{self.server.port}",
+                                          "-L", f"127.0.0.1:{second}:localhost:22"))
+        for n in range(3):
+            with socket.create_connection(("127.0.0.1", first), timeout=harness.TIMEOUT) as s:
+                s.sendall(b"hello %d" % n)
+                self.assertEqual(s.recv(100), Server.turned(b"hello %d" % n))
+        with socket.create_connection(("127.0.0.1", second), timeout=harness.TIMEOUT) as s:
+            self.assertEqual(s.recv(100), b"")
+        child.stdin.write(b"still here\n")
+        child.stdin.flush()
+        self.assertEqual(child.stdout.readline(), b"still here\n")
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        self.assertIn(b"sallyport: your role does not permit forwarding to localhost:22 by hv1", child.stderr.read())
+        session = self.finished_session()
+        self.assertEqual([r.json["allowed"] for r in self.records("forward-open", session=session)], [True] * 3 + [False])
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+
+    def test_a_role_without_forwards(self):
+        done = self.through(f"localhost:{self.server.port}", b"", operator="alice")
+        self.assertNotEqual(done.returncode, 0)
+        session = self.finished_session()
+        self.assertEqual(self.record("decision", session=session, what="forward").json["why"], "role")
+
+    def test_a_lock_ends_it(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        child = self.start_ssh("op2", "hv1", options=("-N", "-L", f"127.0.0.1:{port}:localhost:{self.server.port}"))
+        with socket.socket() as s:
+            s.settimeout(harness.TIMEOUT)
+            harness.wait_until("ssh listens", lambda: s.connect_ex(("127.0.0.1", port)) == 0)
+            s.sendall(b"a")
+            self.assertEqual(s.recv(1), Server.turned(b"a"))
+            self.admin("user", "lock", "op2", "--reason", "a test")
+            self.assertEqual(s.recv(1), b"")
+        child.wait(harness.TIMEOUT)
+        self.admin("user", "unlock", "op2")
+        session = self.finished_session()
+        self.assertEqual(self.record("session-end", session=session).json["reason"], "locked")
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+
+    def test_a_target_that_says_what_belongs_to_no_forward(self):
+        """Exit status, stderr, requests: none of it reaches the operator, the bytes do."""
+        def serve(c):
+            c.exit_status(3)
+            c.stderr(b"not for you")
+            c.data(b"one")
+            c.send(CHANNEL_REQUEST, c.channel.remote_chanid, b"exit-signal", False, b"KILL", False, b"", b"")
+            c.data(b"two")
+            c.eof()
+            c.close()
+        self.lab.stop_sshd("hv2")
+        with HostileTarget(self.lab.port_of("hv2"), self.lab.path("hv2", "host_key"), serve) as target:
+            done = self.ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}"))
+            self.assertEqual((done.returncode, done.stdout), (0, b"onetwo"), done.stderr)
+            self.assertNotIn(b"not for you", done.stderr)
+            target.start_answer = False
+            self.assertNotEqual(self.ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}")).returncode, 0)
+        self.lab.start_sshd("hv2")
+        session = self.record("session-start", target="hv2").session
+        harness.wait_until("its end", lambda: self.records("verdict", session=session))
+        self.assertEqual([r.json["verdict"] for r in self.records("verdict")], ["agreed"] * 2)
+        self.assertEqual(self.records("exec"), [])
+        self.assertEqual(b"".join(r.payload for r in self.records("forward-data")), b"onetwo")
+
+    @staticmethod
+    def answer(s):
+        try:
+            return s.recv(10)
+        except ConnectionResetError:  # ssh closed it with bytes unread
+            return b""
+
+    def test_more_than_ten_at_once(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        child = self.live("op1", options=("-L", f"127.0.0.1:{port}:localhost:{self.server.port}"))
+        with contextlib.ExitStack() as stack:
+            open_ones = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=harness.TIMEOUT))
+                         for _ in range(12)]
+            for i, s in enumerate(open_ones):
+                with contextlib.suppress(OSError):
+                    s.sendall(b"%d" % i)
+            answers = [self.answer(s) for s in open_ones]
+        self.assertEqual(sum(1 for a in answers if a), 9)  # the session's own channel is the tenth
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
+
+    def test_views(self):
+        self.through(f"localhost:{self.server.port}", b"visible")
+        session = self.finished_session()
+        self.assertIn(session[:8], self.admin("audit", "list", "--class", "forward").stdout)
+        shown = self.admin("audit", "show", session, "--identity", self.lab.path("state", "keys", "reviewer.identity")).stdout
+        self.assertIn(f"localhost:{self.server.port}", shown)
+        self.assertEqual(self.admin("audit", "verify").returncode, 0)
