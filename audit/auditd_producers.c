@@ -383,6 +383,41 @@ int producer_bind(struct auditd *a, const struct auditd_bind *m, struct err *e)
     return 0;
 }
 
+/* NULL: it has gone already. */
+static struct producer *backend_of(struct auditd *a, uint64_t conn)
+{
+    struct producer *p;
+
+    TAILQ_FOREACH(p, &a->producers, all)
+    {
+        if (p->kind == PRODUCER_BACKEND && p->conn == conn)
+            return p;
+    }
+    return NULL;
+}
+
+int producer_limit(struct auditd *a, const struct frame *f, struct err *e)
+{
+    struct auditd_limit m;
+    int r = auditd_limit_decode(f, &m, e);
+    struct producer *p = r < 0 ? NULL : backend_of(a, m.conn);
+
+    if (p)
+        p->max_bytes = m.max_bytes;
+    return r;
+}
+
+int producer_order_stop(struct auditd *a, const struct frame *f, struct err *e)
+{
+    struct auditd_stop m;
+    int r = auditd_stop_decode(f, &m, e);
+    struct producer *p = r < 0 ? NULL : backend_of(a, m.conn);
+
+    if (p && !p->stopped)
+        disk_end_session(p, m.token, m.text);
+    return r;
+}
+
 void producers_drain(struct auditd *a)
 {
     struct producer *p;

@@ -61,7 +61,7 @@ struct bundle_summary {
     uint8_t session[RECORD_SESSION_ID];
     uint64_t records, first, last, start_ns, last_ns, sealed, bytes_in, bytes_out;
     struct json_t *start, *finish, *verdict;
-    unsigned refused;
+    unsigned refused, narrowed;
     uint64_t files; /* records of file operations */
 };
 void bundle_summary_note(struct bundle_summary *s, const struct record *r, const uint8_t *payload);

@@ -26,6 +26,7 @@ void bundle_summary_note(struct bundle_summary *s, const struct record *r, const
     s->last = r->index;
     s->last_ns = r->real_ns;
     s->files += r->type == RECORD_FILE;
+    s->narrowed += r->type == RECORD_GRANT;
     s->sealed += (r->flags & RECORD_FLAG_SEALED) != 0;
     if (r->type == RECORD_INPUT)
         s->bytes_in += stored - tag;
@@ -82,6 +83,9 @@ int bundle_summary_text(const struct bundle_summary *s, const char *origin, stru
                        " of them sealed\n%-10s %" PRIu64 " in, %" PRIu64 " out\n%-10s %u\n",
                        "records", s->records, s->first, s->last, s->sealed, "bytes", s->bytes_in,
                        s->bytes_out, "refused", s->refused);
+    if (r == 0 && s->narrowed)
+        r = buf_printf(out, "%-10s %u times while it ran (grant records)\n", "narrowed",
+                       s->narrowed);
     return r < 0 ? err_set(e, (enum err_code)r, "no memory for the summary") : 0;
 }
 

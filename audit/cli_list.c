@@ -78,6 +78,8 @@ static void outcome(const struct session_entry *s, char out[100])
         n += (size_t)snprintf(out + n, 100 - n, "pruned, ");
     if (s->denied)
         n += (size_t)snprintf(out + n, 100 - n, "%u refused, ", s->denied);
+    if (s->narrowed)
+        n += (size_t)snprintf(out + n, 100 - n, "narrowed, ");
     snprintf(out + n, 100 - n, "%s", !s->ended ? "running" : plain ? "closed" : s->reason);
 }
 
@@ -175,6 +177,7 @@ static void print_json(const struct session_entry *s)
         "bytes_in", (json_int_t)s->bytes_in, "bytes_out", (json_int_t)s->bytes_out, "first_record",
         (json_int_t)s->first, "records", (json_int_t)s->records, "pruned", (json_int_t)s->pruned);
     json_object_set_new(j, "proxy", s->proxy[0] ? json_string(s->proxy) : json_null());
+    json_object_set_new(j, "narrowed", json_integer((json_int_t)s->narrowed));
     json_object_set_new(j, "verdict",
                         s->verdict ? json_string(session_verdict_text(s->verdict)) : json_null());
     json_object_set_new(j, "reason", s->reason[0] ? json_string(s->reason) : json_null());

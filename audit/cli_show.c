@@ -262,13 +262,15 @@ static void print_file_content(const struct show *show, struct bytes b)
     print_bytes(show, (struct bytes){b.p + 17, b.len - 17});
 }
 
-/* A verdict and a decision as a sentence would begin; what else they have follows. */
+/* A verdict, a decision and a grant as a sentence would begin; what else they have follows. */
 static void print_lead(const struct source_record *v, const json_t *j)
 {
     const json_t *allowed = json_object_get(j, "allowed");
 
     if (v->r.type == RECORD_DECISION && json_is_boolean(allowed))
         fputs(json_is_true(allowed) ? "  ALLOWED" : "  REFUSED", stdout);
+    if (v->r.type == RECORD_GRANT)
+        fputs("  the grant CHANGED", stdout);
     if (v->r.type == RECORD_VERDICT) {
         const char *verdict = text_member(j, "verdict");
 

@@ -145,6 +145,18 @@ static int put_not_kept(struct exporter *x, const struct export_record *v)
     return r;
 }
 
+/* The session goes on with less. */
+static int put_grant(struct exporter *x, const struct export_record *v)
+{
+    json_t *j = json_loadb((const char *)v->payload, v->len, 0, NULL);
+    const char *said = json_string_value(json_object_get(j, "text"));
+    char text[1024];
+
+    snprintf(text, sizeof text, "the policy: %.1000s", said ? said : "the grant changed");
+    json_decref(j);
+    return put_note(x, exporter_time_us(x, v->r), text);
+}
+
 int export_text_put(struct exporter *x, const struct export_record *v)
 {
     uint8_t type = v->r->type;
@@ -182,6 +194,8 @@ int export_text_put(struct exporter *x, const struct export_record *v)
                    : 0;
     case RECORD_FILE:
         return !x->o.one_channel || v->r->channel == x->o.channel ? put_file(x, v) : 0;
+    case RECORD_GRANT:
+        return put_grant(x, v);
     case RECORD_SESSION_END:
         return put_note(x, exporter_time_us(x, v->r), "end of the session");
     default:

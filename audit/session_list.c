@@ -228,6 +228,7 @@ static void note(struct session_entry *s, const struct source_record *v)
     s->sealed = s->sealed || v->r.flags & RECORD_FLAG_SEALED;
     if (!s->ended)
         count_bytes(s, &v->r);
+    s->narrowed += v->r.type == RECORD_GRANT;
     if (v->r.type == RECORD_FORWARD_OPEN)
         s->classes |= CLASS_FORWARD;
     if (v->r.type == RECORD_SUBSYSTEM)

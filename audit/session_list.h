@@ -29,7 +29,8 @@ struct session_entry {
     uint64_t bytes_in, bytes_out;
     unsigned classes; /* bits of enum session_class */
     unsigned allowed, denied;
-    uint64_t pruned; /* of its records, those whose payload was destroyed */
+    unsigned narrowed; /* grants that became other while it ran */
+    uint64_t pruned;   /* of its records, those whose payload was destroyed */
     bool started, ended, pty, sealed;
     enum session_verdict verdict;
     char operator_name[72], source[64], proxy[64], target[264], account[72];

@@ -14,6 +14,7 @@
 #include "auth/authd_state.h"
 #include "auth/connection.h"
 #include "auth/control.h"
+#include "auth/live.h"
 #include "auth/policy_set.h"
 #include "auth/totp.h"
 #include "base/clock.h"
@@ -167,7 +168,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
     close(key_fd);
     close(certificate_fd);
     if (rc == 0 && (!(a->trail = trail_client_new(a->base)) || !(a->policies = policy_set_new(a)) ||
-                    !(a->refusals = refusals_new())))
+                    !(a->refusals = refusals_new()) || !(a->live = live_new(a))))
         rc = err_set(e, ERR_MEMORY, "start");
     if (rc < 0) {
         close(control_fd);
@@ -216,6 +217,7 @@ static void stop(struct authd *a)
     connection_each(a, forget_one, NULL);
     control_free(a->control);
     policy_set_free(a->policies);
+    live_free(a->live);
     refusals_free(a->refusals);
     trail_client_free(a->trail);
     device_ca_free((struct device_ca *)(uintptr_t)a->world.ca);

@@ -14,6 +14,7 @@
 
 struct connection;
 struct control;
+struct live_work;
 struct policy_set;
 
 /* Far above the supervisor's `connections` limit; reached only if the supervisor is broken. */
@@ -36,6 +37,7 @@ struct authd {
     struct login_world world; /* policy follows policy_set */
     struct policy_set *policies;
     struct refusals *refusals;
+    struct live_work *live;
     struct control *control;
 
     char gateway[256], gateway_from[201];

@@ -102,7 +102,7 @@ static int on_reload_failed(struct authd *a, const struct frame *f, struct err *
     struct authd_reload_failed m;
     int rc = authd_reload_failed_decode(f, &m, e);
     if (rc == 0)
-        control_policy_result(a->control, 0, NULL, m.text);
+        control_policy_refused(a->control, m.text);
     return rc;
 }
 

@@ -33,7 +33,7 @@ static const char help[] =
     "  list     operators, their second factor, locks and remembered logins\n"
     "  lock     ends the operator's sessions and lets in no new ones\n"
     "  unlock   ends a lock, also one that wrong codes brought about\n"
-    "  forget   ends the operator's remembered logins on all devices\n\n"
+    "  forget   ends the operator's remembered logins on all devices, and what they opened\n\n"
     "  -c DIR   the configuration directory (default: " SALLYPORT_CONFDIR ")\n"
     "  --json   print JSON\n\n"
     "You must be one of the admins in sallyport.yaml. Each act is recorded before it takes "

@@ -332,21 +332,26 @@ void connection_begin(struct authd *a, const struct authd_connection *m, int fd)
 void connection_live(struct authd *a, const struct authd_live *m)
 {
     struct connection *c = add(a, m->conn);
+    struct err e = ERR_INIT;
     if (!c)
         return;
     c->login.phase = LOGIN_DONE;
     c->login.conn = m->conn;
     snprintf(c->login.source_text, sizeof c->login.source_text, "%s", m->address);
     snprintf(c->login.operator_name, sizeof c->login.operator_name, "%s", m->operator_name);
-    if (session_inherit(c, m) < 0) {
-        connection_forget(c);
-        authd_end_connection(a, m->conn, "authd cannot watch it");
-        return;
+    /* What cannot be decided about again does not go on. */
+    if (session_inherit(c, m, &e) < 0) {
+        log_error("session-not-inherited", "conn=%llu text=\"%s\"", (unsigned long long)m->conn,
+                  e.text);
+        if (c->session) {
+            session_end(c,
+                        "The login service restarted and cannot watch this session; connect again.",
+                        "no-grant");
+        } else {
+            connection_forget(c);
+            authd_end_connection(a, m->conn, "authd cannot watch it");
+        }
     }
-    /* The set that is being loaded looks at it itself. */
-    if (a->world.policy && !policy_operator_named(a->world.policy, m->operator_name))
-        session_end(c, "Your login ended: you are not an operator of this gateway any more.",
-                    "no-operator");
 }
 
 struct tick {

@@ -27,7 +27,8 @@ struct connection {
 
 /* Takes the frontend's descriptor. What cannot be kept is ended through the supervisor. */
 void connection_begin(struct authd *a, const struct authd_connection *m, int fd);
-/* A session that lives on from before authd's start: all authd can do is end it. */
+/* A session that lives on from before authd's start: all authd can do is decide again, and end it.
+ */
 void connection_live(struct authd *a, const struct authd_live *m);
 /* NULL: gone. */
 struct connection *connection_find(struct authd *a, uint64_t conn);

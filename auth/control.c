@@ -379,22 +379,13 @@ void control_act_as(struct control_client *client, enum record_type type, const 
     control_recorded(client, type, &payload, effect);
 }
 
-void control_policy_result(struct control *c, uint64_t generation, const uint8_t *hash,
-                           const char *text)
+void control_each_waiting(struct control *c, enum control_waiting waiting,
+                          void (*each)(struct control_client *client, void *arg), void *arg)
 {
-    char hex[65];
     for (struct control_client *client = c ? c->first : NULL, *next; client; client = next) {
         next = client->next;
-        if (client->waiting != CONTROL_POLICY)
-            continue;
-        if (!generation) {
-            control_refuse(client, "input", "%s", text);
-            continue;
-        }
-        for (int i = 0; i < 32; i++)
-            snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        control_reply(client, json_pack("{s:b, s:s, s:I}", "ok", 1, "hash", hex, "generation",
-                                        (json_int_t)generation));
+        if (client->waiting == waiting)
+            each(client, arg);
     }
 }
 

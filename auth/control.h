@@ -75,6 +75,9 @@ void control_wait(struct control_client *client, enum control_waiting waiting);
 /* The client that waits so, NULL: gone. */
 struct control_client *control_client_waiting(struct control *c, uint64_t id,
                                               enum control_waiting waiting);
+/* Each client that waits so; each answers it. c may be NULL. */
+void control_each_waiting(struct control *c, enum control_waiting waiting,
+                          void (*each)(struct control_client *client, void *arg), void *arg);
 /* It was answered by other means than control_reply; or it cannot be. */
 void control_answered(struct control_client *client);
 void control_drop(struct control_client *client);
@@ -88,9 +91,12 @@ void control_record_refused(struct authd *a, uint32_t uid);
 void control_reading(struct control *c, uint64_t request, int fd);
 void control_read_failed(struct control *c, uint64_t request, const char *text);
 
-/* The answers to those who wait. generation 0: refused, with text. */
-void control_policy_result(struct control *c, uint64_t generation, const uint8_t *hash,
-                           const char *text);
+/* auth/control_policy.c: the answers to those who wait for a policy set. warnings: one a line,
+ * NULL: none. */
+struct live_counts;
+void control_policy_loaded(struct control *c, uint64_t generation, const uint8_t hash[32],
+                           const struct live_counts *counts, const char *warnings);
+void control_policy_refused(struct control *c, const char *text);
 void control_stats(struct control *c, struct bytes json);
 void control_pruned(struct control *c, uint64_t client, bool ok, const char *text);
 

@@ -308,12 +308,18 @@ static void effect_forget(struct control_client *client)
 {
     struct authd *a = authd_of(client);
     struct err e = ERR_INIT;
+    const char *name = text_of(client, "operator");
     unsigned count = 0;
-    if (store_certificates_end(a->world.store, text_of(client, "operator"), "forgotten-by-admin",
-                               authd_now_s(a), &count, &e) < 0)
+    int rc = store_certificates_end(a->world.store, name, "forgotten-by-admin", authd_now_s(a),
+                                    &count, &e);
+    /* Also when the store failed: a device that was lost may hold a session open. */
+    unsigned sessions = sessions_end_remembered(
+        a, name, "Your access ended: an administrator ended your remembered logins.", "forgotten");
+    if (rc < 0)
         store_failed(client, &e);
     else
-        control_reply(client, json_pack("{s:b, s:I}", "ok", 1, "certificates", (json_int_t)count));
+        control_reply(client, json_pack("{s:b, s:I, s:I}", "ok", 1, "sessions",
+                                        (json_int_t)sessions, "certificates", (json_int_t)count));
 }
 
 static void verb_user_forget(struct control_client *client)

@@ -18,6 +18,7 @@
 
 #include "auth/control.h"
 #include "auth/policy_approval.h"
+#include "auth/live.h"
 #include "auth/sessions.h"
 #include "base/json_out.h"
 #include "base/log.h"
@@ -51,6 +52,8 @@ struct policy_set {
     char why[101];
     struct policy *next; /* loaded, waits for its record */
     bool refusing;       /* verdict is why; waits for its record */
+    char *next_warnings; /* one a line; NULL: none */
+    char *warnings;      /* of the set in force, until its sessions are decided about */
 };
 
 struct policy_set *policy_set_new(struct authd *a)
@@ -93,6 +96,8 @@ static void clean_up(struct policy_set *p)
     p->block = NULL;
     policy_free(p->next);
     p->next = NULL;
+    free(p->next_warnings);
+    p->next_warnings = NULL;
     p->next_generation = 0;
     p->verdict_len = 0;
     p->refusing = false;
@@ -105,6 +110,7 @@ void policy_set_free(struct policy_set *p)
     clean_up(p);
     policy_free(p->current);
     policy_approval_free(p->approval);
+    free(p->warnings);
     free(p);
 }
 
@@ -146,7 +152,7 @@ static void tell_refused(struct policy_set *p, uint64_t generation, const char *
 
     snprintf(m.text, sizeof m.text, "%s", text);
     watch_sent(a->supervisor, authd_load_refused_send(watch_link(a->supervisor), &m, NULL, &e), &e);
-    control_policy_result(a->control, 0, NULL, m.text);
+    control_policy_refused(a->control, m.text);
 }
 
 /* 0: done will be called. */
@@ -201,6 +207,16 @@ static bool keep_certificate(void *arg, const struct store_certificate *c)
     return false;
 }
 
+/* What those who asked for the set are told comes when it holds for the sessions as well. */
+static void sessions_decided(struct authd *a, const struct live_counts *counts)
+{
+    struct policy_set *p = a->policies;
+
+    control_policy_loaded(a->control, p->generation, policy_hash(p->current), counts, p->warnings);
+    free(p->warnings);
+    p->warnings = NULL;
+}
+
 static void swap_in(struct policy_set *p)
 {
     struct authd *a = p->a;
@@ -223,8 +239,11 @@ static void swap_in(struct policy_set *p)
              (unsigned long long)p->generation, policy_operator_count(p->current),
              policy_target_count(p->current), policy_role_count(p->current), ended, certificates);
     watch_sent(a->supervisor, authd_loaded_send(watch_link(a->supervisor), &m, NULL, &e), &e);
-    control_policy_result(a->control, p->generation, m.hash, NULL);
+    free(p->warnings);
+    p->warnings = p->next_warnings;
+    p->next_warnings = NULL;
     clean_up(p);
+    live_reload(a, sessions_decided);
 }
 
 static void load_recorded(void *arg, uint64_t id, int rc)
@@ -260,7 +279,7 @@ static void load_checked(struct policy_set *p)
     }
     buf_init(&warnings, 32768);
     p->next = policy_load(p->block, p->block_len, &warnings, &e);
-    char *text = buf_len(&warnings) ? buf_string(&warnings) : NULL;
+    char *text = p->next_warnings = buf_len(&warnings) ? buf_string(&warnings) : NULL;
     if (text) {
         char shown[4096];
         log_warn("policy", "text=\"%s\"", escape_text(shown, sizeof shown, text, strlen(text)));
@@ -270,7 +289,6 @@ static void load_checked(struct policy_set *p)
     else if (record(p, "loaded", policy_hash(p->next), p->next_generation, p->why, text,
                     load_recorded) < 0)
         load_recorded(p->a, 0, ERR_TRAIL);
-    free(text);
     buf_clear(&warnings);
 }
 

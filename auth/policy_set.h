@@ -2,8 +2,8 @@
  *
  * The policy set in force, and its replacement: all or nothing. The bundle comes from the
  * supervisor in a memfd; a confined child parses it first, so that a bundle that breaks the parser
- * breaks only that; then authd loads it, records it, swaps it in, and ends what it no longer
- * permits. */
+ * breaks only that; then authd loads it, records it, swaps it in, and decides about what
+ * runs again. */
 #ifndef SALLYPORT_AUTH_POLICY_SET_H
 #define SALLYPORT_AUTH_POLICY_SET_H
 

@@ -17,8 +17,8 @@
 #include "base/json_out.h"
 #include "base/log.h"
 
-/* A grant with all its rules (auth/grant.def) and one more message. */
-#define BACKEND_QUEUE_MAX (512u * 1024)
+/* A grant with all its rules, twice the rules of another set (auth/grant.def), small messages. */
+#define BACKEND_QUEUE_MAX (1024u * 1024)
 /* What a backend has to write its end record and let its buffers out. */
 #define END_MS 2000
 
@@ -54,7 +54,14 @@ static void start_backend(struct connection *c)
     struct authd_start_backend m = {
         .conn = c->conn, .generation = s->generation, .target = s->decision.target_index};
     struct err e = ERR_INIT;
+    struct buf again;
 
+    buf_init(&again, AGAIN_ENCODED_MAX);
+    if (again_encode(&s->live.who, &again) < 0) {
+        refuse(c, "The gateway is out of memory.", EXIT_TRY_AGAIN);
+        return;
+    }
+    m.again = (struct bytes){buf_head(&again), buf_len(&again)};
     memcpy(m.session, s->id, sizeof m.session);
     strcpy(m.operator_name, c->login.operator_name);
     strcpy(m.target_name, s->decision.target);
@@ -63,6 +70,7 @@ static void start_backend(struct connection *c)
     s->phase = SESSION_CONNECTING;
     watch_sent(a->supervisor, authd_start_backend_send(watch_link(a->supervisor), &m, NULL, &e),
                &e);
+    buf_clear(&again);
 }
 
 static void decision_recorded(void *arg, uint64_t conn, int rc)
@@ -127,6 +135,8 @@ int session_open(struct connection *c, const struct frame *f, struct err *e)
     s->generation = policy_set_generation(c->a->policies);
     decision_make(&c->a->world, &c->login, s->started_s, &s->decision);
     heed_admission(c->a, &c->login, &s->decision);
+    if (s->decision.allowed && !s->decision.gateway)
+        live_begin(c);
     if (RAND_bytes(s->id, sizeof s->id) != 1)
         return err_set(e, ERR_CRYPTO, "no random bytes");
     if (s->decision.alarm)
@@ -272,6 +282,7 @@ void session_backend(struct connection *c, const int fds[3])
         return;
     }
     s->phase = SESSION_LIVE;
+    live_granted(c);
     snprintf(m.target, sizeof m.target, "%s", s->decision.target);
     if (s->decision.break_glass)
         strcpy(m.notice, BREAK_GLASS_NOTICE);
@@ -309,18 +320,18 @@ void session_backend_failed(struct connection *c, const char *reason)
         failure_recorded(c->a, c->conn, rc);
 }
 
-int session_inherit(struct connection *c, const struct authd_live *m)
+int session_inherit(struct connection *c, const struct authd_live *m, struct err *e)
 {
     struct session *s = calloc(1, sizeof *s);
     if (!s)
-        return ERR_MEMORY;
+        return err_set(e, ERR_MEMORY, "session");
     c->session = s;
     s->c = c;
     s->inherited = true;
     s->phase = SESSION_LIVE;
     memcpy(s->id, m->session, sizeof s->id);
     snprintf(s->decision.target, sizeof s->decision.target, "%s", m->target_name);
-    return 0;
+    return live_inherit(c, m->again, e);
 }
 
 void session_free(struct session *s)
@@ -329,6 +340,7 @@ void session_free(struct session *s)
         return;
     agent_stream_free(s->agent);
     watch_free(s->backend);
+    live_clear(&s->live);
     decision_clear(&s->decision);
     free(s);
 }
@@ -340,6 +352,17 @@ bool session_has_backend(const struct session *s)
     return s->phase == SESSION_LIVE;
 }
 
+/* auditd has links to both of its processes. */
+static void send_stop(struct connection *c)
+{
+    const struct session *s = c->session;
+    struct authd_stop m = {.conn = c->conn};
+    struct err e = ERR_INIT;
+    snprintf(m.token, sizeof m.token, "%s", s->end_token);
+    snprintf(m.text, sizeof m.text, "%.500s", s->end_text);
+    watch_sent(c->a->supervisor, authd_stop_send(watch_link(c->a->supervisor), &m, NULL, &e), &e);
+}
+
 void session_end(struct connection *c, const char *text, const char *token)
 {
     struct session *s = c->session;
@@ -348,13 +371,14 @@ void session_end(struct connection *c, const char *text, const char *token)
     s->ending = true;
     snprintf(s->end_text, sizeof s->end_text, "%s", text);
     snprintf(s->end_token, sizeof s->end_token, "%s", token);
-    if (s->inherited) {
-        authd_end_connection(c->a, c->conn, text);
-    } else if (s->phase == SESSION_LIVE) {
-        s->end_deadline_ms = clock_mono_ms() + END_MS;
-        authd_tick_soon(c->a);
+    if (s->phase != SESSION_LIVE)
+        return;
+    s->end_deadline_ms = clock_mono_ms() + END_MS;
+    authd_tick_soon(c->a);
+    if (s->inherited)
+        send_stop(c);
+    else
         send_end(s);
-    }
 }
 
 bool session_tick(struct connection *c, uint64_t now_ms)
@@ -365,5 +389,6 @@ bool session_tick(struct connection *c, uint64_t now_ms)
         log_warn("backend-does-not-end", "conn=%llu", (unsigned long long)c->conn);
         authd_end_connection(c->a, c->conn, s->end_text);
     }
-    return s->end_deadline_ms != 0;
+    bool waits = live_tick(c, now_ms);
+    return waits || s->end_deadline_ms != 0;
 }

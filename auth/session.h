@@ -10,6 +10,7 @@
 
 #include "auth/connection.h"
 #include "auth/decision.h"
+#include "auth/live.h"
 
 enum session_phase { SESSION_DECIDING, SESSION_CONNECTING, SESSION_LIVE, SESSION_OVER };
 
@@ -21,6 +22,7 @@ struct session {
     uint8_t id[16];
     uint64_t generation, started_s;
     struct decision decision;
+    struct live live;
     struct watch *backend; /* link `grant` */
     struct agent_stream *agent;
     uint8_t backend_state; /* enum backend_state, 0: not yet known */
@@ -36,12 +38,13 @@ MUST_CHECK int session_open(struct connection *c, const struct frame *f, struct 
  * taken. */
 void session_backend(struct connection *c, const int fds[3]);
 void session_backend_failed(struct connection *c, const char *reason);
-MUST_CHECK int session_inherit(struct connection *c, const struct authd_live *m);
+MUST_CHECK int session_inherit(struct connection *c, const struct authd_live *m, struct err *e);
 void session_free(struct session *s);
 
 bool session_has_backend(const struct session *s);
-/* Tells the backend (text for the operator, token for the session's end record); what does not end
- * by itself is ended by the supervisor. Also before the backend is there. */
+/* Tells the backend, or the recorder where there is no link to it (text for the operator, token for
+ * the session's end record); what does not end by itself is ended by the supervisor. Also before
+ * the backend is there. */
 void session_end(struct connection *c, const char *text, const char *token);
 /* True while a deadline is to come. */
 bool session_tick(struct connection *c, uint64_t now_ms);

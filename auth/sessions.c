@@ -16,6 +16,8 @@ struct ending {
 
 static void end_one(struct connection *c, struct ending *ending)
 {
+    if (c->session && c->session->ending)
+        return;
     ending->count++;
     if (c->session && c->session->phase != SESSION_OVER)
         session_end(c, ending->text, ending->token);
@@ -38,6 +40,20 @@ unsigned sessions_end_operator(struct authd *a, const char *operator_name, const
     return ending.count;
 }
 
+static void end_if_remembered(struct connection *c, void *arg)
+{
+    if (c->login.factors & FACTOR_REMEMBERED)
+        end_if_operator(c, arg);
+}
+
+unsigned sessions_end_remembered(struct authd *a, const char *operator_name, const char *text,
+                                 const char *token)
+{
+    struct ending ending = {operator_name, text, token, 0};
+    connection_each(a, end_if_remembered, &ending);
+    return ending.count;
+}
+
 static bool still_known(const struct connection *c)
 {
     const struct policy_operator *op =
@@ -53,8 +69,16 @@ static bool still_known(const struct connection *c)
 
 static void end_if_unknown(struct connection *c, void *arg)
 {
-    if (*c->login.operator_name && !still_known(c))
+    /* A session is decided about again with all that it is (auth/live.h). */
+    const struct login *l = &c->login;
+    if (!*l->operator_name || (c->session && c->session->live.known))
+        return;
+    if (!still_known(c))
         end_one(c, arg);
+    /* Told after both factors only, as at `open`. */
+    else if (l->phase == LOGIN_DONE &&
+             !policy_operator_may_come_from(c->a->world.policy, l->operator_name, &l->source))
+        connection_end_login(c, "Your login ended: you may not come from this address any more.");
 }
 
 unsigned sessions_sweep(struct authd *a)

@@ -11,7 +11,11 @@
  * go on: locks are told after both factors. */
 unsigned sessions_end_operator(struct authd *a, const char *operator_name, const char *text,
                                const char *token);
-/* Ends those whose operator, or whose key, is not in the policy set that is in force now. */
+/* Of those only what began with a remembered login instead of a code. */
+unsigned sessions_end_remembered(struct authd *a, const char *operator_name, const char *text,
+                                 const char *token);
+/* Ends the logins and commands to the gateway of those who, or whose key, are not in the policy set
+ * that is in force now. Sessions: see auth/live.h. */
 unsigned sessions_sweep(struct authd *a);
 void sessions_end_all(struct authd *a, const char *text, const char *token);
 

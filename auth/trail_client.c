@@ -132,6 +132,11 @@ bool trail_client_open(const struct trail_client *t)
     return t->link != NULL;
 }
 
+size_t trail_client_pending(const struct trail_client *t)
+{
+    return t->pending;
+}
+
 int trail_client_record(struct trail_client *t, enum record_type type, const struct buf *payload,
                         trail_done done, void *arg, uint64_t id)
 {

@@ -27,6 +27,8 @@ void trail_client_free(struct trail_client *t);
 /* Takes the descriptor of a (new) link `trail`. Records pending on the old one fail. */
 MUST_CHECK int trail_client_attach(struct trail_client *t, int fd, struct err *e);
 bool trail_client_open(const struct trail_client *t);
+/* Records that somebody waits for. */
+size_t trail_client_pending(const struct trail_client *t);
 
 /* payload: JSON. done may be NULL; else it is called exactly once, later, never from within this
  * call, if this returns 0. ERR_TRAIL: no link, or too many pending. */

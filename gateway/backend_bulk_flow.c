@@ -50,7 +50,7 @@ static bool is_input(const struct channel *ch, const struct segment_queue *q)
 /* No more of it will come, or something stands behind it that has to be recorded too. */
 static bool bounded(const struct channel *ch, const struct segment_queue *q)
 {
-    if (ch->owner->phase != PHASE_READY || ch->operator_closed)
+    if (ch->owner->phase != PHASE_READY || ch->operator_closed || ch->cut)
         return true;
     return q->tail != NULL && !segment_is_bulk(q->tail->kind)
                ? true

@@ -5,6 +5,7 @@
  * passed on after all output; the operator's close is passed on after all input that was recorded.
  * Runs in the backend; frontend and target are hostile. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -83,6 +84,7 @@ static void release(struct channel *ch)
     segments_clear(&ch->output);
     bulk_end(ch);
     sftp_clear(ch);
+    free(ch->command);
     forward_clear(ch);
     b->bytes_in += ch->bytes_in;
     b->forwarded += ch->forwarded;
@@ -193,6 +195,14 @@ static void open_step(struct channel *ch)
     int rc = ch->forward != NULL ? forward_connect(ch, text) : ssh_channel_open_session(ch->ssh);
     if (rc == SSH_AGAIN || !target_alive(b))
         return;
+    if (rc == SSH_OK && ch->forward != NULL && ch->cut) {
+        /* It came about after all: to the operator it did not. */
+        snprintf(text, sizeof text, "%s no longer forwards there", b->granted.target);
+        ch->state = CHANNEL_RUNNING;
+        ch->operator_closed = ch->up_closed = true;
+        answer_open(b, ch->id, text, EXIT_REFUSED);
+        return;
+    }
     if (rc == SSH_OK) {
         ch->state = ch->forward != NULL ? CHANNEL_RUNNING
                     : ch->start_asked   ? CHANNEL_STARTING
@@ -330,7 +340,7 @@ static void channel_step(struct channel *ch)
         ch->target_closing = true;
     }
     close_target(ch);
-    if (ch->ssh == NULL && !ch->up_closed && (ch->refused || ch->operator_closed))
+    if (ch->ssh == NULL && !ch->up_closed && (ch->refused || ch->operator_closed || ch->cut))
         tell_closed(ch);
     if (ch->ssh == NULL && ch->up_closed && ch->operator_closed)
         release(ch);
@@ -339,8 +349,41 @@ static void channel_step(struct channel *ch)
 void channel_delivered_close(struct channel *ch)
 {
     ch->target_closing = true;
-    if (!ch->operator_closed)
+    if (!ch->operator_closed && !ch->up_closed)
         tell_closed(ch);
+}
+
+static void tell_cut(struct channel *ch, const char *text)
+{
+    struct relay_exit_status m = {.channel = ch->id, .status = EXIT_REFUSED};
+    struct backend *b = ch->owner;
+    struct err e = ERR_INIT;
+
+    relay_notice_text(b, ch->id, text);
+    if (b->relay == NULL)
+        return;
+    int rc = relay_exit_status_send(b->relay, &m, NULL, &e);
+    if (rc != 0)
+        relay_failed(b, rc);
+}
+
+void channel_cut(struct channel *ch, const char *text)
+{
+    ch->cut = ch->gateway_closed = true;
+    log_info("channel-cut", "channel=%u", ch->id);
+    channel_record_close(ch, "policy");
+    if (ch->forward != NULL) {
+        ch->target_closing = true;
+        relay_notice_text(ch->owner, RELAY_NEWEST, text); /* its own channel shows none */
+        return;
+    }
+    if (ch->state != CHANNEL_RUNNING) {
+        channel_start_failed(ch, text, EXIT_REFUSED);
+        return;
+    }
+    ch->target_closing = true;
+    if (!ch->operator_closed)
+        tell_cut(ch, text);
 }
 
 void channels_step(struct backend *b)

@@ -218,7 +218,8 @@ void flow_input(struct channel *ch, struct bytes bytes)
     }
     ch->bytes_in += bytes.len;
     b->active_ms = b->now_ms;
-    if (ch->refused || ch->target_closed || ch->state == CHANNEL_REFUSED || b->phase != PHASE_READY)
+    if (ch->refused || ch->cut || ch->target_closed || ch->state == CHANNEL_REFUSED ||
+        b->phase != PHASE_READY)
         return;
     if (ch->sftp != NULL) {
         if (!sftp_take_input(ch, bytes.p, bytes.len))
@@ -315,7 +316,7 @@ static void mark_input(struct channel *ch)
     struct json_record r;
 
     if (!ch->input_eof || ch->input_eof_sent || ch->input.unrecorded != NULL || ch->refused ||
-        !ch->start_asked || record_busy(ch->owner) || !sftp_input_idle(ch))
+        ch->cut || !ch->start_asked || record_busy(ch->owner) || !sftp_input_idle(ch))
         return;
     record_begin(&r);
     json_str(&r.json, "event", "eof");
@@ -344,7 +345,8 @@ static void mark_output(struct channel *ch)
     struct backend *b = ch->owner;
     struct json_record r;
 
-    if (held(ch) > 0 || ch->output.unrecorded != NULL || record_busy(b) || !sftp_output_idle(ch))
+    if (ch->cut || held(ch) > 0 || ch->output.unrecorded != NULL || record_busy(b) ||
+        !sftp_output_idle(ch))
         return;
     if (ch->target_eof && !ch->target_eof_sent) {
         record_begin(&r);
@@ -527,7 +529,7 @@ static bool deliver(struct channel *ch)
 
     if (s == NULL || s->record == 0 || !record_settled(b, s->record, b->output_want))
         return false;
-    if (ch->operator_closed || b->relay == NULL) {
+    if (ch->operator_closed || ch->cut || b->relay == NULL) {
         if (s->kind == SEGMENT_CLOSE)
             channel_delivered_close(ch);
         segments_pass(&ch->output, s->len - s->done);

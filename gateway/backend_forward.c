@@ -18,6 +18,7 @@ struct forward {
     struct relay_forward to;
     char host_as[FORWARD_HOST_MAX + 1]; /* in the form that was permitted */
     uint64_t record;                    /* asked for at the target when this is durable */
+    bool asked;
 };
 
 /* "host:port", a v6 address in brackets. */
@@ -63,7 +64,7 @@ void forward_refused(struct backend *b, const struct relay_forward *m, const cha
 
 bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1001])
 {
-    char asked[FORWARD_WORDS_MAX], shown[300];
+    char asked[FORWARD_WORDS_MAX], shown[300], rule[128], send[FORWARD_HOST_MAX + 1];
 
     words(m, asked);
     escape_text(shown, sizeof shown, asked, strlen(asked));
@@ -75,7 +76,7 @@ bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1
         forward_refused(b, m, "role", text);
         return false;
     }
-    if (!forward_rules_match(b->forwards, m->host, strlen(m->host), m->port, NULL, NULL)) {
+    if (!narrow_forwards_match(b, m->host, m->port, rule, send)) {
         snprintf(text, 1001,
                  "your role does not permit forwarding to %s by %s, only to other hosts and ports; "
                  "ask your administrators",
@@ -96,8 +97,7 @@ bool forward_begin(struct channel *ch, const struct relay_forward *m)
         return false;
     ch->forward->to = *m;
     ch->start_asked = true;
-    (void)forward_rules_match(b->forwards, m->host, strlen(m->host), m->port, verdict.rule,
-                              ch->forward->host_as);
+    (void)narrow_forwards_match(b, m->host, m->port, verdict.rule, ch->forward->host_as);
     /* A failure ends the session by itself. */
     if (record_open(b, m, true, verdict.rule, "", NULL) == 0 &&
         record_permitted(b, m->channel, attest_kind_name(ATTEST_FORWARD), false, &verdict,
@@ -112,8 +112,15 @@ int forward_connect(struct channel *ch, char text[400])
     struct forward *w = ch->forward;
     char asked[FORWARD_WORDS_MAX], shown[280];
 
+    /* What was no longer permitted before the target was asked is not asked for. */
+    if (ch->cut && !w->asked) {
+        snprintf(text, 400, "your role on %.100s no longer permits this forward",
+                 b->granted.target);
+        return SSH_ERROR;
+    }
     if (w->record == 0 || !record_settled(b, w->record, WANT_DURABLE))
         return SSH_AGAIN;
+    w->asked = true;
     int rc = ssh_channel_open_forward(ch->ssh, w->host_as, w->to.port,
                                       w->to.origin[0] != '\0' ? w->to.origin : "127.0.0.1",
                                       w->to.origin_port);
@@ -123,6 +130,15 @@ int forward_connect(struct channel *ch, char text[400])
                  escape_text(shown, sizeof shown, asked, strlen(asked)));
     }
     return rc;
+}
+
+bool forward_holds(const struct channel *ch)
+{
+    const struct relay_forward *to = &ch->forward->to;
+    char rule[128], send[FORWARD_HOST_MAX + 1];
+
+    return narrow_forwards_match(ch->owner, to->host, to->port, rule, send) &&
+           strcmp(send, ch->forward->host_as) == 0;
 }
 
 void forward_clear(struct channel *ch)

@@ -33,6 +33,7 @@ void grant_clear(struct backend *b)
     b->forwards = NULL;
     b->rules = NULL;
     b->files = NULL;
+    narrow_clear(b);
 }
 
 static void ability_names(uint32_t abilities, struct json_out *j)
@@ -49,6 +50,25 @@ static void ability_names(uint32_t abilities, struct json_out *j)
         if (abilities & names[i].bit)
             json_str(j, NULL, names[i].name);
     json_close(j);
+}
+
+void grant_write_terms(const struct backend *b, struct json_out *j)
+{
+    const struct grant_grant *g = &b->granted;
+
+    json_str(j, "record", g->record == RECORD_SYNC_ALL ? "sync-all" : "strict");
+    ability_names(g->abilities, j);
+    json_bool(j, "command_rules", narrow_rules_restrict(b));
+    if (g->abilities & ABILITY_SFTP)
+        json_bool(j, "sftp", true);
+    if (g->abilities & ABILITY_FORWARD)
+        json_bool(j, "forward", true);
+    if (g->bulk == BULK_DIGEST) {
+        json_str(j, "bulk", "digest");
+        json_u64(j, "bulk_after", g->bulk_after);
+    }
+    if (g->keep_max > 0)
+        json_u64(j, "keep_max", g->keep_max);
 }
 
 static void record_start(struct backend *b)
@@ -70,19 +90,7 @@ static void record_start(struct backend *b)
     json_str(&r.json, "factors", g->factors);
     json_str(&r.json, "path", g->path);
     json_hex(&r.json, "policy", g->policy_hash, sizeof g->policy_hash);
-    json_str(&r.json, "record", g->record == RECORD_SYNC_ALL ? "sync-all" : "strict");
-    ability_names(g->abilities, &r.json);
-    json_bool(&r.json, "command_rules", b->rules != NULL && rule_set_restricts(b->rules));
-    if (g->abilities & ABILITY_SFTP)
-        json_bool(&r.json, "sftp", true);
-    if (g->abilities & ABILITY_FORWARD)
-        json_bool(&r.json, "forward", true);
-    if (g->bulk == BULK_DIGEST) {
-        json_str(&r.json, "bulk", "digest");
-        json_u64(&r.json, "bulk_after", g->bulk_after);
-    }
-    if (g->keep_max > 0)
-        json_u64(&r.json, "keep_max", g->keep_max);
+    grant_write_terms(b, &r.json);
     json_u64(&r.json, "idle_s", g->idle_s);
     json_u64(&r.json, "max_s", g->max_s);
     fingerprint(g->identity.p, g->identity.len, print);
@@ -129,6 +137,9 @@ static int take_grant(struct backend *b, const struct frame *f, struct err *e)
     if (b->forwards == NULL)
         return err_wrap(e, "forward rules");
     b->output_want = g->record == RECORD_SYNC_ALL ? WANT_DURABLE : WANT_ACCEPTED;
+    b->began_abilities = g->abilities;
+    b->began_idle_s = g->idle_s;
+    b->began_max_s = g->max_s;
     b->started_ms = b->active_ms = b->now_ms;
     link_enter(b->grant, grant_STATE_GRANTED);
     record_start(b);
@@ -144,6 +155,42 @@ static void lost(struct backend *b)
                   "the login service restarted; please connect again");
 }
 
+static int take_end(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct grant_end m;
+    int rc = grant_end_decode(f, &m, e);
+
+    if (rc == 0) {
+        end_begin(b, m.token, EXIT_REFUSED, "%s", m.text);
+        end_drained(b);
+    }
+    return rc;
+}
+
+static int take_notice(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct grant_notice m;
+    int rc = grant_notice_decode(f, &m, e);
+
+    if (rc == 0)
+        narrow_tell(b, m.text);
+    return rc;
+}
+
+static int take(struct backend *b, const struct frame *f, struct err *e)
+{
+    switch (f->spec->number) {
+    case grant_grant_NUMBER:
+        return take_grant(b, f, e);
+    case grant_narrow_NUMBER:
+        return narrow_take(b, f, e);
+    case grant_notice_NUMBER:
+        return take_notice(b, f, e);
+    default:
+        return take_end(b, f, e);
+    }
+}
+
 void grant_step(struct backend *b)
 {
     struct err e = ERR_INIT;
@@ -151,22 +198,18 @@ void grant_step(struct backend *b)
     int rc = 0;
 
     while (b->grant != NULL && (rc = link_recv(b->grant, &f, &e)) == 1) {
-        if (f.spec->number == grant_grant_NUMBER) {
-            rc = take_grant(b, &f, &e);
-        } else {
-            struct grant_end m;
-            rc = grant_end_decode(&f, &m, &e);
-            if (rc == 0) {
-                end_begin(b, m.token, EXIT_REFUSED, "%s", m.text);
-                end_drained(b);
-            }
-        }
+        rc = take(b, &f, &e);
         if (rc != 0)
             break;
     }
     if (rc < 0) {
-        if (rc != ERR_CLOSED)
+        if (rc != ERR_CLOSED) {
+            /* What cannot be applied may be that something is no longer permitted. */
             log_error("grant", "%s", e.text);
+            end_begin(b, "no-grant", EXIT_TRY_AGAIN,
+                      "the gateway ended this session: its own processes disagreed");
+            end_drained(b);
+        }
         lost(b);
     }
     if (b->grant != NULL && link_pending(b->grant) > 0 && link_flush(b->grant, &e) != 0)

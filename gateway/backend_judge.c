@@ -50,7 +50,7 @@ const char *judge_term(const char *term)
 
 bool judge_pty(struct backend *b, struct channel *ch, enum start_kind kind)
 {
-    bool ruled = kind == START_EXEC && b->rules != NULL && rule_set_restricts(b->rules);
+    bool ruled = kind == START_EXEC && narrow_rules_restrict(b);
     if ((b->granted.abilities & ABILITY_PTY) && !ruled)
         return true;
     const char *text = ruled ? "your role permits single commands, without a terminal: none was "
@@ -113,13 +113,13 @@ static bool judge_exec(struct backend *b, struct channel *ch, const struct relay
         snprintf(text, 1001, "the command is empty or holds a NUL byte");
         return refuse(b, ch, m, "form", text);
     }
-    if (b->rules == NULL || !rule_set_restricts(b->rules)) {
+    if (!narrow_rules_restrict(b)) {
         if (buf_put(forward, m->command.p, m->command.len) == 0)
             return true;
         snprintf(text, 1001, "the command is too long");
         return refuse(b, ch, m, "length", text);
     }
-    if (rule_set_judge(b->rules, m->command.p, m->command.len, v, forward, &e) == 0) {
+    if (narrow_rules_judge(b, m->command.p, m->command.len, v, forward, &e) == 0) {
         ch->stdin_digest = v->stdin_digest;
         return true;
     }

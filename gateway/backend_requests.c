@@ -172,6 +172,21 @@ static const char *start_name(uint8_t kind)
     return names[kind];
 }
 
+/* The words as they were sent: they are judged again when the grant becomes less. */
+static bool keep_command(struct channel *ch, struct bytes command)
+{
+    if (command.len == 0)
+        return true;
+    ch->command = malloc(command.len);
+    if (ch->command == NULL) {
+        end_begin(ch->owner, "memory", EXIT_TRY_AGAIN, "the gateway is out of memory");
+        return false;
+    }
+    memcpy(ch->command, command.p, command.len);
+    ch->command_len = command.len;
+    return true;
+}
+
 /* Judged and permitted: records, then queues all that belongs to the start. */
 static void start_permitted(struct channel *ch, const struct relay_start *m,
                             const struct rule_verdict *v, const struct buf *forward)
@@ -186,6 +201,9 @@ static void start_permitted(struct channel *ch, const struct relay_start *m,
         return;
     }
     bool subsystem = m->kind == START_SUBSYSTEM;
+    ch->kind = (enum start_kind)m->kind;
+    if (!keep_command(ch, m->command))
+        goto out;
     if (subsystem || (ch->pty && !judge_pty(ch->owner, ch, (enum start_kind)m->kind)))
         ch->pty = false;
     bulk_start(ch, (enum start_kind)m->kind, ch->stdin_digest);
@@ -252,8 +270,7 @@ void request_start(struct channel *ch, const struct relay_start *m)
     }
     ch->start_asked = true;
     b->active_ms = b->now_ms;
-    /* words are quoted with two characters more each at most */
-    buf_init(&forward, WORDS_TEXT_MAX + 4 * WORDS_MAX);
+    buf_init(&forward, COMMAND_FORWARD_MAX);
     if (judge_start(b, ch, m, &verdict, &forward, text))
         start_permitted(ch, m, &verdict, &forward);
     else
@@ -358,6 +375,8 @@ static void answered(struct channel *ch, const struct request *q, bool ok)
     int rc = relay_started_send(b->relay, &m, NULL, &e);
     if (rc != 0)
         relay_failed(b, rc);
+    else
+        narrow_tell_waiting(b, ch);
 }
 
 void requests_step(struct channel *ch)

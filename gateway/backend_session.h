@@ -36,6 +36,8 @@
 #define RECORDS_WAITING_MAX 64u
 /* Variables of one channel: LANG and the twelve LC_ of POSIX and glibc, and as many again. */
 #define ENV_MAX 26u
+/* A command as it is forwarded: words are quoted with two characters more each at most. */
+#define COMMAND_FORWARD_MAX (WORDS_TEXT_MAX + 4 * WORDS_MAX)
 /* Resizes are merged; so many signals wait for a target that does not answer a request. */
 #define REQUESTS_MAX 64u
 /* Refusals that a session may write to the trail before it is taken for an attack. */
@@ -97,6 +99,9 @@ struct channel {
     struct request *requests;
     unsigned request_count;
     bool start_asked;
+    enum start_kind kind; /* of the start that was permitted */
+    char *command;        /* the same's words as sent, 64 KiB at most (gateway/relay.def) */
+    size_t command_len;
     bool stdin_digest; /* by the rule that permits the command */
 
     struct forward *forward; /* to a host and port: no start, no terminal, no exit */
@@ -121,6 +126,7 @@ struct channel {
     uint64_t close_deadline_ms; /* input that waits may go out until then */
     bool refused;               /* the start failed: close the target's side */
     bool gateway_closed;        /* the gateway ended it: a client broke the SFTP protocol */
+    bool cut;                   /* it ended it at once: no longer permitted */
     bool target_closing;        /* our close of the target's channel is due */
     bool close_recorded;
     uint64_t close_record; /* the target is told when this is durable */
@@ -157,11 +163,18 @@ struct backend {
     struct link *relay, *grant;
     struct recorder trail;
 
-    struct grant_grant granted; /* its DATA members point to memory of ours */
+    struct grant_grant granted; /* as it holds now; its DATA members point to memory of ours */
     struct rule_set *rules;
     struct file_rules *files;       /* from the grant on never NULL */
     struct forward_rules *forwards; /* the same */
-    const EVP_MD *sha256;           /* fetched before the sandbox */
+    /* What the grant said at first, and what the policy says besides: backend_narrow.c. */
+    uint32_t began_abilities, began_idle_s, began_max_s;
+    bool narrowed;
+    struct rule_set *now_rules;
+    struct file_rules *now_files;       /* narrowed: never NULL */
+    struct forward_rules *now_forwards; /* the same */
+    char notice[1001];                  /* for the next channel that starts */
+    const EVP_MD *sha256;               /* fetched before the sandbox */
     enum trail_want output_want;
     uint64_t start_record;
 
@@ -239,6 +252,27 @@ void grant_step(struct backend *b);    /* receives */
 void grant_started(struct backend *b); /* PHASE_START: is the start durable? */
 void grant_tell(struct backend *b, enum backend_state state, const char *text);
 void grant_clear(struct backend *b);
+/* Abilities, command_rules and how is recorded: members of session-start and of grant records. */
+void grant_write_terms(const struct backend *b, struct json_out *j);
+
+/* backend_narrow.c: what is left of the grant. */
+MUST_CHECK int narrow_take(struct backend *b, const struct frame *f, struct err *e);
+void narrow_clear(struct backend *b);
+/* The command and file rules that hold (policy/rules.h, policy/files.h): of the grant, and of the
+ * policy in force where that is another one. */
+bool narrow_rules_restrict(const struct backend *b);
+MUST_CHECK int narrow_rules_judge(const struct backend *b, const void *command, size_t len,
+                                  struct rule_verdict *v, struct buf *forward, struct err *e);
+unsigned narrow_files_access(const struct backend *b, const char *path, size_t len, unsigned wanted,
+                             char rule[128]);
+bool narrow_files_visible(const struct backend *b, const char *path, size_t len);
+bool narrow_files_unrestricted(const struct backend *b);
+/* rule and send as forward_rules_match has them. */
+bool narrow_forwards_match(const struct backend *b, const char *host, uint16_t port, char rule[128],
+                           char send[FORWARD_HOST_MAX + 1]);
+/* On every channel that runs, or on the next. */
+void narrow_tell(struct backend *b, const char *text);
+void narrow_tell_waiting(struct backend *b, const struct channel *ch);
 
 /* backend_target.c: the SSH session with the target. */
 void target_begin(struct backend *b); /* PHASE_CONNECT starts */
@@ -288,6 +322,8 @@ struct channel *channel_find(struct backend *b, uint32_t id);
 void channel_open(struct backend *b, const struct relay_open *m);
 void channel_forward(struct backend *b, const struct relay_forward *m);
 void channel_close_down(struct channel *ch);
+/* What runs on it is no longer permitted: nothing more goes either way. */
+void channel_cut(struct channel *ch, const char *text);
 void channels_step(struct backend *b);
 /* All output and the target's close were passed on. */
 void channel_delivered_close(struct channel *ch);
@@ -316,6 +352,8 @@ MUST_CHECK bool forward_begin(struct channel *ch, const struct relay_forward *m)
 /* SSH_AGAIN until the target answered. text: why not, for SSH_ERROR. */
 int forward_connect(struct channel *ch, char text[400]);
 void forward_clear(struct channel *ch);
+/* The rules that hold now permit it still. */
+bool forward_holds(const struct channel *ch);
 
 /* backend_requests.c: pty, env, start, resize, signal. */
 void request_pty(struct channel *ch, const struct relay_pty *m);
@@ -366,6 +404,8 @@ void sftp_step(struct channel *ch);
 void sftp_output_step(struct channel *ch); /* the target's alone, between two reads */
 /* The channel ends: what is open is recorded as closed. Before the record of its end. */
 void sftp_ended(struct channel *ch);
+/* Other file rules hold: open files have what their paths have now. */
+void sftp_narrow(struct channel *ch);
 size_t sftp_held(const struct channel *ch);     /* bytes of the target's that were taken */
 bool sftp_ready(const struct channel *ch);      /* a step would do something */
 bool sftp_input_idle(const struct channel *ch); /* nothing waits that was taken */

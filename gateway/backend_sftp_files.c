@@ -79,6 +79,16 @@ void sftp_moved_digest(const struct sftp_moved *m, uint8_t out[32])
     sha256_value(&m->digest, out);
 }
 
+void sftp_narrow(struct channel *ch)
+{
+    for (size_t i = 0; ch->sftp != NULL && i < SFTP_FILES_MAX; i++) {
+        struct sftp_file *f = ch->sftp->files[i];
+        if (f != NULL)
+            f->access = narrow_files_access(ch->owner, f->path, strlen(f->path),
+                                            FILE_READ | FILE_WRITE, NULL);
+    }
+}
+
 /* The run that went on is over. */
 static bool keep_run(struct sftp_moved *m)
 {

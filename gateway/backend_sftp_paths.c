@@ -40,7 +40,7 @@ static unsigned wanted(const struct sftp_request *r)
 
 static unsigned access_at(const struct backend *b, const char *path)
 {
-    return file_rules_access(b->files, path, strlen(path), FILE_READ | FILE_WRITE, NULL);
+    return narrow_files_access(b, path, strlen(path), FILE_READ | FILE_WRITE, NULL);
 }
 
 /* --- the rules */
@@ -75,8 +75,8 @@ static bool permitted(const struct channel *ch, const struct sftp_request *r, co
     size_t len = strlen(path);
 
     unsigned access =
-        file_rules_access(b->files, path, len, bits != 0 ? bits : FILE_READ | FILE_WRITE, rule);
-    if (bits == 0 ? file_rules_visible(b->files, path, len) : (access & bits) == bits)
+        narrow_files_access(b, path, len, bits != 0 ? bits : FILE_READ | FILE_WRITE, rule);
+    if (bits == 0 ? narrow_files_visible(b, path, len) : (access & bits) == bits)
         return true;
     if (asks_home(ch->sftp, r, path))
         return true;
@@ -176,7 +176,7 @@ static enum sftp_verdict judge_one(struct channel *ch, const struct sftp_request
             snprintf(text, 1001, "%.1000s", e.text);
             return SFTP_REFUSED;
         }
-        if (leads && climbs(r->to) && !file_rules_unrestricted(b->files)) {
+        if (leads && climbs(r->to) && !narrow_files_unrestricted(b)) {
             snprintf(text, 1001,
                      "your role does not permit a link with \"..\" in it, which would lead "
                      "elsewhere when its folder is moved; name the path from / on");
@@ -187,7 +187,7 @@ static enum sftp_verdict judge_one(struct channel *ch, const struct sftp_request
             return SFTP_REFUSED;
         if (asked->failed)
             return SFTP_FAILED;
-        if (!file_rules_unrestricted(b->files)) {
+        if (!narrow_files_unrestricted(b)) {
             ask(ch, r, which, path);
             return SFTP_WAITS;
         }
@@ -217,7 +217,7 @@ static enum sftp_verdict judge_name(struct channel *ch, const struct sftp_reques
         snprintf(text, 1001, "the name is too long, or holds a NUL byte");
         return SFTP_REFUSED;
     }
-    if (!file_rules_unrestricted(ch->owner->files)) {
+    if (!narrow_files_unrestricted(ch->owner)) {
         snprintf(text, 1001,
                  "your role does not permit to ask for other home folders; ask your "
                  "administrators");

@@ -206,6 +206,9 @@ static bool judge_handle(struct channel *ch, struct sftp_request *r)
 
     if (f == NULL)
         return unknown_handle(ch, r);
+    /* Its rules may be others than when it was opened. */
+    if (f->access == 0 && r->type != SFTP_CLOSE)
+        return no_read(ch, r, f);
     switch (r->type) {
     case SFTP_CLOSE:
         f->closing = true;
@@ -218,7 +221,7 @@ static bool judge_handle(struct channel *ch, struct sftp_request *r)
             return no_read(ch, r, f);
         break;
     case SFTP_WRITE:
-        if (!(f->pflags & (SFTP_OPEN_WRITE | SFTP_OPEN_APPEND)))
+        if (!(f->pflags & (SFTP_OPEN_WRITE | SFTP_OPEN_APPEND)) || !(f->access & FILE_WRITE))
             return no_write(ch, r, f);
         sftp_file_moved(ch, f, true, r->offset, r->data);
         break;

@@ -15,6 +15,7 @@
  * supervisor_links.c        what programs say, and the first words to each
  * supervisor_connections.c  the connection table: who serves it, when it is gone
  * supervisor_begin.c        socketpairs and forks for a connection's frontend and backend
+ * supervisor_live.c         what authd says of sessions that run
  * supervisor_target.c       connect() to a target
  * supervisor_policy.c       policy sets: read, hand to authd, keep the addresses
  * supervisor_records.c      the supervisor's records in the trail
@@ -146,6 +147,8 @@ struct connection {
     char target_name[TARGET_NAME_MAX + 1];
     uint64_t max_bytes; /* of the trail, that the session may fill; 0: no limit */
     bool break_glass;   /* let in although no session starts */
+    uint8_t *again;     /* authd's, for its successor */
+    size_t again_len;
     int target_fd;      /* CONNECTING and WAITING, else -1 */
     struct event *target_event;
 };
@@ -325,6 +328,11 @@ void penalties_stats(struct supervisor *s, struct json_out *j, size_t listed);
 MUST_CHECK int on_failure(struct program *authd, struct frame *f, struct err *e);
 MUST_CHECK int on_sources_ask(struct program *authd, struct frame *f, struct err *e);
 MUST_CHECK int on_source_lift(struct program *authd, struct frame *f, struct err *e);
+/* supervisor_live.c */
+/* Keeps authd's word of a session for its successor. */
+MUST_CHECK int live_keep(struct connection *c, struct bytes again, struct err *e);
+MUST_CHECK int on_narrowed(struct program *authd, struct frame *f, struct err *e);
+MUST_CHECK int on_authd_stop(struct program *authd, struct frame *f, struct err *e);
 
 /* supervisor_begin.c */
 void begin_frontend(struct connection *c);

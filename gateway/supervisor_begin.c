@@ -269,6 +269,9 @@ int on_start_backend(struct program *authd, struct frame *f, struct err *e)
     memcpy(c->target_name, m.target_name, sizeof c->target_name);
     c->max_bytes = m.max_bytes;
     c->break_glass = m.break_glass;
+    rc = live_keep(c, m.again, e);
+    if (rc < 0)
+        return rc;
     target = policy_target(authd->s, m.generation, m.target);
     c->backend.state = SIDE_CONNECTING;
     if (target)

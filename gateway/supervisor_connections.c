@@ -85,6 +85,7 @@ bool connection_check_gone(struct connection *c)
     target_cancel(c);
     free(c->request);
     free(c->certificate);
+    free(c->again);
     free(c);
     supervisor_progress(s);
     return true;

@@ -462,6 +462,11 @@ static const struct {
     {"idle-terminal", test_idle_terminal, set_idle_terminal},
     {"max", test_idle, set_max},
     {"bye-drains", test_bye_drains, NULL},
+    {"narrow", test_narrow, NULL},
+    {"narrow-start", test_narrow_start, NULL},
+    {"narrow-sync", test_narrow_sync, NULL},
+    {"narrow-more", test_narrow_more, set_exec_only},
+    {"narrow-junk", test_narrow_junk, NULL},
 };
 
 static void pin(struct world *w, char *list)

@@ -137,4 +137,11 @@ void test_idle(struct world *w);
 void test_idle_terminal(struct world *w);
 void test_bye_drains(struct world *w);
 
+/* backend_narrows.c */
+void test_narrow(struct world *w);
+void test_narrow_start(struct world *w);
+void test_narrow_sync(struct world *w);
+void test_narrow_more(struct world *w);
+void test_narrow_junk(struct world *w);
+
 #endif

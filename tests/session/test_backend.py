@@ -196,12 +196,16 @@ class Backend(unittest.TestCase):
     def test_idle_limit_of_a_terminal_that_only_shows(self):
         self.scenario("idle-terminal", '"reason":"idle"')
 
+    def test_a_start_that_is_no_longer_permitted_does_not_begin(self):
+        self.scenario("narrow-start", self.path("began"))
+
     def test_max_limit(self):
         self.scenario("max", '"reason":"max"')
 
 
 for scenario in ("exec", "stdin", "half-closed", "exit-signal", "pty", "channels", "download", "download-lag",
-                 "upload", "upload-lag", "slow-reader", "memory", "latency", "durable", "rules", "refusals", "grant-end", "authd-dies", "trail-stops", "trail-dies", "frontend-dies", "target-dies"):
+                 "upload", "upload-lag", "slow-reader", "memory", "latency", "durable", "rules", "refusals", "grant-end", "authd-dies", "trail-stops", "trail-dies", "frontend-dies", "target-dies",
+                 "narrow", "narrow-sync", "narrow-more", "narrow-junk"):
     setattr(Backend, "test_" + scenario.replace("-", "_"), lambda self, name=scenario: self.check(name))
 
 

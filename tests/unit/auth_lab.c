@@ -101,10 +101,24 @@ void lab_reopen(struct auth_lab *lab)
 
 void lab_bundle(struct buf *out, const char *operators)
 {
-    const struct fixture_file files[] = {{"operators.yaml", operators},
-                                         {"roles.d/lab.yaml", lab_role},
-                                         {"targets.yaml", fixture_targets}};
-    fixture_put(out, files, 3);
+    static const char *const roles[] = {lab_role};
+
+    lab_bundle_roles(out, operators, roles, 1);
+}
+
+void lab_bundle_roles(struct buf *out, const char *operators, const char *const *roles,
+                      size_t count)
+{
+    static const char *const names[] = {"roles.d/1.yaml", "roles.d/2.yaml", "roles.d/3.yaml",
+                                        "roles.d/4.yaml", "roles.d/5.yaml", "roles.d/6.yaml",
+                                        "roles.d/7.yaml", "roles.d/8.yaml", "roles.d/9.yaml"};
+    struct fixture_file files[11] = {{"operators.yaml", operators}};
+
+    cr_assert_leq(count, 9);
+    for (size_t i = 0; i < count; i++)
+        files[1 + i] = (struct fixture_file){names[i], roles[i]};
+    files[1 + count] = (struct fixture_file){"targets.yaml", fixture_targets};
+    fixture_put(out, files, 2 + count);
 }
 
 void lab_set_up(struct auth_lab *lab)

@@ -29,6 +29,9 @@ void lab_reopen(struct auth_lab *lab);
 
 /* The policy set's block: fixture_operators, fixture_targets and lab_role. */
 void lab_bundle(struct buf *out, const char *operators);
+/* With these roles instead, nine at most. */
+void lab_bundle_roles(struct buf *out, const char *operators, const char *const *roles,
+                      size_t count);
 extern const char lab_role[];
 
 /* The public key blob of an operator of the set. */

@@ -160,13 +160,21 @@ void world_attach_trail(struct auth_world *w)
 
 bool world_load(struct auth_world *w, const char *operators, char text[2000])
 {
+    static const char *const roles[] = {lab_role};
+
+    return world_load_roles(w, operators, roles, 1, text);
+}
+
+bool world_load_roles(struct auth_world *w, const char *operators, const char *const *roles,
+                      size_t count, char text[2000])
+{
     struct authd_load m = {.generation = ++w->generation, .why = "test"};
     struct authd_load_refused refused;
     struct err e = ERR_INIT;
     struct frame f;
     struct buf block;
     buf_init(&block, 1 << 20);
-    lab_bundle(&block, operators);
+    lab_bundle_roles(&block, operators, roles, count);
     int fd = bundle_memfd(&block, &e);
     cr_assert_geq(fd, 0, "%s", e.text);
     cr_assert_eq(authd_load_send(w->supervisor, &m, &fd, &e), 0);

@@ -36,6 +36,9 @@ void world_attach_trail(struct auth_world *w);
 /* Sends a set with these operators; true: loaded, false: refused, with the text in *text if not
  * NULL. */
 bool world_load(struct auth_world *w, const char *operators, char text[2000]);
+/* With these roles instead of the lab's. */
+bool world_load_roles(struct auth_world *w, const char *operators, const char *const *roles,
+                      size_t count, char text[2000]);
 
 /* The next message of a link, while records are acknowledged. False: it closed. */
 bool world_await(struct auth_world *w, struct link *l, struct frame *f);

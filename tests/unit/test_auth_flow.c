@@ -12,24 +12,11 @@
 
 #include "auth/vault.h"
 #include "base/clock.h"
+#include "tests/unit/auth_running.h"
 #include "tests/unit/auth_world.h"
 #include "tests/unit/policy_fixture.h"
 
 static struct auth_world world; /* large */
-
-static void open_message(struct link *l)
-{
-    struct login_open m = {0};
-    struct err e = ERR_INIT;
-    cr_assert_eq(login_open_send(l, &m, NULL, &e), 0);
-}
-
-static void control_ok(struct auth_world *w, const char *request)
-{
-    char *reply = world_control(w, request);
-    cr_expect_eq(strncmp(reply, "{\"ok\":true", 10), 0, "%s: %s", request, reply);
-    free(reply);
-}
 
 static void expect_refused(struct auth_world *w, struct link *l, const char *says, unsigned status)
 {
@@ -50,74 +37,6 @@ static void expect_end(struct auth_world *w, uint64_t conn)
     world_expect(w, w->supervisor, &f, authd_end);
     cr_assert_eq(authd_end_decode(&f, &m, &e), 0);
     cr_expect_eq(m.conn, conn);
-}
-
-/* A session as the supervisor and the backend have it. */
-struct running {
-    struct link *frontend, *backend;
-    int agent;
-    struct grant_grant grant;
-    uint8_t identity[VAULT_PUBLIC_BYTES];
-};
-
-static void give_backend(struct auth_world *w, struct running *s, uint64_t conn)
-{
-    struct authd_backend m = {.conn = conn};
-    struct err e = ERR_INIT;
-    struct frame f;
-    int grant[2], agent[2], relay[2];
-    cr_assert(link_pair(grant, 1 << 20, &e) == 0 && stream_pair(agent, 65536, &e) == 0 &&
-              link_pair(relay, 65536, &e) == 0);
-    const int fds[3] = {grant[1], agent[1], relay[1]};
-    cr_assert_eq(authd_backend_send(w->supervisor, &m, fds, &e), 0);
-    for (int i = 0; i < 3; i++)
-        close(fds[i]);
-    close(relay[0]);
-    s->backend = link_new(grant[0], &link_grant, LINK_SECOND, 65536);
-    s->agent = agent[0];
-    world_expect(w, s->backend, &f, grant_grant);
-    cr_assert_eq(grant_grant_decode(&f, &s->grant, &e), 0);
-    cr_assert_eq(s->grant.identity.len, VAULT_PUBLIC_BYTES);
-    memcpy(s->identity, s->grant.identity.p, VAULT_PUBLIC_BYTES);
-    world_expect(w, s->frontend, &f, login_granted);
-}
-
-/* alice on hv1, remembered. */
-static void begin_session(struct auth_world *w, struct running *s, uint64_t conn,
-                          const struct bytes *der)
-{
-    struct authd_start_backend m;
-    struct err e = ERR_INIT;
-    struct frame f;
-    s->frontend = world_connect(w, conn, "hv1:22", der);
-    cr_assert_eq(world_claim(w, s->frontend, "alice", NULL), LOGIN_SUCCESS);
-    open_message(s->frontend);
-    world_expect(w, w->supervisor, &f, authd_start_backend);
-    cr_assert_eq(authd_start_backend_decode(&f, &m, &e), 0);
-    cr_expect_eq(m.conn, conn);
-    cr_expect_str_eq(m.target_name, "hv1");
-    give_backend(w, s, conn);
-}
-
-static void end_running(struct running *s)
-{
-    link_free(s->frontend);
-    link_free(s->backend);
-    close(s->agent);
-}
-
-static void prepare(struct auth_world *w, struct secret **totp, struct bytes *der)
-{
-    world_set_up(w);
-    *totp = world_enrol(w, "alice", 1, der);
-    control_ok(w, "{\"verb\":\"target-key\",\"target\":\"hv1\",\"account\":\"root\"}");
-}
-
-static void finish(struct auth_world *w, struct secret *totp, struct bytes *der)
-{
-    secret_free(totp);
-    OPENSSL_free((void *)der->p);
-    world_tear_down(w);
 }
 
 /* ---- signatures ---- */
@@ -485,22 +404,6 @@ Test(authd, without_recorder_nobody_logs_in, .timeout = 60)
     cr_expect_eq(world_claim(w, l, "alice", text), LOGIN_SUCCESS);
     link_free(l);
     finish(w, totp, &der);
-}
-
-Test(authd, sessions_from_before_a_restart_can_be_ended, .timeout = 60)
-{
-    struct auth_world *w = &world;
-    struct authd_live live = {
-        .conn = 77, .address = "10.1.2.3", .operator_name = "alice", .target_name = "hv1"};
-    struct err e = ERR_INIT;
-    world_set_up(w);
-    cr_assert_eq(authd_live_send(w->supervisor, &live, NULL, &e), 0);
-    char *reply = world_control(w, "{\"verb\":\"session-list\"}");
-    cr_expect(strstr(reply, "\"operator\":\"alice\""), "%s", reply);
-    free(reply);
-    control_ok(w, "{\"verb\":\"user-lock\",\"operator\":\"alice\",\"reason\":\"x\"}");
-    expect_end(w, 77);
-    world_tear_down(w);
 }
 
 Test(authd, control_refuses_what_is_wrong, .timeout = 60)
