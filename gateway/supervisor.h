@@ -149,7 +149,7 @@ struct connection {
     bool break_glass;   /* let in although no session starts */
     uint8_t *again;     /* authd's, for its successor */
     size_t again_len;
-    int target_fd;      /* CONNECTING and WAITING, else -1 */
+    int target_fd; /* CONNECTING and WAITING, else -1 */
     struct event *target_event;
 };
 TAILQ_HEAD(connections, connection);

@@ -213,7 +213,8 @@ Test(vault, authorized_keys_line)
     struct buf line;
     buf_init(&line, 1024);
     cr_assert_eq(vault_generate(&seed, blob, &e), 0);
-    cr_assert_eq(vault_authorized_line(blob, sizeof blob, "192.0.2.1", "hv1", "root", NULL, &line), 0);
+    cr_assert_eq(vault_authorized_line(blob, sizeof blob, "192.0.2.1", "hv1", "root", NULL, &line),
+                 0);
     char *text = buf_string(&line);
     cr_expect_eq(
         strncmp(text, "restrict,pty,from=\"192.0.2.1\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", 62), 0,

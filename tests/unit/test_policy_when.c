@@ -64,7 +64,8 @@ static void make(struct made *m, const char *const *texts, size_t count)
     memset(m, 0, sizeof *m);
     for (size_t i = 0; i < count; i++) {
         struct err e = ERR_INIT;
-        cr_assert_eq(when_window_parse(texts[i], &m->windows[i], &e), 0, "%s: %s", texts[i], e.text);
+        cr_assert_eq(when_window_parse(texts[i], &m->windows[i], &e), 0, "%s: %s", texts[i],
+                     e.text);
         if (strcmp(m->windows[i].zone, "UTC") != 0)
             m->owned[i] = read_zone(m->windows[i].zone);
         m->zones[i].zone = m->owned[i];
