@@ -137,7 +137,7 @@ static int record_exec(struct channel *ch, const struct relay_start *m,
     if (v->rule[0] != '\0')
         json_str(&r.json, "rule", v->rule);
     /* Under rules nothing goes on as it was sent, though none of them may name it. */
-    if (m->kind == START_EXEC && ch->owner->rules != NULL)
+    if (m->kind == START_EXEC && narrow_rules_restrict(ch->owner))
         json_str(&r.json, "forwarded", forward);
     json_bool(&r.json, "pty", ch->pty);
     if (ch->stdin_digest)
