@@ -108,8 +108,8 @@ struct sum {
     size_t matches;
     size_t path_len;
     bool shell, exec, exec_of_anything;
-    uint64_t remember_s;            /* the smallest; 0 when a role has none */
-    const struct role *remember_of; /* whose that is */
+    uint64_t remember_s;            /* the smallest; 0 when a role that permits has none */
+    const struct role *remember_of; /* whose that is; NULL: none of them permits anything */
 };
 
 static uint64_t smaller_limit(uint64_t a, uint64_t b)
@@ -223,7 +223,9 @@ static int add_forwards(const struct role *role, struct policy_decision *out, st
 
 static void add_limits(struct sum *sum, const struct role *role, struct policy_decision *out)
 {
-    if (!sum->matches || role->remember_s < sum->remember_s) {
+    /* A role that only denies is about what runs, not about how one came in, unless it says so. */
+    if ((role->remember_s || role_permits(role)) &&
+        (!sum->remember_of || role->remember_s < sum->remember_s)) {
         sum->remember_s = role->remember_s;
         sum->remember_of = role;
     }
@@ -289,7 +291,7 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
     if (!(q->r->factors & (FACTOR_KEY | FACTOR_PASSWORD)) || !(code || remembered))
         return policy_deny(q->p, out, "factors", "factors",
                            "Your roles need a key and a code, and this login had one of them");
-    if (!code && q->r->remembered_age_s >= sum->remember_s) {
+    if (!code && sum->remember_of && q->r->remembered_age_s >= sum->remember_s) {
         snprintf(because, sizeof because, "%s/remember", sum->remember_of->name);
         return policy_deny(
             q->p, out, "remembered-too-old", because,
