@@ -281,8 +281,9 @@ static int deny_no_ability(const struct question *q, const struct sum *sum,
                        q->t->pub.name);
 }
 
-/* What came together is enough for a session, or why not. */
-static int conclude(const struct question *q, struct sum *sum, struct policy_decision *out)
+/* What came together is enough for a session, or why not. ERR_FULL: more than a grant carries. */
+static int conclude(const struct question *q, struct sum *sum, struct policy_decision *out,
+                    struct err *e)
 {
     const bool code = q->r->factors & FACTOR_TOTP, remembered = q->r->factors & FACTOR_REMEMBERED;
     char because[128];
@@ -310,6 +311,8 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
         out->bulk_after = 0;
     if (!out->files)
         out->keep_max = 0;
+    if (!rule_set_fits(out->rules))
+        return err_set(e, ERR_FULL, "the rules and the packs of the classes that they deny");
     out->remember_s = sum->remember_s;
     out->allowed = true;
     return 0;
@@ -346,7 +349,7 @@ static int decide(struct question *q, struct policy_decision *out, struct trace 
             nearest = role;
         }
     }
-    return sum.matches ? conclude(q, &sum, out)
+    return sum.matches ? conclude(q, &sum, out, e)
                        : policy_deny_at(q->p, q->r, q->op, q->t, nearest, furthest, out);
 }
 
