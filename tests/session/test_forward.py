@@ -2,14 +2,18 @@
 """Connections to a host and port behind the target (ssh -L, -W, -D): by the role, recorded before anything is sent,
 byte-exact, attested; refused ones leave the session as it is."""
 import contextlib
+import json
 import os
 import socket
+import subprocess
+import tempfile
 import threading
+import unittest
 
 import harness
 from hostile_target import CHANNEL_REQUEST, HostileTarget
 
-setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
+lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
 
 ROLE = """role: forwards
 members: [op1, op2]
@@ -53,30 +57,8 @@ class Server:
         self.listener.close()
 
 
-class Forward(harness.SessionTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server()
-        cls.addClassCleanup(cls.server.close)
-        lab = globals()["lab"]
-        role = lab.path("conf", "roles.d", "lab-admin.yaml")
-        with open(role, encoding="utf-8") as f:
-            text = f.read().replace(", op1", "").replace(", op2", "")
-        lab.write_conf("roles.d/lab-admin.yaml", text)
-        lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=cls.server.port, closed=cls.closed_port()))
-        lab.kill(lab.gateway_pid(), 1)
-        for name in lab.hypervisors:
-            path = lab.path(name, "authorized_keys")
-            harness.wait_until("the new roles", lambda: "port-forwarding" in lab.tool("target", "key", name, "root", "-c", lab.conf))
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(lab.tool("target", "key", name, "root", "-c", lab.conf))
-
-    @classmethod
-    def closed_port(cls):
-        if "_closed" not in cls.__dict__:
-            with socket.create_server(("127.0.0.1", 0)) as s:
-                cls._closed = s.getsockname()[1]
-        return cls._closed
+class ForwardTest(harness.SessionTest):
+    server = closed = None  # by setUpModule
 
     def through(self, words, data, options=(), operator="op1"):
         """Sends data by ssh -W and reads to the end: (exit status, what came, stderr)."""
@@ -86,6 +68,31 @@ class Forward(harness.SessionTest):
     def joined(self, kind, session, channel):
         return b"".join(r.payload for r in self.records(kind, session=session) if r.channel == channel)
 
+
+def setUpModule():
+    lab_up()
+    unittest.addModuleCleanup(end_server)
+    ForwardTest.server = Server()
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        ForwardTest.closed = s.getsockname()[1]
+    role = lab.path("conf", "roles.d", "lab-admin.yaml")
+    with open(role, encoding="utf-8") as f:
+        text = f.read().replace(", op1", "").replace(", op2", "")
+    lab.write_conf("roles.d/lab-admin.yaml", text)
+    lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=ForwardTest.server.port, closed=ForwardTest.closed))
+    lab.kill(lab.gateway_pid(), 1)
+    for name in lab.hypervisors:
+        path = lab.path(name, "authorized_keys")
+        harness.wait_until("the new roles", lambda n=name: "port-forwarding" in lab.tool("target", "key", n, "root", "-c", lab.conf))
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(lab.tool("target", "key", name, "root", "-c", lab.conf))
+
+
+def end_server():
+    ForwardTest.server.close()
+
+
+class Forward(ForwardTest):
     def test_bytes_both_ways(self):
         data = os.urandom(3 << 20)
         done = self.through(f"localhost:{self.server.port}", data)
@@ -117,7 +124,7 @@ class Forward(harness.SessionTest):
 
     def test_a_port_that_is_closed(self):
         for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
-            done = self.through(f"{host}:{self.closed_port()}", b"")
+            done = self.through(f"{host}:{self.closed}", b"")
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(b"open failed", done.stderr)
             session = self.finished_session()
@@ -129,7 +136,7 @@ class Forward(harness.SessionTest):
         port = self.server.port
         for words in (f"127.0.0.1:{port}", "localhost:22", f"localhost.:{port}", f"localhost.localdomain:{port}",
                       f"2130706433:{port}", f"0x7f000001:{port}", f"127.1:{port}", f"[::1]:{port}",
-                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed_port() + 1}", f"127.0.0.2:{self.closed_port()}"):
+                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed + 1}", f"127.0.0.2:{self.closed}"):
             with self.subTest(words=words):
                 done = self.through(words, b"")
                 self.assertNotEqual(done.returncode, 0)
@@ -235,9 +242,89 @@ class Forward(harness.SessionTest):
         self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
 
     def test_views(self):
-        self.through(f"localhost:{self.server.port}", b"visible")
+        """What went through is told and counted, and is nobody's terminal: not typed, not shown, not searched."""
+        sent, answer = b"\x1b]0;typed by nobody\x07\r\n", b"\x1b[2Jon no screen\r\n"
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            local = s.getsockname()[1]
+        child = self.live("op1", options=("-L", f"127.0.0.1:{local}:localhost:{self.server.port}"))
+        with socket.create_connection(("127.0.0.1", local), timeout=harness.TIMEOUT) as s:
+            s.sendall(sent + Server.turned(answer))
+            s.shutdown(socket.SHUT_WR)
+            came = b""
+            while piece := s.recv(1000):
+                came += piece
+        self.assertEqual(came, Server.turned(sent) + answer + b"END")
+        child.stdin.write(b"at the prompt\n")
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
         session = self.finished_session()
-        self.assertIn(session[:8], self.admin("audit", "list", "--class", "forward").stdout)
-        shown = self.admin("audit", "show", session, "--identity", self.lab.path("state", "keys", "reviewer.identity")).stdout
-        self.assertIn(f"localhost:{self.server.port}", shown)
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        to, opened = f"localhost:{self.server.port}", ("--identity", self.lab.path("state", "keys", "reviewer.identity"))
+
+        def audit(*words):
+            return self.admin("audit", *words).stdout
+        self.assertIn(session[:8], audit("list", "--class", "forward"))
+        shown = audit("show", session, *opened, "--keystrokes")
+        self.assertIn(to, shown)
+        for text in (shown, audit("play", session, *opened, "--keystrokes"),
+                     audit("export", session, *opened, "--keystrokes", "--format", "text"),
+                     audit("export", session, *opened, "--keystrokes")):
+            self.assertNotIn("\x1b", text)
+            self.assertNotIn("\x07", text)
+            self.assertIn("at the prompt", text)
+            if text is not shown:
+                self.assertNotIn("typed by nobody", text)
+                self.assertNotIn("on no screen", text)
+        self.assertIn(f"forward to {to}: permitted", audit("export", session, *opened, "--format", "text"))
+        rows = [json.loads(line) for line in audit("export", session, *opened, "--keystrokes", "--format", "jsonl").splitlines()]
+        self.assertEqual([r["type"] for r in rows if r.get("channel") == 1 and r["type"] in ("input", "forward-data")][:2],
+                         ["input", "forward-data"])
+        listed, = [j for line in audit("list", "--json").splitlines() if (j := json.loads(line))["session"] == session]
+        self.assertEqual(set(listed["class"]), {"exec", "forward"})
+        typed = len(b"at the prompt\n") + len(b"are you there\n")
+        self.assertEqual((listed["bytes_in"], listed["bytes_out"]), (typed + len(came) - 3, typed + len(came)))
+        database = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "index")
+        audit("index", "--database", database, "--keystrokes", *opened)
+        found = {words: json.loads(self.admin("audit", "search", "--database", database, "--json", words, check=False).stdout)
+                 for words in ("nobody", "screen", "prompt", str(self.server.port))}
+        self.assertEqual({w: len(f) > 0 for w, f in found.items()},
+                         {"nobody": False, "screen": False, "prompt": True, str(self.server.port): True})
         self.assertEqual(self.admin("audit", "verify").returncode, 0)
+        bundle = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "bundle")
+        self.lab.stop()  # the last checkpoint covers it
+        self.addCleanup(self.lab.start)
+        audit("export", session, *opened, "--trail", self.lab.path("state", "trail"), "--format", "bundle", "--output", bundle)
+        with open(os.path.join(bundle, "session.txt"), encoding="utf-8") as f:
+            self.assertRegex(f.read(), f"(?m)^bytes +{typed + len(came) - 3} in, {typed + len(came)} out$")
+
+    def test_a_second_verifier(self):
+        """Written from docs/FORMAT.md alone."""
+        self.through(f"localhost:{self.server.port}", os.urandom(100000))
+        self.finished_session()
+        top = os.path.dirname(os.path.dirname(harness.HERE))
+        state = self.lab.path("state")
+        done = subprocess.run([os.path.join(top, "tests", "verify_independent.py"), "--log-key",
+                               os.path.join(state, "public", "log.pub"), "--anchor", os.path.join(state, "public", "anchor.pub"),
+                               os.path.join(state, "trail")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class Forged(ForwardTest):
+    """With a backend that is an enemy's: hostile_backend.c."""
+    @classmethod
+    def setUpClass(cls):
+        cls.with_hostile_backend()
+
+    def test_disputed(self):
+        for host, why in (("LOCALHOST", "differs"), ("LocalHost", "not-recorded")):
+            with self.subTest(host=host):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                self.through(f"{host}:{self.server.port}", b"x")
+                verdict = self.record("verdict", session=self.finished_session()).json
+                self.assertEqual(verdict["verdict"], "disputed", verdict)
+                alarm = self.record("alarm", alarm="disputed-start").json
+                self.assertEqual((verdict["starts"]["disputed"], alarm["alarm"]),
+                                 ([{"channel": 0, "why": why}], "disputed-start"))
+        self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+        self.through(f"localhost:{self.server.port}", b"x")
+        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
