@@ -10,10 +10,15 @@ import tempfile
 import threading
 import unittest
 
+import paramiko
+
 import harness
+import raw_ssh
 from hostile_target import CHANNEL_REQUEST, HostileTarget
 
-lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
+OPEN, OPENED, REFUSED = 90, 91, 92
+
+lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=3)
 
 ROLE = """role: forwards
 members: [op1, op2]
@@ -21,6 +26,16 @@ targets: {{env: lab}}
 accounts: [root]
 remember: 1h
 allow: {{exec: true, forward: ["localhost:{port}", "127.0.0.1:{closed}", "[::1]:{closed}"]}}
+"""
+
+# op3: nobody is idle for long.
+SHORT = """role: short
+members: [op3]
+targets: {{env: lab}}
+accounts: [root]
+remember: 1h
+session: {{idle: 1s}}
+allow: {{exec: true, forward: ["localhost:{port}"]}}
 """
 
 
@@ -77,9 +92,10 @@ def setUpModule():
         ForwardTest.closed = s.getsockname()[1]
     role = lab.path("conf", "roles.d", "lab-admin.yaml")
     with open(role, encoding="utf-8") as f:
-        text = f.read().replace(", op1", "").replace(", op2", "")
+        text = f.read().replace(", op1", "").replace(", op2", "").replace(", op3", "")
     lab.write_conf("roles.d/lab-admin.yaml", text)
     lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=ForwardTest.server.port, closed=ForwardTest.closed))
+    lab.write_conf("roles.d/short.yaml", SHORT.format(port=ForwardTest.server.port))
     lab.kill(lab.gateway_pid(), 1)
     for name in lab.hypervisors:
         path = lab.path(name, "authorized_keys")
@@ -307,6 +323,144 @@ class Forward(ForwardTest):
                                os.path.join(state, "public", "log.pub"), "--anchor", os.path.join(state, "public", "anchor.pub"),
                                os.path.join(state, "trail")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class HostileClient(ForwardTest):
+    def raw(self, operator="op1", target="hv1:22"):
+        r = raw_ssh.Raw(self.lab, target, device=operator)
+        self.addCleanup(r.close)
+        self.assertEqual(self.ssh(operator, "hv1", "true").returncode, 0)  # remembers the device
+        self.assertEqual(r.login(operator), raw_ssh.SUCCESS)
+        r.channels()
+        take = r.answers.take
+        r.t._handler_table = {**r.t._handler_table, **{n: lambda _, m, n=n: take(n)(r.answers, m) for n in (OPENED, REFUSED)}}
+        return r
+
+    @staticmethod
+    def open(r, number, host, port, origin="127.0.0.1", origin_port=1):
+        r.send(OPEN, "direct-tcpip", number, 1 << 20, 1 << 15, host, port, origin, origin_port)
+
+    def test_what_no_client_asks_for(self):
+        r = self.raw()
+        rows = [(b"", 1), (b"a" * 255, 1), (b"a" * 256, 1), (b"a" * 32000, 1), (b"local\nhost", 22), (b"\x1b[2J\x07\x9b", 22),
+                (b"\xff\xfe\xc3", 22), ("\u202egnp.exe".encode(), 22), (b"localhost ", self.server.port), (b"localhost%lo", self.server.port),
+                (b"[localhost]", self.server.port), (b"a:b:c", 22), (b":", 22), (b"*", self.server.port),
+                (b"localhost", 0), (b"localhost", 65536), (b"localhost", 0xffffffff)]
+        before = self.server.connections
+        for i, (host, port) in enumerate(rows):
+            with self.subTest(host=host[:20], port=port):
+                self.open(r, 1000 + i, host, port)
+                self.assertEqual(r.number(), REFUSED)
+        self.assertEqual(self.server.connections, before)
+        # Of a host only what is before a NUL is read, judged, recorded and asked for, and of a port 16 bits; an
+        # originator is but told.
+        for i, (host, more, origin) in enumerate(((b"localhost\0.example", 0, "127.0.0.1"), (b"localhost", 0x10000, "127.0.0.1"),
+                                                  (b"localhost", 0, b"o" * 30000), (b"localhost", 0, b""),
+                                                  (b"localhost", 0, b"\x1b]0;x\x07\xff\n"))):
+            self.open(r, 2000 + i, host, more + self.server.port, origin, 0xffffffff)
+            self.assertEqual(r.number(), OPENED)
+        r.close()
+        session = self.finished_session()
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        opened = [o.json for o in self.records("forward-open", session=session)]
+        self.assertEqual([o["detail"] for o in opened if o["allowed"]], [f"localhost:{self.server.port}"] * 5)
+        for words in (("show", session), ("export", session, "--format", "text")):
+            text = self.admin("audit", *words, "--identity", self.lab.path("state", "keys", "reviewer.identity")).stdout
+            self.assertEqual([c for c in text if c != "\n" and not c.isprintable()], [], words)
+        self.assertNotIn("seccomp", self.log())
+
+    def test_notices_are_escaped(self):
+        r = self.raw()
+        t = r.t
+        del t._handler_table[OPENED], t._handler_table[REFUSED]
+        t._handler_table.update({n: f for n, f in type(t)._handler_table.items() if n in (OPENED, REFUSED)})
+        channel = t.open_session(timeout=harness.TIMEOUT)
+        channel.settimeout(harness.TIMEOUT)
+        channel.exec_command("cat")
+        for host in ("x\x1b[2J\ny", "\u202ereverse"):
+            with self.assertRaises(paramiko.ChannelException):
+                t.open_channel("direct-tcpip", (host, 22), ("127.0.0.1", 1), timeout=harness.TIMEOUT)
+        channel.shutdown_write()
+        said = b""
+        while piece := channel.recv_stderr(4096):
+            said += piece
+        self.assertIn(b"does not permit forwarding to x\\x1b[2J\\x0ay:22", said)
+        self.assertNotIn(b"\x1b", said)
+        self.assertEqual(said.count(b"sallyport: "), 2, said)
+
+    def test_gone_while_ten_are_opening(self):
+        """And they do not come about behind his back: what was asked for is recorded, and its end too."""
+        for leave in (lambda r: r.send(1, 11, "bye", ""), lambda r: r.t.sock.close()):
+            self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+            r = self.raw()
+            self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+            for i in range(12):
+                self.open(r, i, "localhost", self.server.port)
+            leave(r)
+            harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
+            session = harness.wait_until("its end", lambda: self.records("verdict"))[-1]
+            self.assertEqual(session.json["verdict"], "agreed", session.json)
+
+
+class HostileTargets(ForwardTest):
+    """What the target makes of an open; nothing hangs, what was recorded is what was asked for, and it goes on."""
+    @classmethod
+    def setUpClass(cls):
+        lab.stop_sshd("hv2")
+        cls.addClassCleanup(lab.start_sshd, "hv2")
+
+    def target(self, serve=lambda c: None, **more):
+        return HostileTarget(self.lab.port_of("hv2"), self.lab.path("hv2", "host_key"), serve, **more)
+
+    def ended(self, reasons):
+        harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
+        start = self.record("session-start", target="hv2")
+        verdict = self.record("verdict", session=start.session).json
+        self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 1), verdict)
+        self.assertIn(self.record("session-end", session=start.session).json["reason"], reasons)
+        self.assertNotIn("seccomp", self.log())
+        return start.session
+
+    def never(self, target):
+        class Silent:
+            def __bool__(self):
+                target.over.wait()
+                return False
+        target.start_answer = Silent()
+        return self.start_ssh("op3", "hv2", options=("-W", f"localhost:{self.server.port}"))
+
+    def test_it_never_answers(self):
+        with self.target() as target:
+            self.assertNotEqual(self.never(target).wait(harness.TIMEOUT), 0)
+            self.ended(("idle",))
+        self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+        with self.target() as target:
+            child = self.never(target)
+            self.record("forward-open")
+            child.kill()
+            self.ended(("client-closed",))
+
+    def test_other_answers(self):
+        def message(number, confirmation, *rest):
+            return bytes([number]) + confirmation[1:5] + b"".join(rest)
+
+        def string(text):
+            return len(text).to_bytes(4, "big") + text
+        data, eof, close = (lambda c: message(94, c, string(b"early"))), (lambda c: message(96, c)), (lambda c: message(97, c))
+        failure = (lambda c: message(92, c, b"\0\0\0\2", string(b"\x1b[2J" * 1000), string(b"")))
+        for name, opened in (("twice", lambda c: [c, c]), ("data first", lambda c: [data(c), c]),
+                             ("data and no answer", lambda c: [data(c)]), ("closed first", lambda c: [close(c), c]),
+                             ("closed and no answer", lambda c: [eof(c), close(c)]), ("and refused", lambda c: [c, failure(c)]),
+                             ("refused and confirmed", lambda c: [failure(c), c]), ("refused", lambda c: [failure(c)]),
+                             ("window of 0", lambda c: [c[:9] + bytes(4) + c[13:]]), ("packets of 0", lambda c: [c[:13] + bytes(4)]),
+                             ("eof and data", lambda c: [c, eof(c), data(c)])):
+            with self.subTest(name), self.target(opened=opened):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                done = self.ssh("op3", "hv2", options=("-W", f"localhost:{self.server.port}"), stdin=b"x" * 1000)
+                self.assertNotIn(b"\x1b", done.stderr)
+                session = self.ended(("idle", "client-closed", "target-closed"))
+                # What came before an answer, and was shown, is recorded too.
+                self.assertEqual(self.joined("forward-data", session, 0)[:len(done.stdout)], done.stdout)
 
 
 class Forged(ForwardTest):
