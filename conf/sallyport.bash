@@ -11,7 +11,7 @@ _sallyport()
         user) words='add enroll list lock unlock forget' ;;
         target) words='add key list' ;;
         source) words='list unblock' ;;
-        policy) words='classify manifest sign verify' ;;
+        policy) words='check test explain who-can diff classify fmt load manifest sign verify' ;;
         audit) words='verify list show play commands files search index export prove reviewers new-log hold release prune' ;;
         help) words='init setup connect login whoami user target policy source status audit' ;;
         esac ;;
@@ -24,7 +24,9 @@ _sallyport()
     --decision) words='allowed denied' ;;
     --class) words='shell exec sftp subsystem forward' ;;
     --speed) words='0.5 2 4 8 max' ;;
-    --dir | --packs | --extract | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --ability) words='shell exec sftp forward' ;;
+    --factors) words='key,totp password,totp key,password,totp' ;;
+    --dir | --config | --packs | --extract | --state | --runtime | --trail | --bundle | -c) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
     if [[ $word == -* || -z $words ]]; then
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
@@ -37,6 +39,14 @@ _sallyport()
         user-list | user-enroll) words='--json --help' ;;
         target-add) words='--account --label --fingerprint --help' ;;
         target-*) words='--json --help' ;;
+        policy-check) words='--no-tests --strict --json --help' ;;
+        policy-test) words='--verbose --json --help' ;;
+        policy-explain) words='--as --on --account --from --at --factors --remembered --run --shell --sftp-read --sftp-write --forward --json --help' ;;
+        policy-who-can) words='--on --account --ability --run --from --at --json --help' ;;
+        policy-diff) words='--at --exact --all --json --help' ;;
+        policy-classify) words='--packs --json --help' ;;
+        policy-fmt) words='--check --write --json --help' ;;
+        policy-load) words='--config --json --help' ;;
         policy-manifest) words='--previous --serial --json --help' ;;
         policy-sign) words='--author --approve --key --approvers --as --previous --yes --json --help' ;;
         policy-verify) words='--approvers --previous --serial --json --help' ;;
@@ -57,7 +67,6 @@ _sallyport()
         audit-hold) words='--reason --trail --state --help' ;;
         audit-prune) words='--prepare --before --session --reason --signature --trail --state --help' ;;
         audit-release) words='--prepare --session --reason --signature --trail --state --help' ;;
-        policy-classify) words='--packs --json --help' ;;
         status-*) words='--sessions --json --help' ;;
         *) words='--help' ;;
         esac

@@ -62,6 +62,7 @@ const char init_targets_yaml[] = "# The hypervisors. `sallyport target add NAME 
 
 const char init_role_example[] =
     "# An example: copy it to a name that ends in .yaml. Only files that do are read.\n"
+    "# sallyport-roles(5) explains every key.\n"
     "role: kvm-operator\n"
     "description: Day-to-day work on the production hosts\n"
     "members: [group:kvm-ops]\n"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration and policy: bad files keep the old set in force and are named; locks end live sessions."""
+import json
 import os
 import subprocess
 import time
@@ -86,6 +87,23 @@ class Reload(harness.SessionTest):
                             "- {as: carol, on: hv1, account: root, run: id, expect: deny, because: no-role}\n")
         self.reload()
         self.record("policy-loaded", '"event":"loaded"')
+
+    def test_the_tool_loads_a_set_and_says_what_came_of_it(self):
+        self.lab.write_conf("roles.d/broken.yaml", BAD_ROLE)
+        done = self.admin("policy", "check", check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("roles.d/broken.yaml:2:1: error: unknown key \"memebers\"", done.stdout)
+        done = self.admin("policy", "load", check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("roles.d/broken.yaml:2:1", done.stdout + done.stderr)
+        self.record("policy-loaded", "broken.yaml")
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        self.lab.write_conf("roles.d/broken.yaml", BAD_ROLE.replace("memebers", "members"))
+        self.assertEqual(self.admin("policy", "check").returncode, 0)
+        loaded = json.loads(self.admin("policy", "load", "--json").stdout)
+        self.assertTrue(loaded["loaded"])
+        record = self.record("policy-loaded", '"event":"loaded"')
+        self.assertIn(loaded["hash"], json.dumps(record.json))
 
     def test_hours_and_whom_to_ask(self):
         # Of the site, for all roles: first a day that is two days ahead in every zone, then all days.

@@ -4,10 +4,12 @@
  * nothing of the design that this version lacks is passed over in silence; the shipped example
  * loads clean. */
 #include <criterion/criterion.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/policy_tests.h"
 #include "tests/unit/policy_fixture.h"
 
 #define HEAD                                                                                       \
@@ -443,40 +445,67 @@ Test(policy_load, rsa_of_3072_bits)
     policy_free(p);
 }
 
-static char *read_example(const char *name)
+#define EXAMPLE_FILES_MAX 40
+
+/* Adds the files that fit the pattern, by their names in a set. */
+static size_t read_example(const char *dir, const char *prefix, const char *pattern,
+                           struct fixture_file *files, size_t count)
 {
     char path[1000];
-    char *text = calloc(1, 65536);
+    glob_t found;
 
-    snprintf(path, sizeof path, "%s/%s", EXAMPLE_DIR, name);
-    FILE *f = fopen(path, "r");
-    cr_assert_not_null(f, "%s", path);
-    cr_assert_gt(fread(text, 1, 65535, f), 0);
-    fclose(f);
-    return text;
+    snprintf(path, sizeof path, "%s/%s", dir, pattern);
+    cr_assert_eq(glob(path, GLOB_ERR, NULL, &found), 0, "%s", path);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char *text = calloc(1, 65536), *name;
+        FILE *f = fopen(found.gl_pathv[i], "r");
+        cr_assert(f && text, "%s", found.gl_pathv[i]);
+        const size_t len = fread(text, 1, 65535, f);
+        cr_assert(len > 0 && len < 65535, "%s", found.gl_pathv[i]);
+        fclose(f);
+        cr_assert_gt(asprintf(&name, "%s%s", prefix, found.gl_pathv[i] + strlen(dir) + 1), 0);
+        cr_assert_lt(count, EXAMPLE_FILES_MAX);
+        files[count++] = (struct fixture_file){name, text};
+    }
+    globfree(&found);
+    return count;
 }
 
-/* conf/example as it is shipped: no error, no warning. */
+static int print_failed(void *arg, const struct policy_test_result *result)
+{
+    (void)arg;
+    cr_expect(result->passed, "%s:%u: %s: %s", result->file, result->line, result->asked,
+              result->found);
+    return 0;
+}
+
+/* conf/example as it is shipped, with the packs: no error, no warning, and its tests pass. */
 Test(policy_load, shipped_example)
 {
-    static const char *const names[] = {"operators.yaml", "roles.d/kvm-operator.yaml",
-                                        "targets.yaml"};
-    struct fixture_file files[3];
+    static const char *const patterns[] = {"*.yaml", "roles.d/*.yaml", "roles.d/tests/*.yaml"};
+    struct fixture_file files[EXAMPLE_FILES_MAX + 1];
+    size_t count = 0, run = 0, failed = 0;
     struct err e = ERR_INIT;
-    struct buf block, warnings;
+    struct buf block;
 
     for (size_t i = 0; i < 3; i++)
-        files[i] = (struct fixture_file){names[i], read_example(names[i])};
-    buf_init(&block, 1 << 20);
-    buf_init(&warnings, 4096);
-    fixture_put(&block, files, 3);
-    struct policy *p = policy_load(buf_head(&block), buf_len(&block), &warnings, &e);
+        count = read_example(EXAMPLE_DIR, "", patterns[i], files, count);
+    count = read_example(PACKS_DIR, "packs/", "*.yaml", files, count);
+    const size_t read = count;
+    files[count++] = (struct fixture_file){"zoneinfo/Asia/Seoul", NULL};
+    struct policy *p = fixture_load_files(files, count, &block, &e);
     cr_assert_not_null(p, "%s", e.text);
-    cr_expect_eq(buf_len(&warnings), 0);
-    cr_expect_eq(policy_role_count(p), 1);
+    cr_expect_str_empty(fixture_warnings);
+    cr_expect_eq(policy_role_count(p), 6);
+    cr_assert_eq(policy_tests_run(p, buf_head(&block), buf_len(&block), print_failed, NULL, &run,
+                                  &failed, &e),
+                 0, "%s", e.text);
+    cr_expect_eq(failed, 0);
+    cr_expect_eq(run, 38);
     policy_free(p);
     buf_clear(&block);
-    buf_clear(&warnings);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < read; i++) {
+        free((void *)(uintptr_t)files[i].name);
         free((void *)(uintptr_t)files[i].text);
+    }
 }
