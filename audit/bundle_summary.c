@@ -30,7 +30,7 @@ void bundle_summary_note(struct bundle_summary *s, const struct record *r, const
     s->sealed += (r->flags & RECORD_FLAG_SEALED) != 0;
     if (r->type == RECORD_INPUT)
         s->bytes_in += stored - tag;
-    if (r->type == RECORD_OUTPUT || r->type == RECORD_STDERR)
+    if (r->type == RECORD_OUTPUT || r->type == RECORD_STDERR || r->type == RECORD_FORWARD_DATA)
         s->bytes_out += stored - tag;
     if (r->type == RECORD_DECISION) {
         json_t *j = json_loadb((const char *)payload, stored, 0, NULL);

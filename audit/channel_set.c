@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ranges of channel numbers; see channel_set.h. Runs in auditd. */
+ * Ranges of channel numbers; see channel_set.h. Runs in auditd and in readers. */
 #include "audit/channel_set.h"
 
 #include <stddef.h>

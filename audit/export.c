@@ -108,6 +108,11 @@ int exporter_put(struct exporter *x, const struct export_record *v, struct err *
     /* What crossed on an SFTP channel is no text; its operations are told by FILE records. */
     if (x->o.format != EXPORT_JSONL && sftp_channels_form(&x->sftp, v->r))
         return 0;
+    if (v->r->type == RECORD_FORWARD_OPEN)
+        channel_set_add(&x->forwards, v->r->channel);
+    if (x->o.format != EXPORT_JSONL && v->r->type == RECORD_INPUT &&
+        channel_set_has(&x->forwards, v->r->channel))
+        return 0;
     if (v->payload && record_is_json(v->r->type)) {
         json_t *j = json_loadb((const char *)v->payload, v->len, 0, NULL);
 

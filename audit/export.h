@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "audit/channel_set.h"
 #include "audit/not_kept.h"
 #include "audit/record.h"
 #include "audit/sftp_view.h"
@@ -57,6 +58,7 @@ struct exporter {
     uint64_t left_out; /* control sequences */
     struct buf text;   /* of one record, filtered */
     struct sftp_channels sftp;
+    struct channel_set forwards; /* nobody types there */
     struct not_kept not_kept;
 };
 

@@ -133,6 +133,19 @@ static int put_file(struct exporter *x, const struct export_record *v)
     return r;
 }
 
+static int put_forward(struct exporter *x, const struct export_record *v)
+{
+    json_t *j = json_loadb((const char *)v->payload, v->len, 0, NULL);
+    const char *to = json_string_value(json_object_get(j, "detail"));
+    const bool permitted = json_is_true(json_object_get(j, "allowed"));
+    char text[1200];
+
+    snprintf(text, sizeof text, "forward to %.1100s: %s", to ? to : "?",
+             permitted ? "permitted" : "refused");
+    json_decref(j);
+    return put_note(x, exporter_time_us(x, v->r), text);
+}
+
 /* What is over by this record (NULL: the last one) and was not kept. */
 static int put_not_kept(struct exporter *x, const struct export_record *v)
 {
@@ -192,6 +205,8 @@ int export_text_put(struct exporter *x, const struct export_record *v)
         return !x->o.one_channel || v->r->channel == x->o.channel
                    ? put_note(x, exporter_time_us(x, v->r), "service: files (sftp)")
                    : 0;
+    case RECORD_FORWARD_OPEN:
+        return !x->o.one_channel || v->r->channel == x->o.channel ? put_forward(x, v) : 0;
     case RECORD_FILE:
         return !x->o.one_channel || v->r->channel == x->o.channel ? put_file(x, v) : 0;
     case RECORD_GRANT:

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/channel_set.h"
 #include "audit/not_kept.h"
 #include "audit/play_index.h"
 #include "audit/play_terminal.h"
@@ -52,6 +53,7 @@ struct play {
     uint64_t at_ns; /* of o.at_record */
     bool size_told;
     char keys[4 * KEYS_SHOWN + 1]; /* escaped, the newest */
+    struct channel_set forwards;   /* nobody types there */
     struct not_kept not_kept;
     bool gap; /* not_kept has something */
 };
@@ -81,6 +83,8 @@ static void note_channel(struct play *p, const struct record *r)
 {
     size_t i;
 
+    if (r->type == RECORD_FORWARD_OPEN)
+        channel_set_add(&p->forwards, r->channel);
     if (!draws(r) && r->type != RECORD_RESIZE && r->type != RECORD_SUBSYSTEM)
         return;
     for (i = 0; i < p->channel_count && p->channels[i].id != r->channel; i++)
@@ -467,7 +471,8 @@ static int wait_due(struct play *p, uint64_t ns, struct err *e)
 
 static int play_record(struct play *p, const struct source_record *v, struct err *e)
 {
-    const bool typed = v->r.type == RECORD_INPUT && p->o.keystrokes;
+    const bool typed = v->r.type == RECORD_INPUT && p->o.keystrokes &&
+                       !channel_set_has(&p->forwards, v->r.channel);
     int r;
 
     if (v->payload && v->r.type == RECORD_KEY && unseal_note(p->unseal, &v->r, v->payload, e) < 0)

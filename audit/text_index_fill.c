@@ -471,8 +471,10 @@ int text_index_put(struct text_index *x, const struct export_record *v, bool key
     case RECORD_SUBSYSTEM: /* no other one than sftp is permitted */
         r = note_sftp(x, v->r, ADD_SFTP, e);
         return r < 0 ? r : add_words_of(x, v, "request", e);
+    case RECORD_FORWARD_OPEN: /* what crosses is no text either */
+        r = note_sftp(x, v->r, ADD_SFTP, e);
+        return r < 0 ? r : add_words_of(x, v, "request", e);
     case RECORD_REQUEST:
-    case RECORD_FORWARD_OPEN:
         return add_words_of(x, v, "request", e);
     case RECORD_FILE:
         return add_file(x, v, e);

@@ -190,6 +190,7 @@ void again_decide(const struct policy *p, const struct again_session *s, uint64_
     int rc = policy_decide(p, &q, &d, &e);
     snprintf(out->path, sizeof out->path, "%s", d.path);
     snprintf(out->because, sizeof out->because, "%s", d.because);
+    snprintf(out->contact, sizeof out->contact, "%s", d.contact);
     out->until_s = d.until_s;
     if (rc < 0)
         deny(s, out, err_token((enum err_code)rc), "no decision could be made: %s.",

@@ -40,7 +40,7 @@ struct again {
     bool allowed; /* something is left of what the session began with */
     /* If not: for its end record; why; the same as a sentence for the operator. */
     char token[32], why[AGAIN_WHY], text[1001];
-    char path[1000], because[128]; /* struct policy_decision */
+    char path[1000], because[128], contact[121]; /* struct policy_decision */
     uint8_t policy[32];
     struct again_terms terms;
     struct buf rules, files, forwards; /* the policy's, encoded */

@@ -111,6 +111,9 @@ static void prepare_grant(const struct login_world *w, const struct login *l, st
         rc = file_rules_encode(d->policy.files, &d->files);
     if (rc == 0)
         rc = forward_rules_encode(d->policy.forwards, &d->forwards);
+    /* They borrow the packs of a policy set that this decision may outlive. */
+    rule_set_free(d->policy.rules);
+    d->policy.rules = NULL;
     if (rc < 0) {
         log_error("grant", "conn=%llu code=%s text=\"%s\"", (unsigned long long)l->conn,
                   err_token((enum err_code)rc), e.text);

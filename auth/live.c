@@ -77,6 +77,8 @@ static void send_narrow(struct session *s, const struct again *next)
     char words[AGAIN_WHY];
 
     snprintf(m.path, sizeof m.path, "%s", next->path);
+    snprintf(m.role, sizeof m.role, "%.64s", next->because);
+    snprintf(m.contact, sizeof m.contact, "%s", next->contact);
     memcpy(m.policy_hash, next->policy, sizeof m.policy_hash);
     again_words(&s->live.who.held, t, words, sizeof words);
     snprintf(m.text, sizeof m.text, "your access to %s changed: %s", s->live.who.target, words);

@@ -221,6 +221,8 @@ static int send_grant(struct connection *c, struct err *e)
     m->keep_max = d->policy.keep_max;
     login_factors_text(&c->login, m->factors);
     snprintf(m->path, sizeof m->path, "%s", d->policy.path);
+    snprintf(m->role, sizeof m->role, "%.64s", d->policy.because);
+    snprintf(m->contact, sizeof m->contact, "%s", d->policy.contact);
     memcpy(m->policy_hash, d->policy_hash, sizeof m->policy_hash);
     m->break_glass = d->break_glass;
     m->host_keys = (struct bytes){buf_head(&d->host_keys), buf_len(&d->host_keys)};

@@ -65,22 +65,23 @@ void forward_refused(struct backend *b, const struct relay_forward *m, const cha
 bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1001])
 {
     char asked[FORWARD_WORDS_MAX], shown[300], rule[128], send[FORWARD_HOST_MAX + 1];
+    char by[GRANT_DENIED_BY_MAX];
 
     words(m, asked);
     escape_text(shown, sizeof shown, asked, strlen(asked));
     if (!(b->granted.abilities & ABILITY_FORWARD)) {
         snprintf(text, 1001,
-                 "your role does not permit forwarding to %s by %s; ask your administrators for a "
-                 "role with `forward: [\"HOST:PORT\"]`",
-                 shown, b->granted.target);
+                 "your role does not permit forwarding to %s by %s%s; ask %s for a role with "
+                 "`forward: [\"HOST:PORT\"]`",
+                 shown, b->granted.target, grant_denied_by(b, by), grant_contact(b));
         forward_refused(b, m, "role", text);
         return false;
     }
     if (!narrow_forwards_match(b, m->host, m->port, rule, send)) {
         snprintf(text, 1001,
                  "your role does not permit forwarding to %s by %s, only to other hosts and ports; "
-                 "ask your administrators",
-                 shown, b->granted.target);
+                 "ask %s",
+                 shown, b->granted.target, grant_contact(b));
         forward_refused(b, m, "rules", text);
         return false;
     }

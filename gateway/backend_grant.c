@@ -52,6 +52,19 @@ static void ability_names(uint32_t abilities, struct json_out *j)
     json_close(j);
 }
 
+const char *grant_contact(const struct backend *b)
+{
+    return b->granted.contact[0] != '\0' ? b->granted.contact : "your policy administrators";
+}
+
+const char *grant_denied_by(const struct backend *b, char out[GRANT_DENIED_BY_MAX])
+{
+    out[0] = '\0';
+    if (b->granted.role[0] != '\0')
+        snprintf(out, GRANT_DENIED_BY_MAX, ": denied by %s/allow", b->granted.role);
+    return out;
+}
+
 void grant_write_terms(const struct backend *b, struct json_out *j)
 {
     const struct grant_grant *g = &b->granted;

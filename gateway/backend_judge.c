@@ -79,20 +79,22 @@ static bool judge_shell(struct backend *b, const struct channel *ch, const struc
     if ((b->granted.abilities & ABILITY_SHELL) && !rule_set_denies(b->rules, NULL))
         return true;
     struct rule_verdict v = {.rule = ""};
-    if (rule_set_took_shell(b->rules) && rule_set_denies(b->rules, v.rule)) {
+    char by[GRANT_DENIED_BY_MAX];
+    if (narrow_took_shell(b, v.rule)) {
         snprintf(
             text, 1001,
             "there is no shell on %s as %s: %s denies commands, and nothing would hold a shell "
-            "to it; ask your policy administrators",
-            b->granted.target, b->granted.account, v.rule);
+            "to it; ask %s",
+            b->granted.target, b->granted.account, v.rule, grant_contact(b));
         record_refused_start(b, ch, m, "rules", &v, text);
         return false;
     }
     snprintf(text, 1001,
-             "your role does not permit a shell on %s as %s%s; ask your administrators for a role "
-             "with `shell: true`",
+             "your role does not permit a shell on %s as %s%s%s; ask %s for a role with `shell: "
+             "true`",
              b->granted.target, b->granted.account,
-             b->granted.abilities & ABILITY_EXEC ? " (single commands are permitted)" : "");
+             b->granted.abilities & ABILITY_EXEC ? " (single commands are permitted)" : "",
+             grant_denied_by(b, by), grant_contact(b));
     return refuse(b, ch, m, "role", text);
 }
 
@@ -100,13 +102,13 @@ static bool judge_exec(struct backend *b, struct channel *ch, const struct relay
                        struct rule_verdict *v, struct buf *forward, char *text)
 {
     struct err e = ERR_INIT;
+    char by[GRANT_DENIED_BY_MAX];
 
     if (!(b->granted.abilities & ABILITY_EXEC)) {
-        snprintf(
-            text, 1001,
-            "your role does not permit commands on %s as %s; ask your administrators for a role "
-            "with `exec: true`",
-            b->granted.target, b->granted.account);
+        snprintf(text, 1001,
+                 "your role does not permit commands on %s as %s%s; ask %s for a role with `exec: "
+                 "true`",
+                 b->granted.target, b->granted.account, grant_denied_by(b, by), grant_contact(b));
         return refuse(b, ch, m, "role", text);
     }
     if (m->command.len == 0 || memchr(m->command.p, '\0', m->command.len) != NULL) {
@@ -123,7 +125,7 @@ static bool judge_exec(struct backend *b, struct channel *ch, const struct relay
         ch->stdin_digest = v->stdin_digest;
         return true;
     }
-    snprintf(text, 1001, "%.1000s", e.text);
+    snprintf(text, 1001, "%.*s; ask %s", RULE_TEXT_MAX, e.text, grant_contact(b));
     record_refused_start(b, ch, m, "rules", v, text);
     return false;
 }
@@ -131,7 +133,7 @@ static bool judge_exec(struct backend *b, struct channel *ch, const struct relay
 static bool judge_subsystem(struct backend *b, const struct channel *ch,
                             const struct relay_start *m, char *text)
 {
-    char name[80];
+    char name[80], by[GRANT_DENIED_BY_MAX];
     size_t n = m->command.len > 64 ? 64 : m->command.len;
 
     if (m->command.len != 4 || memcmp(m->command.p, "sftp", 4) != 0) {
@@ -144,9 +146,9 @@ static bool judge_subsystem(struct backend *b, const struct channel *ch,
     if (b->granted.abilities & ABILITY_SFTP)
         return true;
     snprintf(text, 1001,
-             "your role does not permit SFTP on %s as %s; ask your administrators for a role with "
-             "`sftp: {read: [...], write: [...]}`",
-             b->granted.target, b->granted.account);
+             "your role does not permit SFTP on %s as %s%s; ask %s for a role with `sftp: {read: "
+             "[...], write: [...]}`",
+             b->granted.target, b->granted.account, grant_denied_by(b, by), grant_contact(b));
     return refuse(b, ch, m, "role", text);
 }
 

@@ -53,13 +53,26 @@ int narrow_rules_judge(const struct backend *b, const void *command, size_t len,
     *v = began;
     if (rc == 0)
         rc = rule_set_judge(b->now_rules, command, len, v, forward, e);
-    if (rc == 0 && !same_bytes(&other, forward))
+    if (rc == 0 && !same_bytes(&other, forward)) {
+        buf_clear(forward);
+        v->rule[0] = '\0';
         rc = err_set(e, ERR_DENIED,
                      "another program runs for this command since the policy changed; connect "
                      "again");
+    }
     v->stdin_digest = rc == 0 && began.stdin_digest && v->stdin_digest;
     buf_clear(&other);
     return rc;
+}
+
+static bool took_shell(const struct rule_set *rules, char rule[128])
+{
+    return rule_set_took_shell(rules) && rule_set_denies(rules, rule);
+}
+
+bool narrow_took_shell(const struct backend *b, char rule[128])
+{
+    return took_shell(b->rules, rule) || (b->narrowed && took_shell(b->now_rules, rule));
 }
 
 unsigned narrow_files_access(const struct backend *b, const char *path, size_t len, unsigned wanted,
@@ -177,7 +190,7 @@ static const char *no_longer(const struct channel *ch)
 static void apply(struct channel *ch)
 {
     const char *what;
-    char text[400];
+    char text[600];
 
     if (ch->state == CHANNEL_FREE || !ch->start_asked || ch->refused || ch->up_closed || ch->cut)
         return;
@@ -187,8 +200,8 @@ static void apply(struct channel *ch)
         return;
     }
     snprintf(text, sizeof text,
-             "your role on %s no longer permits this %s, so it was closed; ask your administrators",
-             ch->owner->granted.target, what);
+             "your role on %s no longer permits this %s, so it was closed; ask %s",
+             ch->owner->granted.target, what, grant_contact(ch->owner));
     channel_cut(ch, text);
 }
 
@@ -230,6 +243,8 @@ static void take_terms(struct backend *b, const struct grant_narrow *m)
     g->bulk = m->bulk;
     g->bulk_after = m->bulk_after;
     g->keep_max = m->keep_max;
+    snprintf(g->role, sizeof g->role, "%s", m->role);
+    snprintf(g->contact, sizeof g->contact, "%s", m->contact);
     b->output_want = g->record == RECORD_SYNC_ALL ? WANT_DURABLE : WANT_ACCEPTED;
 }
 

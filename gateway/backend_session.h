@@ -252,6 +252,11 @@ void grant_step(struct backend *b);    /* receives */
 void grant_started(struct backend *b); /* PHASE_START: is the start durable? */
 void grant_tell(struct backend *b, enum backend_state state, const char *text);
 void grant_clear(struct backend *b);
+/* Whom a refused operator is told to ask (site.yaml). */
+const char *grant_contact(const struct backend *b);
+/* ": denied by ROLE/allow", where it is known which role would have to permit it. */
+#define GRANT_DENIED_BY_MAX (sizeof ": denied by /allow" + 64)
+const char *grant_denied_by(const struct backend *b, char out[GRANT_DENIED_BY_MAX]);
 /* Abilities, command_rules and how is recorded: members of session-start and of grant records. */
 void grant_write_terms(const struct backend *b, struct json_out *j);
 
@@ -263,6 +268,8 @@ void narrow_clear(struct backend *b);
 bool narrow_rules_restrict(const struct backend *b);
 MUST_CHECK int narrow_rules_judge(const struct backend *b, const void *command, size_t len,
                                   struct rule_verdict *v, struct buf *forward, struct err *e);
+/* A deny took the shell that a role permits; rule gets its name. */
+bool narrow_took_shell(const struct backend *b, char rule[128]);
 unsigned narrow_files_access(const struct backend *b, const char *path, size_t len, unsigned wanted,
                              char rule[128]);
 bool narrow_files_visible(const struct backend *b, const char *path, size_t len);

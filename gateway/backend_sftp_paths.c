@@ -49,13 +49,12 @@ static const char *const directions[] = {"look at", "read", "write", "read and w
 
 static bool denied(const struct backend *b, const char *path, unsigned bits, char *text)
 {
-    char shown[600];
+    char shown[500];
 
     snprintf(text, 1001,
-             "your role does not permit to %s %s on %s; ask your administrators for a role with "
-             "`sftp: {%s: [...]}`",
+             "your role does not permit to %s %s on %s; ask %s for a role with `sftp: {%s: [...]}`",
              directions[bits], escape_text(shown, sizeof shown, path, strlen(path)),
-             b->granted.target, bits & FILE_WRITE ? "write" : "read");
+             b->granted.target, grant_contact(b), bits & FILE_WRITE ? "write" : "read");
     return false;
 }
 
@@ -218,9 +217,8 @@ static enum sftp_verdict judge_name(struct channel *ch, const struct sftp_reques
         return SFTP_REFUSED;
     }
     if (!narrow_files_unrestricted(ch->owner)) {
-        snprintf(text, 1001,
-                 "your role does not permit to ask for other home folders; ask your "
-                 "administrators");
+        snprintf(text, 1001, "your role does not permit to ask for other home folders; ask %s",
+                 grant_contact(ch->owner));
         return SFTP_REFUSED;
     }
     memcpy(asked->canonical[0], r->path.p, r->path.len);

@@ -168,14 +168,20 @@ static bool unknown_handle(struct channel *ch, const struct sftp_request *r)
 
 static bool no_write(struct channel *ch, const struct sftp_request *r, const struct sftp_file *f)
 {
-    return refuse(ch, r, f->path, SFTP_FX_PERMISSION_DENIED, "path",
-                  "your role does not permit to change this file; ask your administrators");
+    char text[300];
+
+    snprintf(text, sizeof text, "your role does not permit to change this file; ask %s",
+             grant_contact(ch->owner));
+    return refuse(ch, r, f->path, SFTP_FX_PERMISSION_DENIED, "path", text);
 }
 
 static bool no_read(struct channel *ch, const struct sftp_request *r, const struct sftp_file *f)
 {
-    return refuse(ch, r, f->path, SFTP_FX_PERMISSION_DENIED, "path",
-                  "your role does not permit to read this file; ask your administrators");
+    char text[300];
+
+    snprintf(text, sizeof text, "your role does not permit to read this file; ask %s",
+             grant_contact(ch->owner));
+    return refuse(ch, r, f->path, SFTP_FX_PERMISSION_DENIED, "path", text);
 }
 
 /* From one open file to another, on the target. */

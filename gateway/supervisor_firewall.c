@@ -203,16 +203,17 @@ void firewall_block(struct supervisor *s, const struct address *base, uint8_t bi
     hand_on(s);
 }
 
-void firewall_unblock(struct supervisor *s, const struct address *base, uint8_t bits)
+bool firewall_unblock(struct supervisor *s, const struct address *base, uint8_t bits)
 {
     const struct prefix source = {.base = *base, .bits = bits};
     struct blocked *b;
 
-    if (!s->config.firewall || !good("unblock", &source) || !(b = *find(&source)))
-        return;
+    if (!s->config.firewall || !good("unblock", &source) || !(b = *find(&source)) || b->lifted)
+        return false;
     b->lifted = true;
     tell(b);
-    hand_on(s);
+    hand_on(s); /* b may be gone */
+    return true;
 }
 
 void firewall_tick(struct supervisor *s, uint64_t now_ms)

@@ -6,6 +6,7 @@
 #ifndef SALLYPORT_GATEWAY_SUPERVISOR_FIREWALL_H
 #define SALLYPORT_GATEWAY_SUPERVISOR_FIREWALL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/address.h"
@@ -17,6 +18,7 @@ struct supervisor;
  * address_quota_key returns. Anything else is a mistake of the caller's: logged, and not done. */
 void firewall_block(struct supervisor *s, const struct address *base, uint8_t bits,
                     uint32_t seconds);
-void firewall_unblock(struct supervisor *s, const struct address *base, uint8_t bits);
+/* Whether it was blocked. */
+bool firewall_unblock(struct supervisor *s, const struct address *base, uint8_t bits);
 
 #endif

@@ -252,7 +252,7 @@ int on_source_lift(struct program *authd, struct frame *f, struct err *e)
     struct authd_source_lift m;
     struct authd_source_lifted answer;
     struct penalty_source ended[2];
-    struct address address;
+    struct address address, key;
     size_t count;
     int rc = authd_source_lift_decode(f, &m, e);
 
@@ -263,6 +263,10 @@ int on_source_lift(struct program *authd, struct frame *f, struct err *e)
     count = penalties_lift(authd->s->penalties, &address, clock_mono_ms(), ended);
     for (size_t i = 0; i < count; i++)
         over(authd->s, &ended[i], "admin");
+    /* The kernel may have one that is forgotten here, or went on for failures by a proxy. */
+    key = address_quota_key(&address);
+    if (firewall_unblock(authd->s, &key, key.family == 4 ? 32 : 64) && count == 0)
+        count = 1;
     answer = (struct authd_source_lifted){.client = m.client, .count = (uint32_t)count};
     return program_sent(authd, authd_source_lifted_send(authd->link, &answer, NULL, e), e);
 }

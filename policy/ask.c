@@ -9,7 +9,8 @@
 
 #include "base/log.h"
 
-#define COMMAND_MAX 65536 /* as long as an exec request may be */
+/* What a command may become when it is quoted anew; as the backend has it. */
+#define FORWARD_MAX (WORDS_TEXT_MAX + 4 * WORDS_MAX)
 
 static int allow(struct policy_answer *out, const char *because)
 {
@@ -48,22 +49,24 @@ static int ask_exec(const struct policy_decision *d, const struct policy_ask *as
     if (!(d->abilities & ABILITY_EXEC))
         return no_ability(d, out, "None of your roles permits commands here");
     snprintf(because, sizeof because, "%.64s/allow", d->exec_role);
+    if (!ask->len || memchr(ask->text, 0, ask->len))
+        return deny(d, out, because, "The command is empty or holds a NUL byte");
     if (!d->rules) {
         escape_text(out->text, sizeof out->text, ask->text, ask->len);
         return allow(out, because);
     }
-    buf_init(&forward, COMMAND_MAX);
+    buf_init(&forward, FORWARD_MAX);
     rc = rule_set_apply(d->rules, ask->text, ask->len, rule, NULL, &forward, &why);
     if (rc == 0) {
         escape_text(out->text, sizeof out->text, buf_head(&forward), buf_len(&forward));
         rc = allow(out, rule[0] ? rule : because);
-    } else if (rc == ERR_DENIED) {
+    } else if (rc != ERR_MEMORY) { /* whatever it is, nothing runs */
         snprintf(because, sizeof because, "%.64s/commands", d->exec_role);
         snprintf(out->because, sizeof out->because, "%s", rule[0] ? rule : because);
-        snprintf(out->text, sizeof out->text, "%.1000s", why.text);
+        snprintf(out->text, sizeof out->text, "%.*s; ask %s", RULE_TEXT_MAX, why.text, d->contact);
         rc = 0;
     } else {
-        rc = err_set(e, (enum err_code)rc, "%s", why.text);
+        rc = err_set(e, ERR_MEMORY, "%s", why.text);
     }
     buf_clear(&forward);
     return rc;
@@ -118,11 +121,24 @@ static int ask_forward(const struct policy_decision *d, const struct policy_ask 
     return deny(d, out, because, "None of your roles permits forwarding there");
 }
 
-int policy_ask(const struct policy_decision *d, const struct policy_ask *ask,
-               struct policy_answer *out, struct err *e)
+static int ask_shell(const struct policy_decision *d, struct policy_answer *out)
 {
     char because[128];
 
+    if (d->abilities & ABILITY_SHELL) {
+        snprintf(because, sizeof because, "%.64s/allow", d->shell_role);
+        return allow(out, because);
+    }
+    if (rule_set_took_shell(d->rules) && rule_set_denies(d->rules, because))
+        return deny(d, out, because,
+                    "There is no shell here where commands are denied, which no shell would hold "
+                    "to");
+    return no_ability(d, out, "None of your roles permits a shell here");
+}
+
+int policy_ask(const struct policy_decision *d, const struct policy_ask *ask,
+               struct policy_answer *out, struct err *e)
+{
     memset(out, 0, sizeof *out);
     if (!d->allowed) {
         snprintf(out->because, sizeof out->because, "%s", d->because);
@@ -133,10 +149,7 @@ int policy_ask(const struct policy_decision *d, const struct policy_ask *ask,
     case ASK_LOGIN:
         return allow(out, d->because);
     case ASK_SHELL:
-        if (!(d->abilities & ABILITY_SHELL))
-            return no_ability(d, out, "None of your roles permits a shell here");
-        snprintf(because, sizeof because, "%.64s/allow", d->shell_role);
-        return allow(out, because);
+        return ask_shell(d, out);
     case ASK_EXEC:
         return ask_exec(d, ask, out, e);
     case ASK_SFTP_READ:

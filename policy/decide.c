@@ -108,8 +108,8 @@ struct sum {
     size_t matches;
     size_t path_len;
     bool shell, exec, exec_of_anything;
-    uint64_t remember_s;            /* the smallest; 0 when a role has none */
-    const struct role *remember_of; /* whose that is */
+    uint64_t remember_s;            /* the smallest; 0 when a role that permits has none */
+    const struct role *remember_of; /* whose that is; NULL: none of them permits anything */
 };
 
 static uint64_t smaller_limit(uint64_t a, uint64_t b)
@@ -223,7 +223,9 @@ static int add_forwards(const struct role *role, struct policy_decision *out, st
 
 static void add_limits(struct sum *sum, const struct role *role, struct policy_decision *out)
 {
-    if (!sum->matches || role->remember_s < sum->remember_s) {
+    /* A role that only denies is about what runs, not about how one came in, unless it says so. */
+    if ((role->remember_s || role_permits(role)) &&
+        (!sum->remember_of || role->remember_s < sum->remember_s)) {
         sum->remember_s = role->remember_s;
         sum->remember_of = role;
     }
@@ -279,8 +281,9 @@ static int deny_no_ability(const struct question *q, const struct sum *sum,
                        q->t->pub.name);
 }
 
-/* What came together is enough for a session, or why not. */
-static int conclude(const struct question *q, struct sum *sum, struct policy_decision *out)
+/* What came together is enough for a session, or why not. ERR_FULL: more than a grant carries. */
+static int conclude(const struct question *q, struct sum *sum, struct policy_decision *out,
+                    struct err *e)
 {
     const bool code = q->r->factors & FACTOR_TOTP, remembered = q->r->factors & FACTOR_REMEMBERED;
     char because[128];
@@ -289,7 +292,7 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
     if (!(q->r->factors & (FACTOR_KEY | FACTOR_PASSWORD)) || !(code || remembered))
         return policy_deny(q->p, out, "factors", "factors",
                            "Your roles need a key and a code, and this login had one of them");
-    if (!code && q->r->remembered_age_s >= sum->remember_s) {
+    if (!code && sum->remember_of && q->r->remembered_age_s >= sum->remember_s) {
         snprintf(because, sizeof because, "%s/remember", sum->remember_of->name);
         return policy_deny(
             q->p, out, "remembered-too-old", because,
@@ -308,6 +311,8 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
         out->bulk_after = 0;
     if (!out->files)
         out->keep_max = 0;
+    if (!rule_set_fits(out->rules))
+        return err_set(e, ERR_FULL, "the rules and the packs of the classes that they deny");
     out->remember_s = sum->remember_s;
     out->allowed = true;
     return 0;
@@ -344,7 +349,7 @@ static int decide(struct question *q, struct policy_decision *out, struct trace 
             nearest = role;
         }
     }
-    return sum.matches ? conclude(q, &sum, out)
+    return sum.matches ? conclude(q, &sum, out, e)
                        : policy_deny_at(q->p, q->r, q->op, q->t, nearest, furthest, out);
 }
 

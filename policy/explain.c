@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "policy/evaluate.h"
+#include "policy/role_walk.h"
 #include "policy/text.h"
 
 #define PARTS_MAX 16
@@ -198,7 +199,7 @@ static bool has_keep(const struct role *r, const struct policy_decision *d)
 
 static bool has_remember(const struct role *r, const struct policy_decision *d)
 {
-    return r->remember_s == d->remember_s;
+    return r->remember_s == d->remember_s && (r->remember_s || role_permits(r));
 }
 
 /* As people write it in a role. */

@@ -70,6 +70,12 @@ MUST_CHECK int packs_each(const struct packs *packs, const struct words *argv, p
  * finds of these classes what the whole set finds. ERR_FULL: more than PACKS_ENCODED_MAX, or than
  * out takes; ERR_MEMORY. */
 MUST_CHECK int packs_encode(const struct packs *packs, uint32_t classes, struct buf *out);
+/* Once all files are loaded: how long packs_encode can become, so that decisions need not encode to
+ * know. Fewer classes never need more than all. ERR_MEMORY. */
+MUST_CHECK int packs_measure(struct packs *packs, struct err *e);
+/* Bytes that these classes take at most; more than PACKS_ENCODED_MAX: they may not fit. exact: as
+ * packs_encode makes it, at its cost. */
+size_t packs_encoded_size(const struct packs *packs, uint32_t classes, bool exact);
 /* NULL on error. The bits are those of the set that encoded. */
 struct packs *packs_decode(const void *bytes, size_t len, struct err *e);
 

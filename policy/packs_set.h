@@ -122,6 +122,7 @@ struct packs {
     size_t file_count;
     struct pack_program programs[PACK_PROGRAMS_MAX];
     size_t program_count;
+    size_t encoded_max; /* packs_measure; 0: not known */
 };
 
 #define CLASS_RAW "raw"

@@ -354,3 +354,28 @@ int packs_encode(const struct packs *packs, uint32_t classes, struct buf *out)
     free(bytes);
     return rc;
 }
+
+size_t packs_encoded_size(const struct packs *packs, uint32_t classes, bool exact)
+{
+    struct buf out;
+    size_t size = PACKS_ENCODED_MAX + 1;
+
+    if (!exact && packs->encoded_max)
+        return packs->encoded_max;
+    buf_init(&out, PACKS_ENCODED_MAX);
+    if (packs_encode(packs, classes, &out) == 0)
+        size = buf_len(&out);
+    buf_clear(&out);
+    return size;
+}
+
+int packs_measure(struct packs *packs, struct err *e)
+{
+    struct buf out;
+
+    buf_init(&out, PACKS_ENCODED_MAX);
+    int rc = packs_encode(packs, UINT32_MAX, &out);
+    packs->encoded_max = rc == 0 ? buf_len(&out) : PACKS_ENCODED_MAX + 1;
+    buf_clear(&out);
+    return rc == ERR_MEMORY ? err_set(e, ERR_MEMORY, "out of memory") : 0;
+}

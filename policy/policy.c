@@ -147,6 +147,8 @@ static int load_files(struct policy *p, const void *bundle, size_t len, struct b
         if (is_in(PACKS_PREFIX, file.name))
             rc = load_file(p, &file, warnings, load_pack, e);
     }
+    if (rc == 0)
+        rc = packs_measure(p->packs, e);
     wire_reader_init(&r, bundle, len);
     while (rc == 0 && bundle_next(&r, &file, e) > 0) {
         if (is_role_file(file.name))

@@ -21,7 +21,9 @@
  * that it knows: a copy of virsh by another name is another program. So a deny narrows what people
  * do by habit or mistake; the boundary is an allow.
  * - A role with denies alone leaves its `exec: true` open to what else is one plain command;
- * without `exec` such a role gives nothing and only takes away. Denies and a shell do not go
+ * without `exec` such a role gives nothing and only takes away; how long a code is remembered (the
+ * smallest `remember` of the matching roles, none of a role without) it leaves to those that
+ * permit, unless it has a `remember` of its own. Denies and a shell do not go
  * together: in one role they are an error, and from several roles the shell is taken away.
  * - Under any rule a command is split by the strict grammar of policy/words.c, runs without a
  * terminal, and what is sent is its words, quoted anew. A rule on SFTP is another matter

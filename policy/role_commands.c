@@ -291,6 +291,12 @@ int policy_load_role_commands(struct loading *l, const struct yaml_node *root, s
             policy_warn(l, programs->keys[i], "no command uses the program %s",
                         programs->keys[i]->text);
     }
+    if (rc == 0 && !rule_set_fits(role->rules))
+        rc =
+            yaml_error(l->doc, commands, l->e,
+                       "found commands that take more than the %d bytes of a grant, with the packs "
+                       "of the classes that they deny, expected fewer",
+                       RULES_ENCODED_MAX);
     if (rc == 0 && role->exec && !c->allows)
         rule_set_open(role->rules);
     if (rc == 0 && l->warnings)

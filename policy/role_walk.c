@@ -93,6 +93,11 @@ const struct role *role_walk_next(struct role_walk *w, const char **via)
     return role;
 }
 
+bool role_permits(const struct role *role)
+{
+    return role->shell || role->exec || role->files || role->forwards;
+}
+
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name)
 {
     uint64_t longest = 0;

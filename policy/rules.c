@@ -261,6 +261,16 @@ int rule_set_merge(struct rule_set *set, const struct rule_set *other, struct er
     return 0;
 }
 
+/* Flags before the rules; a byte and a length before the packs. */
+bool rule_set_fits(const struct rule_set *set)
+{
+    if (!set || !set->restricts || !set->classes)
+        return true;
+    const size_t rules = 1 + buf_len(&set->bytes) + 5;
+    return rules + packs_encoded_size(set->packs, set->classes, false) <= RULES_ENCODED_MAX ||
+           rules + packs_encoded_size(set->packs, set->classes, true) <= RULES_ENCODED_MAX;
+}
+
 int rule_set_encode(const struct rule_set *set, struct buf *out)
 {
     struct buf packs;

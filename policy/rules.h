@@ -49,7 +49,8 @@ struct packs;
 /* What one grant carries at most (auth/grant.def). */
 #define RULES_ENCODED_MAX 131072
 #define RULE_NAME_MAX     127
-#define RULE_CLASS_MAX    32 /* CLASS_NAME_MAX of policy/packs.h */
+#define RULE_TEXT_MAX     870 /* with "; ask " and 120 bytes: what a message carries */
+#define RULE_CLASS_MAX    32  /* CLASS_NAME_MAX of policy/packs.h */
 
 /* An empty set that restricts: it allows nothing until rules are added. NULL when memory is out. */
 struct rule_set *rule_set_new(void);
@@ -90,15 +91,18 @@ struct rule_verdict {
     bool stdin_digest; /* every rule that allows it says `stdin: digest`, and the set is not open */
 };
 /* 0: allowed, forward is the command line to send, as the first rule that matches has it.
- * ERR_DENIED with a text for the operator, at most 1000 bytes; any other error is a refusal too. A
- * set that restricts nothing (decoded from nothing) allows everything as it was sent, without a
- * rule. A NULL set allows nothing. Of an error forward holds nothing. */
+ * ERR_DENIED with a text for the operator, at most RULE_TEXT_MAX bytes, to which who calls adds
+ * whom to ask; any other error is a refusal too. A set that restricts nothing (decoded from
+ * nothing) allows everything as it was sent, without a rule. A NULL set allows nothing. Of an error
+ * forward holds nothing. */
 MUST_CHECK int rule_set_judge(const struct rule_set *set, const void *command, size_t len,
                               struct rule_verdict *out, struct buf *forward, struct err *e);
 /* The same, for who needs no more than the rule's name; stdin_digest may be NULL. */
 MUST_CHECK int rule_set_apply(const struct rule_set *set, const void *command, size_t len,
                               char name[128], bool *stdin_digest, struct buf *forward,
                               struct err *e);
+/* Whether rule_set_encode can carry it, packs and all; where memory is out: no. */
+bool rule_set_fits(const struct rule_set *set);
 /* Encoded with the entries of the packs whose classes it denies. A NULL set (as in struct
  * policy_decision: no rules) is encoded as nothing. */
 MUST_CHECK int rule_set_encode(const struct rule_set *set, struct buf *out);

@@ -10,8 +10,6 @@
 #include "policy/rules_inside.h"
 #include "policy/wrappers.h"
 
-#define ASK "; ask your policy administrators"
-
 /* Rules that a refused operator is shown. */
 #define HINT_RULES 5
 
@@ -32,8 +30,7 @@ static int forward_words(const struct words *argv, const char *path, struct buf 
     int rc = words_quote(&run, forward, &why);
     if (rc < 0)
         buf_clear(forward);
-    return rc < 0 ? err_set(e, rc == ERR_INPUT ? ERR_DENIED : (enum err_code)rc, "%s%s", why.text,
-                            rc == ERR_INPUT ? ASK : "")
+    return rc < 0 ? err_set(e, rc == ERR_INPUT ? ERR_DENIED : (enum err_code)rc, "%s", why.text)
                   : 0;
 }
 
@@ -115,12 +112,11 @@ static int judge_denies(const struct rule_set *set, const struct words *argv,
     const char *class_open = out->class_name[0] ? " (class " : "";
     const char *class_end = out->class_name[0] ? ")" : "";
     if (rc == 0)
-        return err_set(
-            e, ERR_DENIED,
-            "denied by %s%s%s%s, which cannot see what this command would run: %.500s" ASK,
-            out->rule, class_open, out->class_name, class_end,
-            escape_text(shown, sizeof shown, why, strlen(why)));
-    return err_set(e, ERR_DENIED, "denied by %s%s%s%s" ASK, out->rule, class_open, out->class_name,
+        return err_set(e, ERR_DENIED,
+                       "denied by %s%s%s%s, which cannot see what this command would run: %.500s",
+                       out->rule, class_open, out->class_name, class_end,
+                       escape_text(shown, sizeof shown, why, strlen(why)));
+    return err_set(e, ERR_DENIED, "denied by %s%s%s%s", out->rule, class_open, out->class_name,
                    class_end);
 }
 
@@ -210,21 +206,20 @@ static int judge_words(const struct rule_set *set, const struct words *argv, con
     if (rc != ERR_DENIED || why.text[0])
         return err_set(e, (enum err_code)rc, "%s", why.text);
     hint(set, argv, &options, allowed, sizeof allowed);
-    return err_set(e, ERR_DENIED,
-                   "\"%s\" is not among the commands that your roles allow (%s)%s" ASK, shown,
-                   allowed, options ? "; * and ** take no word that begins with -" : "");
+    return err_set(e, ERR_DENIED, "\"%s\" is not among the commands that your roles allow (%s)%s",
+                   shown, allowed, options ? "; * and ** take no word that begins with -" : "");
 }
 
 int rule_set_judge(const struct rule_set *set, const void *command, size_t len,
                    struct rule_verdict *out, struct buf *forward, struct err *e)
 {
     struct words argv;
-    /* All of a refusal fits the 1000 bytes that messages carry to the operator. */
+    /* All of a refusal and whom to ask fit the 1000 bytes that messages carry to the operator. */
     char shown[330];
 
     memset(out, 0, sizeof *out);
     if (!set)
-        return err_set(e, ERR_DENIED, "no command rules were given" ASK);
+        return err_set(e, ERR_DENIED, "no command rules were given");
     if (!set->restricts) {
         int rc = buf_put(forward, command, len);
         return rc < 0
@@ -241,8 +236,8 @@ int rule_set_judge(const struct rule_set *set, const void *command, size_t len,
         if (rc != ERR_SYNTAX)
             return err_set(e, (enum err_code)rc, "%s", why.text);
         return err_set(e, ERR_DENIED,
-                       "your roles allow single commands only, and \"%s\" is none (%.400s)" ASK,
-                       shown, why.text);
+                       "your roles allow single commands only, and \"%s\" is none (%.400s)", shown,
+                       why.text);
     }
     rc = judge_words(set, &argv, shown, out, forward, e);
     words_clear(&argv);

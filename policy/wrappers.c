@@ -364,6 +364,22 @@ static int visit_test(struct walk *w, char *const *word, size_t count)
     return 0;
 }
 
+/* `service ../../tmp/x`, `systemctl enable /tmp/x.service`. */
+static bool leads_to_a_path(const char *behind, char *const *word, size_t count)
+{
+    size_t i = 1;
+
+    if (!*behind)
+        return count > 1 && strchr(word[1], '/');
+    while (i < count && !options_have(behind, word + i - 1, 2))
+        i++;
+    for (; i < count; i++) {
+        if (word[i][0] != '-' && strchr(word[i], '/'))
+            return true;
+    }
+    return false;
+}
+
 static int visit_options(struct walk *w, const struct wrapper *p, char *const *word, size_t count)
 {
     bool found = p->ever && options_have(p->ever, word, count);
@@ -372,6 +388,8 @@ static int visit_options(struct walk *w, const struct wrapper *p, char *const *w
         found = found || options_have(p->options, word, count);
     if (p->bundles && count > 1 && word[1][0] != '-')
         found = found || options_in_bundle(p->options, word[1]);
+    found =
+        found || (p->needs && count == 1) || (p->paths && leads_to_a_path(p->paths, word, count));
     return found ? opaque(w, word[0], p->risk) : 0;
 }
 

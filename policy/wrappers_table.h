@@ -36,14 +36,17 @@ struct wrapper {
     const char *options;
     const char *unless; /* WRAPPER_OPTIONS: as the first word, they do no harm */
     const char *ever;   /* WRAPPER_OPTIONS: opaque even then */
-    unsigned operands;  /* words before the command */
-    bool needs;         /* without a command it runs a shell, or reads commands */
-    bool assigns;       /* VAR=value may stand before the command */
-    bool expands;       /* expands $ and % in the words */
-    bool bundles;       /* WRAPPER_OPTIONS: the first word may be a cluster without its dash */
-    bool ends_with;     /* opaque even though its command is looked at (words from elsewhere) */
-    const char *risk;   /* why it is opaque; for warnings of rules that name it */
-    bool always;        /* a risk whatever the words are */
+    /* WRAPPER_OPTIONS: opaque with a path, which has a "/", as the first word; not empty: anywhere
+     * behind one of these words. */
+    const char *paths;
+    unsigned operands; /* words before the command */
+    bool needs;   /* without a command (WRAPPER_OPTIONS: word) it runs a shell, or reads commands */
+    bool assigns; /* VAR=value may stand before the command */
+    bool expands; /* expands $ and % in the words */
+    bool bundles; /* WRAPPER_OPTIONS: the first word may be a cluster without its dash */
+    bool ends_with;   /* opaque even though its command is looked at (words from elsewhere) */
+    const char *risk; /* why it is opaque; for warnings of rules that name it */
+    bool always;      /* a risk whatever the words are */
 };
 
 /* By the name without its path; a version at its end ("python3.11", "bash-5.2") is passed over.

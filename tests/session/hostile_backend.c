@@ -2,7 +2,8 @@
  *
  * sallyport-backend as an enemy would have it: all of the real program, but what it records as the
  * operator's input, and as what he started, is not always what he sent. Stands in its place in
- * tests/session/test_attest.py and test_bulk.py. The linker puts the functions __wrap_... between
+ * tests/session/test_attest.py, test_bulk.py and
+ * test_forward.py. The linker puts the functions __wrap_... between
  * the two (--wrap). */
 #include <string.h>
 
@@ -88,11 +89,27 @@ static bool forge_start(struct backend *b, struct json_record *r, uint32_t chann
     return find(r, "echo hidden") == NULL;
 }
 
+/* By how the host is written, which is one to the rules: another host, or false: no record at all.
+ */
+static bool forge_forward(struct json_record *r)
+{
+    char *p = find(r, "\"detail\":\"LOCALHOST:");
+
+    if (p != NULL)
+        memcpy(p + 10, "otherhost", 9);
+    return find(r, "\"detail\":\"LocalHost:") == NULL;
+}
+
 int __wrap_record_end(struct backend *b, struct json_record *r, enum record_type type,
                       uint32_t channel, enum trail_want want, uint64_t *number)
 {
     bool add = false;
     int rc;
+
+    if (type == RECORD_FORWARD_OPEN && !forge_forward(r)) {
+        buf_clear(&r->text);
+        return 0;
+    }
 
     if (type == RECORD_EXEC && !forge_start(b, r, channel)) {
         buf_clear(&r->text);

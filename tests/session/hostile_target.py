@@ -141,6 +141,12 @@ class Transport(paramiko.Transport):
             window, packet = self.target.confirm
             m = paramiko.Message()
             m.add_bytes(data[:9] + window.to_bytes(4, "big") + packet.to_bytes(4, "big"))
+        if self.target.opened and data[:1] == OPEN_CONFIRMATION:
+            for said in self.target.opened(data):
+                m = paramiko.Message()
+                m.add_bytes(said)
+                super()._send_message(m)
+            return
         if self.target.hold_start and data[:1] == CHANNEL_SUCCESS and not self.target.held.is_set():
             self.target.held.set()
             return
@@ -148,7 +154,8 @@ class Transport(paramiko.Transport):
 
 
 class HostileTarget:
-    def __init__(self, port, host_key, serve, start_answer=True, confirm=None, hold_start=False):
+    def __init__(self, port, host_key, serve, start_answer=True, confirm=None, hold_start=False, opened=None):
+        self.opened = opened  # the messages to send in place of an open's confirmation
         self.serve, self.start_answer, self.confirm, self.hold_start = serve, start_answer, confirm, hold_start
         self.held = threading.Event()  # the answer to the start was due, and kept
         self.seen, self.started, self.over = queue.Queue(), threading.Event(), threading.Event()

@@ -110,3 +110,15 @@ commands:
             with self.subTest(command=command):
                 self.refused(command, "denied by one/commands[0] (class snapshot); ask your policy administrators",
                              rule="one/commands[0]", **{"class": "snapshot"})
+
+    def test_refusals_say_whom_to_ask(self):
+        self.addCleanup(os.unlink, self.lab.path("conf", "site.yaml"))
+        self.lab.write_conf("site.yaml", "contact: group:policy-admins\n")
+        self.roles(one=ALLOWS, two=GUARD)
+        ask = "; ask group:policy-admins"
+        self.refused("virsh -c test:///default domstate test", "denied by two/commands[0]" + ask, rule="two/commands[0]")
+        self.refused("seq 10", "; ...)" + ask)
+        self.shows(self.ssh("bob", "hv1", options=("-T",), stdin=b"id\n"),
+                   "(single commands are permitted): denied by lab-viewer/allow" + ask + " for a role with `shell: true`", 77)
+        self.shows(self.ssh("bob", "hv1", "sftp", options=("-s",)),
+                   "does not permit SFTP on hv1 as root: denied by lab-viewer/allow" + ask, 77)

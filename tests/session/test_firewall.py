@@ -21,6 +21,10 @@ import sanitizers
 OURS = ("10.77.0.1/24", "2001:db8:77::1/64", "2001:db8:78::1/64")
 ALLOWED, OTHER_ALLOWED, OUTSIDE = "10.77.0.9", "10.77.0.10", "10.77.0.20"
 ALLOWED6, OUTSIDE6 = "2001:db8:77::9", "2001:db8:78::9"
+# Not in the allow-list either: a load balancer is admitted as what it is. Who misbehaves: allowed, and not used otherwise.
+BALANCER, BAD = "10.77.0.21", "10.77.0.11"
+BALANCER6, BAD6 = "2001:db8:77::21", "2001:db8:77::11"
+BLOCK_AFTER = 100
 GATE, GATE6, GATE6_OUTSIDE = "10.77.0.1", "2001:db8:77::1", "2001:db8:78::1"
 # Under `close`: one port that is, and one that `also` opens.
 CLOSED_PORT, SSH_PORT = 19998, 19999
@@ -28,6 +32,7 @@ CLOSED_PORT, SSH_PORT = 19998, 19999
 PROBE = """
 import socket, ssl, sys
 source, host, port, tls = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "tls"
+head = sys.argv[5].encode() + b"\\r\\n" if len(sys.argv) > 5 else b""
 s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
 s.settimeout(0.6)
 s.bind((source, 0))
@@ -40,6 +45,7 @@ except ConnectionRefusedError:
     print("refused")
     sys.exit()
 s.settimeout(20)
+s.sendall(head)
 if tls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -52,6 +58,26 @@ else:
     print(s.recv(5).decode())
 """
 
+# So many connections that are no TLS; each ends before the next begins. Those that get nothing are not waited for.
+MISBEHAVE = """
+import socket, sys
+for _ in range(int(sys.argv[4])):
+    s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+    s.settimeout(0.3)
+    s.bind((sys.argv[1], 0))
+    try:
+        s.connect((sys.argv[2], int(sys.argv[3])))
+        s.settimeout(20)
+        s.sendall(sys.argv[5].encode() + b"this is no TLS\\r\\n")
+        while s.recv(1000):
+            pass
+    except TimeoutError:
+        break
+    except OSError:
+        pass
+    s.close()
+"""
+
 world = {}
 
 
@@ -60,7 +86,7 @@ def edit(lab, text):
     port = lab.ports[0]
     text = re.sub(r"^listen: .*$", f'listen: ["0.0.0.0:{port}", "[::]:{port}"]', text, flags=re.M)
     return re.sub(r"^from: .*$", 'from: [127.0.0.0/8, 10.77.0.8/30, 10.77.0.8/29, "2001:db8:77::/64"]', text,
-                  flags=re.M) + "firewall: {enabled: true}\n"
+                  flags=re.M) + f'firewall: {{enabled: true}}\nproxy: {{from: [{BALANCER}, "{BALANCER6}"]}}\n'
 
 
 def programs_with_orders():
@@ -77,10 +103,11 @@ def programs_with_orders():
 
 def setUpModule():
     world["programs"] = programs_with_orders()
-    world["up"], world["down"] = harness.lab_for_module(globals(), targets=1, edit=edit, build=world["programs"])
+    world["up"], world["down"] = harness.lab_for_module(globals(), targets=1, edit=edit, build=world["programs"],
+                                                          penalty=f"{{slow-after: 0, block-after: {BLOCK_AFTER}, block: 30m}}")
     world["before"] = namespaces.enter_fresh()
-    world["neighbour"] = namespaces.Neighbour(OURS, [f"{a}/24" for a in (ALLOWED, OTHER_ALLOWED, OUTSIDE)] +
-                                              [f"{a}/64" for a in (ALLOWED6, OUTSIDE6)])
+    world["neighbour"] = namespaces.Neighbour(OURS, [f"{a}/24" for a in (ALLOWED, OTHER_ALLOWED, OUTSIDE, BALANCER, BAD)] +
+                                              [f"{a}/64" for a in (ALLOWED6, OUTSIDE6, BALANCER6, BAD6)])
     try:
         world["up"]()
     except BaseException:
@@ -106,9 +133,9 @@ class Firewall(harness.SessionTest):
         super().setUp()
         self.port = self.lab.ports[0]
 
-    def probe(self, source, host=GATE, port=None, tls=True):
+    def probe(self, source, host=GATE, port=None, tls=True, head=()):
         done = world["neighbour"].run("/usr/bin/python3", "-I", "-c", PROBE, source, host, str(port or self.port),
-                                      "tls" if tls else "plain", stdout=subprocess.PIPE, text=True, timeout=60)
+                                      "tls" if tls else "plain", *head, stdout=subprocess.PIPE, text=True, timeout=60)
         return done.stdout.strip()
 
     @staticmethod
@@ -314,6 +341,58 @@ class Sources(Firewall):
         for i in range(20):
             subprocess.run(["nft", "delete", "table", "inet", f"other{i}"], check=True)
         self.assertEqual(self.firewall(), before)
+
+
+class Penalties(Firewall):
+    """Whom the gateway blocks for failures the kernel blocks too, for as long."""
+
+    def misbehave(self, source, host=GATE, count=BLOCK_AFTER + 20, head=""):
+        world["neighbour"].run("/usr/bin/python3", "-I", "-c", MISBEHAVE, source, host, str(self.port), str(count), head)
+
+    def sources(self):
+        return {s["source"]: s["state"] for s in json.loads(self.admin("source", "list", "--json").stdout)["sources"]}
+
+    def test_blocked_for_failures_until_an_administrator_lifts_it(self):
+        self.misbehave(BAD)
+        harness.wait_until("blocked", lambda: BAD in self.blocked())
+        self.assertEqual(self.sources()[BAD + "/32"], "blocked")
+        self.counted("blocked", lambda: self.probe(BAD), "nothing")
+        before = self.firewall()
+        os.kill(before[0], signal.SIGKILL)
+        self.renewed(before)
+        self.assertIn(BAD, self.blocked())
+        self.assertIn("it is unblocked", self.admin("source", "unblock", BAD).stdout)
+        harness.wait_until("lifted in the kernel", lambda: BAD not in self.blocked())
+        self.assertEqual(self.probe(BAD), "TLSv1.3")
+
+    def test_what_the_kernel_alone_remembers_is_lifted_too(self):
+        """The gateway's table of failures is finite and forgets; a block in the kernel ends later."""
+        for source, bits, family, host in ((BAD, 32, 4, GATE), (BAD6, 64, 6, GATE6)):
+            self.order(f"block {source.replace('::11', '::')} {bits} 1800")
+            harness.wait_until("blocked", lambda f=family: self.blocked(f))
+            self.assertEqual(self.probe(source, host), "nothing")
+            self.assertIn("it is unblocked", self.admin("source", "unblock", source).stdout)
+            harness.wait_until("lifted in the kernel", lambda f=family: not self.blocked(f))
+            self.assertEqual(self.probe(source, host), "TLSv1.3")
+            self.assertIn("was not blocked", self.admin("source", "unblock", source).stdout)
+
+    def test_a_load_balancer_is_admitted_and_never_blocked(self):
+        named = f"PROXY TCP4 {BAD} 10.77.0.1 40000 {self.port}"
+        self.misbehave(BALANCER)  # no header
+        self.misbehave(BALANCER, head=named + "\r\n")  # what it brings is not TLS: who it names pays, here and not there
+        self.assertEqual(self.sources(), {BAD + "/32": "blocked"})
+        self.order(f"block {BALANCER} 32 600", "block 2001:db8:77:: 64 600")  # were it ever asked for
+        harness.wait_until("blocked", lambda: BALANCER in self.blocked() and self.blocked(6))
+        self.assertNotIn(BAD, self.blocked())
+        other = named.replace(BAD, OTHER_ALLOWED)
+        self.counted("admitted", lambda: self.probe(BALANCER, head=[other]), "TLSv1.3")
+        self.counted("admitted", lambda: self.probe(BALANCER6, GATE6, head=[other]), "TLSv1.3")
+        self.assertEqual(self.probe(BAD6, GATE6), "nothing")
+        self.assertNotEqual(self.probe(BALANCER, head=[named]), "TLSv1.3")
+        for source in (BAD, BALANCER, BAD6):
+            self.admin("source", "unblock", source)
+        harness.wait_until("nobody blocked", lambda: not self.blocked() and not self.blocked(6))
+        self.assertEqual(self.probe(BALANCER, head=[named]), "TLSv1.3")
 
 
 class Restarts(Firewall):

@@ -2,14 +2,23 @@
 """Connections to a host and port behind the target (ssh -L, -W, -D): by the role, recorded before anything is sent,
 byte-exact, attested; refused ones leave the session as it is."""
 import contextlib
+import json
 import os
 import socket
+import subprocess
+import tempfile
 import threading
+import unittest
+
+import paramiko
 
 import harness
+import raw_ssh
 from hostile_target import CHANNEL_REQUEST, HostileTarget
 
-setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
+OPEN, OPENED, REFUSED = 90, 91, 92
+
+lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=3)
 
 ROLE = """role: forwards
 members: [op1, op2]
@@ -17,6 +26,16 @@ targets: {{env: lab}}
 accounts: [root]
 remember: 1h
 allow: {{exec: true, forward: ["localhost:{port}", "127.0.0.1:{closed}", "[::1]:{closed}"]}}
+"""
+
+# op3: nobody is idle for long.
+SHORT = """role: short
+members: [op3]
+targets: {{env: lab}}
+accounts: [root]
+remember: 1h
+session: {{idle: 1s}}
+allow: {{exec: true, forward: ["localhost:{port}"]}}
 """
 
 
@@ -53,30 +72,8 @@ class Server:
         self.listener.close()
 
 
-class Forward(harness.SessionTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server()
-        cls.addClassCleanup(cls.server.close)
-        lab = globals()["lab"]
-        role = lab.path("conf", "roles.d", "lab-admin.yaml")
-        with open(role, encoding="utf-8") as f:
-            text = f.read().replace(", op1", "").replace(", op2", "")
-        lab.write_conf("roles.d/lab-admin.yaml", text)
-        lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=cls.server.port, closed=cls.closed_port()))
-        lab.kill(lab.gateway_pid(), 1)
-        for name in lab.hypervisors:
-            path = lab.path(name, "authorized_keys")
-            harness.wait_until("the new roles", lambda: "port-forwarding" in lab.tool("target", "key", name, "root", "-c", lab.conf))
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(lab.tool("target", "key", name, "root", "-c", lab.conf))
-
-    @classmethod
-    def closed_port(cls):
-        if "_closed" not in cls.__dict__:
-            with socket.create_server(("127.0.0.1", 0)) as s:
-                cls._closed = s.getsockname()[1]
-        return cls._closed
+class ForwardTest(harness.SessionTest):
+    server = closed = None  # by setUpModule
 
     def through(self, words, data, options=(), operator="op1"):
         """Sends data by ssh -W and reads to the end: (exit status, what came, stderr)."""
@@ -86,6 +83,32 @@ class Forward(harness.SessionTest):
     def joined(self, kind, session, channel):
         return b"".join(r.payload for r in self.records(kind, session=session) if r.channel == channel)
 
+
+def setUpModule():
+    lab_up()
+    unittest.addModuleCleanup(end_server)
+    ForwardTest.server = Server()
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        ForwardTest.closed = s.getsockname()[1]
+    role = lab.path("conf", "roles.d", "lab-admin.yaml")
+    with open(role, encoding="utf-8") as f:
+        text = f.read().replace(", op1", "").replace(", op2", "").replace(", op3", "")
+    lab.write_conf("roles.d/lab-admin.yaml", text)
+    lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=ForwardTest.server.port, closed=ForwardTest.closed))
+    lab.write_conf("roles.d/short.yaml", SHORT.format(port=ForwardTest.server.port))
+    lab.kill(lab.gateway_pid(), 1)
+    for name in lab.hypervisors:
+        path = lab.path(name, "authorized_keys")
+        harness.wait_until("the new roles", lambda n=name: "port-forwarding" in lab.tool("target", "key", n, "root", "-c", lab.conf))
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(lab.tool("target", "key", name, "root", "-c", lab.conf))
+
+
+def end_server():
+    ForwardTest.server.close()
+
+
+class Forward(ForwardTest):
     def test_bytes_both_ways(self):
         data = os.urandom(3 << 20)
         done = self.through(f"localhost:{self.server.port}", data)
@@ -117,7 +140,7 @@ class Forward(harness.SessionTest):
 
     def test_a_port_that_is_closed(self):
         for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
-            done = self.through(f"{host}:{self.closed_port()}", b"")
+            done = self.through(f"{host}:{self.closed}", b"")
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(b"open failed", done.stderr)
             session = self.finished_session()
@@ -129,7 +152,7 @@ class Forward(harness.SessionTest):
         port = self.server.port
         for words in (f"127.0.0.1:{port}", "localhost:22", f"localhost.:{port}", f"localhost.localdomain:{port}",
                       f"2130706433:{port}", f"0x7f000001:{port}", f"127.1:{port}", f"[::1]:{port}",
-                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed_port() + 1}", f"127.0.0.2:{self.closed_port()}"):
+                      f"[::ffff:127.0.0.1]:{port}", f"127.0.0.1:{self.closed + 1}", f"127.0.0.2:{self.closed}"):
             with self.subTest(words=words):
                 done = self.through(words, b"")
                 self.assertNotEqual(done.returncode, 0)
@@ -235,9 +258,227 @@ class Forward(harness.SessionTest):
         self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
 
     def test_views(self):
-        self.through(f"localhost:{self.server.port}", b"visible")
+        """What went through is told and counted, and is nobody's terminal: not typed, not shown, not searched."""
+        sent, answer = b"\x1b]0;typed by nobody\x07\r\n", b"\x1b[2Jon no screen\r\n"
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            local = s.getsockname()[1]
+        child = self.live("op1", options=("-L", f"127.0.0.1:{local}:localhost:{self.server.port}"))
+        with socket.create_connection(("127.0.0.1", local), timeout=harness.TIMEOUT) as s:
+            s.sendall(sent + Server.turned(answer))
+            s.shutdown(socket.SHUT_WR)
+            came = b""
+            while piece := s.recv(1000):
+                came += piece
+        self.assertEqual(came, Server.turned(sent) + answer + b"END")
+        child.stdin.write(b"at the prompt\n")
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
         session = self.finished_session()
-        self.assertIn(session[:8], self.admin("audit", "list", "--class", "forward").stdout)
-        shown = self.admin("audit", "show", session, "--identity", self.lab.path("state", "keys", "reviewer.identity")).stdout
-        self.assertIn(f"localhost:{self.server.port}", shown)
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        to, opened = f"localhost:{self.server.port}", ("--identity", self.lab.path("state", "keys", "reviewer.identity"))
+
+        def audit(*words):
+            return self.admin("audit", *words).stdout
+        self.assertIn(session[:8], audit("list", "--class", "forward"))
+        shown = audit("show", session, *opened, "--keystrokes")
+        self.assertIn(to, shown)
+        for text in (shown, audit("play", session, *opened, "--keystrokes"),
+                     audit("export", session, *opened, "--keystrokes", "--format", "text"),
+                     audit("export", session, *opened, "--keystrokes")):
+            self.assertNotIn("\x1b", text)
+            self.assertNotIn("\x07", text)
+            self.assertIn("at the prompt", text)
+            if text is not shown:
+                self.assertNotIn("typed by nobody", text)
+                self.assertNotIn("on no screen", text)
+        self.assertIn(f"forward to {to}: permitted", audit("export", session, *opened, "--format", "text"))
+        rows = [json.loads(line) for line in audit("export", session, *opened, "--keystrokes", "--format", "jsonl").splitlines()]
+        self.assertEqual([r["type"] for r in rows if r.get("channel") == 1 and r["type"] in ("input", "forward-data")][:2],
+                         ["input", "forward-data"])
+        listed, = [j for line in audit("list", "--json").splitlines() if (j := json.loads(line))["session"] == session]
+        self.assertEqual(set(listed["class"]), {"exec", "forward"})
+        typed = len(b"at the prompt\n") + len(b"are you there\n")
+        self.assertEqual((listed["bytes_in"], listed["bytes_out"]), (typed + len(came) - 3, typed + len(came)))
+        database = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "index")
+        audit("index", "--database", database, "--keystrokes", *opened)
+        found = {words: json.loads(self.admin("audit", "search", "--database", database, "--json", words, check=False).stdout)
+                 for words in ("nobody", "screen", "prompt", str(self.server.port))}
+        self.assertEqual({w: len(f) > 0 for w, f in found.items()},
+                         {"nobody": False, "screen": False, "prompt": True, str(self.server.port): True})
         self.assertEqual(self.admin("audit", "verify").returncode, 0)
+        bundle = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "bundle")
+        self.lab.stop()  # the last checkpoint covers it
+        self.addCleanup(self.lab.start)
+        audit("export", session, *opened, "--trail", self.lab.path("state", "trail"), "--format", "bundle", "--output", bundle)
+        with open(os.path.join(bundle, "session.txt"), encoding="utf-8") as f:
+            self.assertRegex(f.read(), f"(?m)^bytes +{typed + len(came) - 3} in, {typed + len(came)} out$")
+
+    def test_a_second_verifier(self):
+        """Written from docs/FORMAT.md alone."""
+        self.through(f"localhost:{self.server.port}", os.urandom(100000))
+        self.finished_session()
+        top = os.path.dirname(os.path.dirname(harness.HERE))
+        state = self.lab.path("state")
+        done = subprocess.run([os.path.join(top, "tests", "verify_independent.py"), "--log-key",
+                               os.path.join(state, "public", "log.pub"), "--anchor", os.path.join(state, "public", "anchor.pub"),
+                               os.path.join(state, "trail")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class HostileClient(ForwardTest):
+    def raw(self, operator="op1", target="hv1:22"):
+        r = raw_ssh.Raw(self.lab, target, device=operator)
+        self.addCleanup(r.close)
+        self.assertEqual(self.ssh(operator, "hv1", "true").returncode, 0)  # remembers the device
+        self.assertEqual(r.login(operator), raw_ssh.SUCCESS)
+        r.channels()
+        take = r.answers.take
+        r.t._handler_table = {**r.t._handler_table, **{n: lambda _, m, n=n: take(n)(r.answers, m) for n in (OPENED, REFUSED)}}
+        return r
+
+    @staticmethod
+    def open(r, number, host, port, origin="127.0.0.1", origin_port=1):
+        r.send(OPEN, "direct-tcpip", number, 1 << 20, 1 << 15, host, port, origin, origin_port)
+
+    def test_what_no_client_asks_for(self):
+        r = self.raw()
+        rows = [(b"", 1), (b"a" * 255, 1), (b"a" * 256, 1), (b"a" * 32000, 1), (b"local\nhost", 22), (b"\x1b[2J\x07\x9b", 22),
+                (b"\xff\xfe\xc3", 22), ("\u202egnp.exe".encode(), 22), (b"localhost ", self.server.port), (b"localhost%lo", self.server.port),
+                (b"[localhost]", self.server.port), (b"a:b:c", 22), (b":", 22), (b"*", self.server.port),
+                (b"localhost", 0), (b"localhost", 65536), (b"localhost", 0xffffffff)]
+        before = self.server.connections
+        for i, (host, port) in enumerate(rows):
+            with self.subTest(host=host[:20], port=port):
+                self.open(r, 1000 + i, host, port)
+                self.assertEqual(r.number(), REFUSED)
+        self.assertEqual(self.server.connections, before)
+        # Of a host only what is before a NUL is read, judged, recorded and asked for, and of a port 16 bits; an
+        # originator is but told.
+        for i, (host, more, origin) in enumerate(((b"localhost\0.example", 0, "127.0.0.1"), (b"localhost", 0x10000, "127.0.0.1"),
+                                                  (b"localhost", 0, b"o" * 30000), (b"localhost", 0, b""),
+                                                  (b"localhost", 0, b"\x1b]0;x\x07\xff\n"))):
+            self.open(r, 2000 + i, host, more + self.server.port, origin, 0xffffffff)
+            self.assertEqual(r.number(), OPENED)
+        r.close()
+        session = self.finished_session()
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        opened = [o.json for o in self.records("forward-open", session=session)]
+        self.assertEqual([o["detail"] for o in opened if o["allowed"]], [f"localhost:{self.server.port}"] * 5)
+        for words in (("show", session), ("export", session, "--format", "text")):
+            text = self.admin("audit", *words, "--identity", self.lab.path("state", "keys", "reviewer.identity")).stdout
+            self.assertEqual([c for c in text if c != "\n" and not c.isprintable()], [], words)
+        self.assertNotIn("seccomp", self.log())
+
+    def test_notices_are_escaped(self):
+        r = self.raw()
+        t = r.t
+        del t._handler_table[OPENED], t._handler_table[REFUSED]
+        t._handler_table.update({n: f for n, f in type(t)._handler_table.items() if n in (OPENED, REFUSED)})
+        channel = t.open_session(timeout=harness.TIMEOUT)
+        channel.settimeout(harness.TIMEOUT)
+        channel.exec_command("cat")
+        for host in ("x\x1b[2J\ny", "\u202ereverse"):
+            with self.assertRaises(paramiko.ChannelException):
+                t.open_channel("direct-tcpip", (host, 22), ("127.0.0.1", 1), timeout=harness.TIMEOUT)
+        channel.shutdown_write()
+        said = b""
+        while piece := channel.recv_stderr(4096):
+            said += piece
+        self.assertIn(b"does not permit forwarding to x\\x1b[2J\\x0ay:22", said)
+        self.assertNotIn(b"\x1b", said)
+        self.assertEqual(said.count(b"sallyport: "), 2, said)
+
+    def test_gone_while_ten_are_opening(self):
+        """And they do not come about behind his back: what was asked for is recorded, and its end too."""
+        for leave in (lambda r: r.send(1, 11, "bye", ""), lambda r: r.t.sock.close()):
+            self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+            r = self.raw()
+            self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+            for i in range(12):
+                self.open(r, i, "localhost", self.server.port)
+            leave(r)
+            harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
+            session = harness.wait_until("its end", lambda: self.records("verdict"))[-1]
+            self.assertEqual(session.json["verdict"], "agreed", session.json)
+
+
+class HostileTargets(ForwardTest):
+    """What the target makes of an open; nothing hangs, what was recorded is what was asked for, and it goes on."""
+    @classmethod
+    def setUpClass(cls):
+        lab.stop_sshd("hv2")
+        cls.addClassCleanup(lab.start_sshd, "hv2")
+
+    def target(self, serve=lambda c: None, **more):
+        return HostileTarget(self.lab.port_of("hv2"), self.lab.path("hv2", "host_key"), serve, **more)
+
+    def ended(self, reasons):
+        harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
+        start = self.record("session-start", target="hv2")
+        verdict = self.record("verdict", session=start.session).json
+        self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 1), verdict)
+        self.assertIn(self.record("session-end", session=start.session).json["reason"], reasons)
+        self.assertNotIn("seccomp", self.log())
+        return start.session
+
+    def never(self, target):
+        class Silent:
+            def __bool__(self):
+                target.over.wait()
+                return False
+        target.start_answer = Silent()
+        return self.start_ssh("op3", "hv2", options=("-W", f"localhost:{self.server.port}"))
+
+    def test_it_never_answers(self):
+        with self.target() as target:
+            self.assertNotEqual(self.never(target).wait(harness.TIMEOUT), 0)
+            self.ended(("idle",))
+        self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+        with self.target() as target:
+            child = self.never(target)
+            self.record("forward-open")
+            child.kill()
+            self.ended(("client-closed",))
+
+    def test_other_answers(self):
+        def message(number, confirmation, *rest):
+            return bytes([number]) + confirmation[1:5] + b"".join(rest)
+
+        def string(text):
+            return len(text).to_bytes(4, "big") + text
+        data, eof, close = (lambda c: message(94, c, string(b"early"))), (lambda c: message(96, c)), (lambda c: message(97, c))
+        failure = (lambda c: message(92, c, b"\0\0\0\2", string(b"\x1b[2J" * 1000), string(b"")))
+        for name, opened in (("twice", lambda c: [c, c]), ("data first", lambda c: [data(c), c]),
+                             ("data and no answer", lambda c: [data(c)]), ("closed first", lambda c: [close(c), c]),
+                             ("closed and no answer", lambda c: [eof(c), close(c)]), ("and refused", lambda c: [c, failure(c)]),
+                             ("refused and confirmed", lambda c: [failure(c), c]), ("refused", lambda c: [failure(c)]),
+                             ("window of 0", lambda c: [c[:9] + bytes(4) + c[13:]]), ("packets of 0", lambda c: [c[:13] + bytes(4)]),
+                             ("eof and data", lambda c: [c, eof(c), data(c)])):
+            with self.subTest(name), self.target(opened=opened):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                done = self.ssh("op3", "hv2", options=("-W", f"localhost:{self.server.port}"), stdin=b"x" * 1000)
+                self.assertNotIn(b"\x1b", done.stderr)
+                session = self.ended(("idle", "client-closed", "target-closed"))
+                # What came before an answer, and was shown, is recorded too.
+                self.assertEqual(self.joined("forward-data", session, 0)[:len(done.stdout)], done.stdout)
+
+
+class Forged(ForwardTest):
+    """With a backend that is an enemy's: hostile_backend.c."""
+    @classmethod
+    def setUpClass(cls):
+        cls.with_hostile_backend()
+
+    def test_disputed(self):
+        for host, why in (("LOCALHOST", "differs"), ("LocalHost", "not-recorded")):
+            with self.subTest(host=host):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                self.through(f"{host}:{self.server.port}", b"x")
+                verdict = self.record("verdict", session=self.finished_session()).json
+                self.assertEqual(verdict["verdict"], "disputed", verdict)
+                alarm = self.record("alarm", alarm="disputed-start").json
+                self.assertEqual((verdict["starts"]["disputed"], alarm["alarm"]),
+                                 ([{"channel": 0, "why": why}], "disputed-start"))
+        self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+        self.through(f"localhost:{self.server.port}", b"x")
+        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")

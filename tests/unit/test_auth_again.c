@@ -110,6 +110,105 @@ Test(again, what_is_left)
     }
 }
 
+/* The role is the same; what another file says of it changes what is left. */
+Test(again, what_other_files_change)
+{
+#define PACK(verb)                                                                                 \
+    "family: libvirt\nclasses: [snapshot]\nprograms:\n  - names: [virsh]\n    entries:\n"          \
+    "      - {verbs: [" verb "], class: snapshot}\n"
+#define GUARD                                                                                      \
+    "role: guard\nmembers: [alice]\ntargets: {all: true}\naccounts: [root]\nallow: {}\n"           \
+    "commands: [{deny: 'class:snapshot'}]\n"
+    static const char lab[] = ROLE("allow: {exec: true, sftp: true}\n"),
+                      shell[] = ROLE("allow: {shell: true}\n"), none[] = "{}\n";
+    static const struct {
+        const char *role, *began[2], *now[2]; /* site.yaml, another role (NULL: none) */
+        const char *pack[2];
+        const char *words; /* NULL: it ends */
+        const char *why;   /* then */
+    } cases[] = {
+        {lab, {none, NULL}, {none, NULL}, {PACK("save"), PACK("dump")}, "", NULL},
+        {lab, {none, GUARD}, {none, GUARD}, {PACK("save"), PACK("save")}, "", NULL},
+        {lab,
+         {none, GUARD},
+         {none, GUARD},
+         {PACK("save"), PACK("save, dump")},
+         "other command rules",
+         NULL},
+        {lab,
+         {none, NULL},
+         {none, GUARD},
+         {PACK("save"), PACK("save")},
+         "no terminal any more; other command rules",
+         NULL},
+        {shell,
+         {none, NULL},
+         {none, GUARD},
+         {PACK("save"), PACK("save")},
+         NULL,
+         "guard/commands[0] denies commands"},
+        /* a deny that goes gives nothing back: the rules of the beginning hold beside */
+        {lab,
+         {none, GUARD},
+         {none, NULL},
+         {PACK("save"), PACK("save")},
+         "other command rules",
+         NULL},
+        {lab,
+         {none, NULL},
+         {"from: [10.9.0.0/16]\n", NULL},
+         {PACK("save"), PACK("save")},
+         NULL,
+         "denied by lab/from; ask your policy administrators"},
+        {lab,
+         {none, NULL},
+         {"factors: [key, password, totp]\ncontact: group:admins\n", NULL},
+         {PACK("save"), PACK("save")},
+         NULL,
+         "denied by lab/factors; ask group:admins"},
+        {lab,
+         {none, NULL},
+         {"contact: group:admins\n", NULL},
+         {PACK("save"), PACK("save")},
+         "",
+         NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct policy *p[2];
+        char words[900];
+        struct again again;
+        for (int k = 0; k < 2; k++) {
+            const char *const *texts = k ? cases[i].now : cases[i].began;
+            const struct fixture_file files[] = {{"packs/virsh.yaml", cases[i].pack[k]},
+                                                 {"roles.d/lab.yaml", cases[i].role},
+                                                 {"site.yaml", texts[0]},
+                                                 {"roles.d/guard.yaml", texts[1]}};
+            struct err e = ERR_INIT;
+            p[k] = fixture_load_files(files, texts[1] ? 4 : 3, NULL, &e);
+            cr_assert_not_null(p[k], "%zu: %s", i, e.text);
+        }
+        struct again_session s = session_under(p[0]);
+        policy_free(p[0]); /* nothing of a session is the set's that it began under */
+        again_decide(p[1], &s, LAB_NOW, &again);
+        cr_expect_eq(again.allowed, cases[i].words != NULL, "%zu: %s", i, again.text);
+        if (cases[i].words && again.allowed) {
+            again_words(&s.held, &again.terms, words, sizeof words);
+            cr_expect_str_eq(words, cases[i].words, "%zu", i);
+            cr_expect_eq(again_terms_same(&s.held, &again.terms), *cases[i].words == '\0', "%zu",
+                         i);
+            cr_expect_eq(again.terms.abilities & ~s.began.abilities, 0, "%zu", i);
+            cr_expect_str_eq(again.because, cases[i].now[1] ? "guard" : "lab", "%zu", i);
+        } else if (!again.allowed) {
+            cr_expect(strstr(again.text, cases[i].why), "%zu: %s", i, again.text);
+        }
+        again_clear(&again);
+        policy_free(p[1]);
+    }
+#undef PACK
+#undef GUARD
+}
+
 Test(again, limits_are_never_more_than_at_the_beginning)
 {
     static const uint64_t values[] = {0, 1, 60, 3600};

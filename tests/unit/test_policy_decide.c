@@ -463,3 +463,58 @@ Test(policy_decide, no_ability)
     }
     policy_free(p);
 }
+
+/* A role that only denies gives nothing to be remembered for; unless it says how long. */
+Test(policy_decide, remember_of_roles_that_only_deny)
+{
+#define MINE "members: [alice]\ntargets: {env: lab}\naccounts: [root]\n"
+    static const struct {
+        const char *roles[2];
+        uint64_t remember_s;
+        const char *because; /* of a login of 1000 s; "": allowed */
+    } cases[] = {
+        {{"role: one\n" MINE "remember: 1h\nallow: {exec: true}\n",
+          "role: two\n" MINE "allow: {}\ncommands: [{deny: virsh undefine}]\n"},
+         3600,
+         ""},
+        {{"role: one\n" MINE "allow: {}\ncommands: [{deny: virsh undefine}]\n",
+          "role: two\n" MINE "remember: 1h\nallow: {exec: true}\n"},
+         3600,
+         ""},
+        {{"role: one\n" MINE "remember: 1h\nallow: {exec: true}\n",
+          "role: two\n" MINE "remember: 5m\nallow: {}\ncommands: [{deny: virsh undefine}]\n"},
+         300,
+         "two/remember"},
+        {{"role: one\n" MINE "remember: 1h\nallow: {exec: true}\n",
+          "role: two\n" MINE "allow: {exec: true}\ncommands: [{deny: virsh undefine}]\n"},
+         0,
+         "two/remember"},
+        {{"role: one\n" MINE "remember: 1h\nallow: {exec: true}\n",
+          "role: two\n" MINE "allow: {forward: [\"localhost:22\"]}\n"},
+         0,
+         "two/remember"},
+        {{"role: one\n" MINE "allow: {}\ncommands: [{deny: virsh undefine}]\n",
+          "role: two\n" MINE "allow: {}\n"},
+         0,
+         "one/allow"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = ERR_INIT;
+        struct policy *p = fixture_load(cases[i].roles, 2, &e);
+        struct policy_request r = request("alice", "hv1", "root", "10.0.0.9");
+        struct policy_decision d;
+
+        cr_assert_not_null(p, "%s", e.text);
+        cr_assert_eq(policy_decide(p, &r, &d, &e), 0);
+        cr_expect_eq(d.remember_s, cases[i].remember_s, "%zu", i);
+        policy_decision_clear(&d);
+        r.factors = FACTOR_KEY | FACTOR_REMEMBERED;
+        r.remembered_age_s = 1000;
+        cr_assert_eq(policy_decide(p, &r, &d, &e), 0);
+        cr_expect_eq(d.allowed, !cases[i].because[0], "%zu: %s", i, d.reason);
+        cr_expect_str_eq(d.allowed ? "" : d.because, cases[i].because, "%zu", i);
+        policy_decision_clear(&d);
+        policy_free(p);
+    }
+#undef MINE
+}

@@ -329,9 +329,8 @@ Test(policy_evasion, nothing_else_passes)
         cr_expect_eq(rc, ERR_DENIED, "%s", evasions[i].command);
         cr_expect_eq(buf_len(&out), 0, "%s", evasions[i].command);
         cr_expect_str_eq(v.rule, "");
-        cr_expect(strstr(e.text, "ask your policy administrators"), "%s: %s", evasions[i].command,
-                  e.text);
-        cr_expect_leq(strlen(e.text), 1000);
+        cr_expect_gt(strlen(e.text), 0);
+        cr_expect_leq(strlen(e.text), RULE_TEXT_MAX);
         buf_clear(&out);
     }
     rule_set_free(set);
@@ -374,8 +373,7 @@ Test(policy_evasion, an_option_is_named_in_the_refusal)
                              "(virsh list|dominfo|start|shutdown **; virsh setvcpus <name> "
                              "<int:1-64> --live; virsh define <path:/srv/**>;"),
               "%s", e.text);
-    cr_expect(strstr(e.text, "; ...); * and ** take no word that begins with -; ask"), "%s",
-              e.text);
+    cr_expect(strstr(e.text, "; ...); * and ** take no word that begins with -"), "%s", e.text);
     cr_expect_eq(rule_set_judge(set, "virsh reboot vm7", 16, &v, &out, &e), ERR_DENIED);
     cr_expect(!strstr(e.text, "begins with -"), "%s", e.text);
     rule_set_free(set);

@@ -315,6 +315,28 @@ static const struct {
     {CASE("id; reboot"), FORM},
     {CASE("id && reboot"), FORM},
     {CASE("id\nreboot"), FORM},
+    {CASE("service ../../usr/bin/virsh snapshot-create vm7"), UNSEEN},
+    {CASE("sudo service ../../sbin/reboot now"), UNSEEN},
+    {CASE("systemctl enable --now /tmp/x.service"), UNSEEN},
+    {CASE("systemctl --runtime reenable ./x.service"), UNSEEN},
+    {CASE("nbdkit --run 'virsh snapshot-create vm7' null"), UNSEEN},
+    {CASE("systemd-socket-activate -l 1 reboot"), UNSEEN},
+    {CASE("busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 "
+          "org.freedesktop.systemd1.Manager Reboot"),
+     UNSEEN},
+    {CASE("gdbus call --system -d org.freedesktop.login1"), UNSEEN},
+    {CASE("dbus-send --system --dest=org.freedesktop.login1 /x x.Reboot"), UNSEEN},
+    {CASE("lvm"), UNSEEN},
+    {CASE("lvm /tmp/script"), UNSEEN},
+    {CASE("ceph"), UNSEEN},
+    {CASE("gosu root reboot"), UNSEEN},
+    {CASE("faketime yesterday reboot"), UNSEEN},
+    {CASE("gdbserver :1 virsh snapshot-create vm7"), UNSEEN},
+    {CASE("qemu-system-x86_64 -netdev tap,id=n,script=/tmp/x"), UNSEEN},
+    {CASE("exim4 -be '${run{/sbin/reboot}}'"), UNSEEN},
+    {CASE("mdadm --monitor --prog=/tmp/x --scan"), UNSEEN},
+    {CASE("tcc -run /tmp/x.c"), UNSEEN},
+    {CASE("incus exec c1 reboot"), UNSEEN},
     {CASE("id\rreboot"), FORM},
     {CASE("$(reboot)"), FORM},
     {CASE("`reboot`"), FORM},
@@ -340,6 +362,15 @@ static const struct {
 static const char *const ordinary[] = {
     "virsh list",
     "virsh list --all",
+    "service libvirtd status",
+    "service --status-all",
+    "systemctl enable --now libvirtd",
+    "systemctl status /srv/vm",
+    "busctl list",
+    "lvm pvs /dev/sdb",
+    "ceph -s",
+    "openstack server list",
+    "mdadm --detail /dev/md0",
     "virsh -c qemu:///system list --all",
     "virsh snapshot-list vm7",
     "virsh 'list; dominfo vm7'",
@@ -400,7 +431,7 @@ static struct rule_set *deny_set(void)
 
 Test(policy_evasion_deny, each_is_denied)
 {
-    static const char *const says[] = {"denied by guard/commands; ask",
+    static const char *const says[] = {"denied by guard/commands",
                                        "denied by guard/commands, which cannot see", ""};
     struct rule_set *set = deny_set();
 
@@ -413,10 +444,10 @@ Test(policy_evasion_deny, each_is_denied)
         int rc = rule_set_judge(set, evasions[i].command, evasions[i].len, &v, &out, &e);
         cr_expect_eq(rc, ERR_DENIED, "%s", evasions[i].command);
         cr_expect_eq(buf_len(&out), 0, "%s", evasions[i].command);
-        cr_expect(strstr(e.text, says[evasions[i].how]), "%s\ngot: %s", evasions[i].command,
-                  e.text);
-        cr_expect(strstr(e.text, "ask your policy administrators"), "%s", e.text);
-        cr_expect_leq(strlen(e.text), 1000);
+        cr_expect(evasions[i].how == SEEN ? !strcmp(e.text, says[SEEN])
+                                          : strstr(e.text, says[evasions[i].how]) != NULL,
+                  "%s\ngot: %s", evasions[i].command, e.text);
+        cr_expect_leq(strlen(e.text), RULE_TEXT_MAX);
         if (evasions[i].how != FORM)
             cr_expect_str_eq(v.rule, "guard/commands", "%s", evasions[i].command);
         buf_clear(&out);
