@@ -58,6 +58,9 @@ int sshsig_base64(const char *text, size_t len, uint8_t *out, size_t cap, size_t
     }
     if (count % 4 == 1 || (count + padding) % 4 != 0 || padding > 2 || n + 2 > cap)
         return ERR_SYNTAX;
+    /* One text for one signature: what the last digit has over must be zero. */
+    if ((count % 4 == 2 && (bits & 0xf)) || (count % 4 == 3 && (bits & 0x3)))
+        return ERR_SYNTAX;
     if (count % 4 == 2)
         out[n++] = (uint8_t)(bits >> 4);
     if (count % 4 == 3) {

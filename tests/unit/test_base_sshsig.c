@@ -97,8 +97,8 @@ Test(sshsig, kinds_of_keys)
     }
 }
 
-/* Each byte of the armoured text altered, and each beginning of it: nothing verifies (but for
- * the bits of the last digit that base64 has no use for: that is the same signature). */
+/* Each byte of the armoured text altered, and each beginning of it: nothing verifies, but for
+ * what is behind the last line. */
 Test(sshsig, altered)
 {
     char sig[SSHSIG_MAX], changed[SSHSIG_MAX];
