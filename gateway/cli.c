@@ -31,7 +31,7 @@ static const struct verb_group groups[] = {
      {{"init", "first run: keys, certificates, trail, example configuration", cli_init},
       {"user", "operators: add, list, lock, unlock, forget, enroll", cli_user},
       {"target", "hypervisors: add, list", cli_target},
-      {"policy", "what operators may: classify, manifest, sign, verify", cli_policy},
+      {"policy", "what operators may: check, explain, diff, load, sign", cli_policy},
       {"source", "addresses with failures: list, unblock", cli_source},
       {"status", "what the gateway is doing", cli_status}}},
     {"For reviewers", {{"audit", "the trail: verify, list, show, play", cli_audit}}},

@@ -63,6 +63,8 @@ static int check_owner(int fd, const char *path, bool directory, unsigned owner_
     if (directory ? !S_ISDIR(st->st_mode) : !S_ISREG(st->st_mode))
         return err_set(e, ERR_INPUT, "%s: found something else, expected a %s", path,
                        directory ? "directory" : "regular file");
+    if (owner_uid == BUNDLE_ANY_OWNER)
+        return 0;
     if (st->st_uid != 0 && st->st_uid != owner_uid)
         return err_set(e, ERR_INPUT, "%s: found owner %u, expected %u", path, (unsigned)st->st_uid,
                        owner_uid);
@@ -213,11 +215,32 @@ static void names_free(struct names *names)
     free(names->name);
 }
 
+/* In a directory of a set: a name that has its suffix, and does not begin with ".". */
+static bool belongs(const struct place *place, const char *file)
+{
+    const size_t len = strlen(file), suffix = strlen(place->suffix);
+
+    return file[0] != '.' && len > suffix && strcmp(file + len - suffix, place->suffix) == 0;
+}
+
+bool bundle_has_place(const char *name)
+{
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const char *path = places[i].path;
+        const size_t len = strlen(path);
+        if (!places[i].directory
+                ? strcmp(name, path) == 0
+                : strncmp(name, path, len) == 0 && name[len] == '/' &&
+                      !strchr(name + len + 1, '/') && belongs(&places[i], name + len + 1))
+            return true;
+    }
+    return false;
+}
+
 static int list_dir(int dirfd, const struct place *place, unsigned owner_uid, struct names *names,
                     struct err *e)
 {
     const char *path = place->path;
-    const size_t suffix = strlen(place->suffix);
     struct stat st;
     int fd = open_below(dirfd, path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     DIR *dir = NULL;
@@ -242,9 +265,7 @@ static int list_dir(int dirfd, const struct place *place, unsigned owner_uid, st
                 rc = err_errno(e, "%s: cannot be read", path);
             break;
         }
-        const size_t len = strlen(entry->d_name);
-        if (entry->d_name[0] == '.' || len <= suffix ||
-            strcmp(entry->d_name + len - suffix, place->suffix) != 0)
+        if (!belongs(place, entry->d_name))
             continue;
         rc = names_add(names, path, entry->d_name, e);
         if (rc < 0)
@@ -316,7 +337,7 @@ static int scan_zones(const struct bundle_file *file, struct names *names, struc
     return 0;
 }
 
-static int add_zones(unsigned owner_uid, struct buf *out, struct err *e)
+int bundle_add_zones(unsigned owner_uid, const char *also, struct buf *out, struct err *e)
 {
     struct names names = {0};
     struct bundle_file file;
@@ -329,6 +350,11 @@ static int add_zones(unsigned owner_uid, struct buf *out, struct err *e)
         if (strncmp(file.name, "roles.d/", 8) == 0 || strcmp(file.name, "site.yaml") == 0)
             rc = scan_zones(&file, &names, e);
     }
+    size_t known = 0;
+    while (also && known < names.count && strcmp(names.name[known], also) != 0)
+        known++;
+    if (rc == 0 && also && known == names.count && zone_name_good(also) && strcmp(also, "UTC") != 0)
+        rc = names_add(&names, "", also, e);
     if (rc == 0 && names.count && (fd = open(ZONEINFO, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
         rc = check_owner(fd, ZONEINFO, true, owner_uid, &st, e);
     if (names.count)
@@ -360,23 +386,33 @@ static int read_all(int dirfd, unsigned owner_uid, bool with_config, const struc
         else
             rc = add_file(dirfd, names.name[i], owner_uid, out, e);
     }
-    if (rc == 0)
-        rc = add_zones(owner_uid, out, e);
-    if (rc == 0 && buf_len(out) > BUNDLE_MAX)
-        rc = err_set(e, ERR_FULL, "the policy set is larger than %u bytes", BUNDLE_MAX);
     names_free(&names);
     return rc;
 }
 
-int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
+static int with_zones(int rc, unsigned owner_uid, struct buf *out, struct err *e)
+{
+    if (rc == 0)
+        rc = bundle_add_zones(owner_uid, NULL, out, e);
+    if (rc == 0 && buf_len(out) > BUNDLE_MAX)
+        rc = err_set(e, ERR_FULL, "the policy set is larger than %u bytes", BUNDLE_MAX);
+    return rc;
+}
+
+int bundle_read_files(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
 {
     return read_all(dirfd, owner_uid, false, NULL, out, e);
+}
+
+int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struct err *e)
+{
+    return with_zones(bundle_read_files(dirfd, owner_uid, out, e), owner_uid, out, e);
 }
 
 int bundle_read_with(int dirfd, unsigned owner_uid, const struct bytes *config, struct buf *out,
                      struct err *e)
 {
-    return read_all(dirfd, owner_uid, true, config, out, e);
+    return with_zones(read_all(dirfd, owner_uid, true, config, out, e), owner_uid, out, e);
 }
 
 int bundle_memfd(const struct buf *bundle, struct err *e)

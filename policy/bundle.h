@@ -38,6 +38,16 @@ MUST_CHECK int bundle_read(int dirfd, unsigned owner_uid, struct buf *out, struc
 /* The same with sallyport.yaml: these bytes, or (NULL) the file's, which must be there then. */
 MUST_CHECK int bundle_read_with(int dirfd, unsigned owner_uid, const struct bytes *config,
                                 struct buf *out, struct err *e);
+/* The two halves of bundle_read, for tools that get files from elsewhere, or ask about a time in
+ * one more zone (also; NULL: none). */
+MUST_CHECK int bundle_read_files(int dirfd, unsigned owner_uid, struct buf *out, struct err *e);
+MUST_CHECK int bundle_add_zones(unsigned owner_uid, const char *also, struct buf *out,
+                                struct err *e);
+/* As owner_uid: owners and modes do not matter. For tools that decide nothing, never for what comes
+ * into force. */
+#define BUNDLE_ANY_OWNER (~0u)
+/* Whether a file of this name is part of a set. */
+bool bundle_has_place(const char *name);
 /* A sealed memfd of it; the caller closes it. Negative on error. */
 int bundle_memfd(const struct buf *bundle, struct err *e);
 

@@ -432,3 +432,19 @@ bool file_rules_unrestricted(const struct file_rules *rules)
 {
     return rules && rules->everywhere == ACCESS_BOTH;
 }
+
+void file_rules_each(const struct file_rules *rules,
+                     void (*each)(void *arg, unsigned access, const char *pattern), void *arg)
+{
+    char pattern[FILE_PATTERN_MAX + 1];
+    struct file_rule rule;
+    struct wire_reader r;
+
+    wire_reader_init(&r, rules ? buf_head(&rules->bytes) : NULL,
+                     rules ? buf_len(&rules->bytes) : 0);
+    while (r.left && get_rule(&r, &rule)) {
+        memcpy(pattern, rule.pattern.p, rule.pattern.len);
+        pattern[rule.pattern.len] = 0;
+        each(arg, rule.access, pattern);
+    }
+}

@@ -68,6 +68,10 @@ bool file_rules_visible(const struct file_rules *rules, const char *path, size_t
 /* Everything may be read and written: no path needs to be looked at on the target. */
 bool file_rules_unrestricted(const struct file_rules *rules);
 
+/* Calls each with every pattern and its bits of enum file_access, in order. */
+void file_rules_each(const struct file_rules *rules,
+                     void (*each)(void *arg, unsigned access, const char *pattern), void *arg);
+
 /* Joins base (canonical; not looked at when path is absolute) and path (as a client sent it) to a
  * canonical path by its text alone: ".." takes the part before it away (at the root: nothing), "."
  * and empty parts mean nothing, so a trailing slash is lost. ERR_INPUT: empty, or with a NUL;

@@ -26,6 +26,14 @@ void policy_warn(struct loading *l, const struct yaml_node *at, const char *form
         l->warnings = NULL;
 }
 
+bool policy_gather(struct loading *l)
+{
+    if (!l->errors || l->e->code == ERR_MEMORY || buf_printf(l->errors, "%s\n", l->e->text) < 0)
+        return false;
+    memset(l->e, 0, sizeof *l->e);
+    return true;
+}
+
 int policy_no_memory(struct loading *l)
 {
     return err_set(l->e, ERR_MEMORY, "%s: out of memory", yaml_name(l->doc));

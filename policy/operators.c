@@ -205,6 +205,10 @@ static int index_keys(struct loading *l)
     for (size_t i = 0; i < p->operator_count; i++) {
         const struct policy_operator *op = &p->operators[i].pub;
         for (size_t k = 0; k < op->key_count; k++) {
+            uint32_t other;
+            if (l->errors &&
+                table_get(&p->operator_by_key, op->keys[k].blob, op->keys[k].len, &other))
+                continue;
             if (table_put(&p->operator_by_key, op->keys[k].blob, op->keys[k].len, (uint32_t)i) < 0)
                 return policy_no_memory(l);
         }
@@ -233,6 +237,8 @@ int policy_load_operators(struct loading *l)
     for (size_t i = 0; i < map->count && rc == 0; i++) {
         p->operator_count = i + 1;
         rc = load_operator(l, map->keys[i], map->items[i], (uint32_t)i, &places);
+        if (rc < 0 && policy_gather(l))
+            rc = 0;
     }
     free(places.at);
     return rc == 0 ? index_keys(l) : rc;

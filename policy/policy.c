@@ -24,17 +24,16 @@ struct survey {
     size_t roles, zones;
 };
 
-static int load_file(struct policy *p, const struct bundle_file *file, struct buf *warnings,
-                     int (*load)(struct loading *), struct err *e)
+/* l->doc is the file that is at hand. */
+static int load_file(struct loading *l, const struct bundle_file *file,
+                     int (*load)(struct loading *))
 {
-    struct loading l = {.p = p, .warnings = warnings, .e = e};
+    l->doc = yaml_parse(file->name, file->bytes.p, file->bytes.len, l->e);
+    int rc = l->doc ? load(l) : l->e->code;
 
-    l.doc = yaml_parse(file->name, file->bytes.p, file->bytes.len, e);
-    if (!l.doc)
-        return ERR_SYNTAX;
-    int rc = load(&l);
-    yaml_doc_free(l.doc);
-    return rc;
+    yaml_doc_free(l->doc);
+    l->doc = NULL;
+    return rc < 0 && policy_gather(l) ? 0 : rc;
 }
 
 static int load_next_role(struct loading *l)
@@ -116,9 +115,10 @@ static int load_zone(struct policy *p, const struct bundle_file *file, struct er
     return 0;
 }
 
-static int load_files(struct policy *p, const void *bundle, size_t len, struct buf *warnings,
-                      struct err *e)
+static int load_files(struct loading *l, const void *bundle, size_t len)
 {
+    struct policy *p = l->p;
+    struct err *e = l->e;
     struct survey found = {0};
     struct bundle_file file;
     struct wire_reader r;
@@ -137,29 +137,34 @@ static int load_files(struct policy *p, const void *bundle, size_t len, struct b
             rc = load_zone(p, &file, e);
     }
     if (rc == 0 && found.site.name[0])
-        rc = load_file(p, &found.site, warnings, policy_load_site, e);
+        rc = load_file(l, &found.site, policy_load_site);
     if (rc == 0)
-        rc = load_file(p, &found.operators, warnings, policy_load_operators, e);
+        rc = load_file(l, &found.operators, policy_load_operators);
     if (rc == 0)
-        rc = load_file(p, &found.targets, warnings, policy_load_targets, e);
+        rc = load_file(l, &found.targets, policy_load_targets);
     wire_reader_init(&r, bundle, len);
     while (rc == 0 && bundle_next(&r, &file, e) > 0) {
         if (is_in(PACKS_PREFIX, file.name))
-            rc = load_file(p, &file, warnings, load_pack, e);
+            rc = load_file(l, &file, load_pack);
     }
     if (rc == 0)
         rc = packs_measure(p->packs, e);
+    l->incomplete = l->errors && buf_len(l->errors);
     wire_reader_init(&r, bundle, len);
     while (rc == 0 && bundle_next(&r, &file, e) > 0) {
         if (is_role_file(file.name))
-            rc = load_file(p, &file, warnings, load_next_role, e);
+            rc = load_file(l, &file, load_next_role);
     }
+    if (rc == 0 && l->errors && buf_len(l->errors))
+        return ERR_SYNTAX;
     return rc == 0 ? role_index_build(p, e) : rc;
 }
 
-struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e)
+static struct policy *load_set(const void *bundle, size_t len, struct buf *warnings,
+                               struct buf *errors, struct err *e)
 {
     struct policy *p = calloc(1, sizeof *p);
+    struct loading l = {.p = p, .warnings = warnings, .errors = errors, .e = e};
 
     if (!p) {
         err_set(e, ERR_MEMORY, "out of memory");
@@ -168,10 +173,21 @@ struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings,
     bundle_hash(bundle, len, p->hash);
     p->site.contact = CONTACT_DEFAULT;
     p->site.factors = FACTOR_KEY | FACTOR_TOTP;
-    if (load_files(p, bundle, len, warnings, e) == 0 && approval_load_check(bundle, len, e) == 0)
+    if (load_files(&l, bundle, len) == 0 && approval_load_check(bundle, len, e) == 0)
         return p;
     policy_free(p);
     return NULL;
+}
+
+struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e)
+{
+    return load_set(bundle, len, warnings, NULL, e);
+}
+
+struct policy *policy_load_gather(const void *bundle, size_t len, struct buf *warnings,
+                                  struct buf *errors, struct err *e)
+{
+    return load_set(bundle, len, warnings, errors, e);
 }
 
 void policy_free(struct policy *p)

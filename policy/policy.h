@@ -21,6 +21,11 @@ struct policy; /* opaque */
 /* Parses and checks a whole bundle (policy/bundle.h). NULL on error: the first error, with file,
  * line, column, found, expected. warnings may be NULL, else gets one line each. */
 struct policy *policy_load(const void *bundle, size_t len, struct buf *warnings, struct err *e);
+/* As policy_load, but goes on after a mistake where it can: NULL, and errors gets a line for the
+ * first mistake of each operator, target and role file, e->text the first of all. What cannot be
+ * gone on after is in e alone. */
+struct policy *policy_load_gather(const void *bundle, size_t len, struct buf *warnings,
+                                  struct buf *errors, struct err *e);
 void policy_free(struct policy *p);
 const uint8_t *policy_hash(const struct policy *p); /* 32 bytes */
 

@@ -57,6 +57,8 @@ static int add_member(struct loading *l, const struct yaml_node *n, const struct
         if (rc < 0)
             return rc;
         if (!table_get(&p->group_by_name, text, strlen(text), &index)) {
+            if (l->incomplete)
+                return 0;
             warn_group(l, n, text);
             return 0;
         }
@@ -66,7 +68,7 @@ static int add_member(struct loading *l, const struct yaml_node *n, const struct
         if (rc < 0)
             return rc;
         if (!table_get(&p->operator_by_name, text, strlen(text), &index))
-            return policy_unknown_operator(l, n, text, ", or group:NAME");
+            return l->incomplete ? 0 : policy_unknown_operator(l, n, text, ", or group:NAME");
         roles = &p->operators[index].roles;
     }
     if (roles->count && roles->at[roles->count - 1] == role->number)
@@ -126,7 +128,7 @@ static int select_names(struct loading *l, struct yaml_node *const *n, struct se
         rc = policy_name(l, items[i], NAME_TARGET, &name);
         if (rc < 0)
             return rc;
-        if (!table_get(&p->target_by_name, name, strlen(name), &targets[i]))
+        if (!table_get(&p->target_by_name, name, strlen(name), &targets[i]) && !l->incomplete)
             return policy_unknown_target(l, items[i], name);
     }
     qsort(targets, s->count, sizeof *targets, by_number);
@@ -168,7 +170,7 @@ static int select_label(struct loading *l, const struct yaml_node *key, struct y
         const size_t key_len = strlen(s->key), len = key_len + 1 + strlen(text);
         memcpy(pair, s->key, key_len + 1);
         memcpy(pair + key_len + 1, text, len - key_len);
-        if (!table_get(&l->p->label_pairs, pair, len, &seen))
+        if (!table_get(&l->p->label_pairs, pair, len, &seen) && !l->incomplete)
             policy_warn(l, items[i], "no target has the label %s: %s", s->key, text);
     }
     return 0;

@@ -364,3 +364,30 @@ struct rule_set *rule_set_decode(const void *bytes, size_t len, struct err *e)
     }
     return set;
 }
+
+/* As long as a rule can be written, and then some for the path. */
+#define RULE_SHOWN_MAX (WORDS_TEXT_MAX + RULE_PATH_MAX)
+
+void rule_set_each(const struct rule_set *set, void (*each)(void *arg, const char *rule), void *arg)
+{
+    char *text = malloc(RULE_SHOWN_MAX);
+    struct wire_reader r;
+    struct rule rule;
+
+    wire_reader_init(&r, set ? buf_head(&set->bytes) : NULL, set ? buf_len(&set->bytes) : 0);
+    while (text && r.left && rule_get(&r, &rule)) {
+        size_t len = (size_t)sprintf(text, rule.kind == RULE_ALLOW ? "allow " : "deny ");
+        if (rule.kind == RULE_DENY_CLASS) {
+            snprintf(text + len, RULE_SHOWN_MAX - len, "class:%s",
+                     packs_class_name(set->packs, rule.bit));
+        } else {
+            pattern_text(&rule.pattern, text + len, WORDS_TEXT_MAX - len);
+            len = strlen(text);
+        }
+        if (rule.kind == RULE_ALLOW)
+            snprintf(text + len, RULE_SHOWN_MAX - len, " (%s%s)", rule.path,
+                     rule.flags & RULE_STDIN_DIGEST ? ", stdin: digest" : "");
+        each(arg, text);
+    }
+    free(text);
+}

@@ -109,6 +109,11 @@ MUST_CHECK int rule_set_encode(const struct rule_set *set, struct buf *out);
 /* NULL on error. len 0: no rules, everything is allowed as sent. */
 struct rule_set *rule_set_decode(const void *bytes, size_t len, struct err *e);
 void rule_set_free(struct rule_set *set);
+/* Calls each with every rule in one form for people, in order: "allow virsh list
+ * (/usr/bin/virsh)", "deny class:snapshot". Equal rules give equal texts, whatever their names.
+ * That a set is open is no rule. */
+void rule_set_each(const struct rule_set *set, void (*each)(void *arg, const char *rule),
+                   void *arg);
 /* True when there are rules: exec gets no PTY and nothing is forwarded as sent. (A shell that
  * another role allows has its PTY still.) A NULL set counts as one that restricts. */
 bool rule_set_restricts(const struct rule_set *set);

@@ -170,8 +170,14 @@ struct loading {
     struct policy *p;
     struct yaml_doc *doc;
     struct buf *warnings; /* may be NULL */
+    struct buf
+        *errors;     /* not NULL: mistakes are gathered here, and the load goes on where it can */
+    bool incomplete; /* operators or targets are missing by a mistake that was told */
     struct err *e;
 };
+/* Takes the mistake into l->errors, so that the load goes on: a set that has one is of no use but
+ * for finding more. False: it must end. */
+bool policy_gather(struct loading *l);
 
 int policy_load_site(struct loading *l);
 int policy_load_operators(struct loading *l);

@@ -215,6 +215,8 @@ int policy_load_targets(struct loading *l)
     for (size_t i = 0; i < map->count && rc == 0; i++) {
         p->target_count = i + 1;
         rc = load_target(l, map->keys[i], map->items[i], (uint32_t)i);
+        if (rc < 0 && policy_gather(l))
+            rc = 0;
     }
     return rc;
 }

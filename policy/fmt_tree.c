@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See policy/fmt_tree.h. libyaml's events say where each value begins and ends; between two values
+ * there are only blanks, indicators and comments, so a "#" there begins a comment. Source: yaml.h
+ * of libyaml 0.2.5, whose marks count characters. */
+#include "policy/fmt_tree.h"
+
+#include <yaml.h>
+
+#include "base/yaml_tree.h"
+#include "policy/vector.h"
+
+struct reader {
+    struct fmt_file *f;
+    const char *text;
+    size_t len;
+    size_t byte, index; /* the same place, in bytes and in characters */
+    size_t taken;       /* bytes up to here belong to values that were seen */
+    bool blank;         /* an empty line went before, as part of a value */
+    struct fmt_node *open[YAML_DEPTH_MAX + 1];
+    size_t depth;
+    /* Collections that ended since the last value, the innermost first. */
+    struct fmt_node *closed[YAML_DEPTH_MAX + 1];
+    size_t closed_count;
+    struct fmt_comments *last; /* for what follows in the line of what was seen last */
+};
+
+static size_t byte_of(struct reader *r, const yaml_mark_t *mark)
+{
+    while (r->index < mark->index && r->byte < r->len) {
+        do
+            r->byte++;
+        while (r->byte < r->len && ((unsigned char)r->text[r->byte] & 0xc0) == 0x80);
+        r->index++;
+    }
+    return r->byte;
+}
+
+static void append(struct fmt_comments *list, struct fmt_comment *c)
+{
+    if (list->last)
+        list->last->next = c;
+    else
+        list->first = c;
+    list->last = c;
+}
+
+/* Where a comment in a line of its own belongs that stands before the next value: to the innermost
+ * of the collections that just ended whose entries are not further right, else to the next value.
+ * *from: those before it are out of question, because a comment before this one went further out.
+ */
+static struct fmt_comments *place_of(struct reader *r, const struct fmt_comment *c,
+                                     size_t next_column, size_t *from, struct fmt_comments *next)
+{
+    for (; *from < r->closed_count; ++*from) {
+        struct fmt_node *n = r->closed[*from];
+        if (!n->flow && n->column <= c->column && c->column > next_column)
+            return &n->tail;
+    }
+    return next;
+}
+
+/* The comments between the last value and `to`. Those in lines of their own go to next. *blank: an
+ * empty line stands right before `to`. */
+static void take_gap(struct reader *r, size_t to, size_t next_column, struct fmt_comments *next,
+                     bool *blank)
+{
+    bool own_line = r->taken == 0 || r->text[r->taken - 1] == '\n';
+    size_t newlines = own_line, column = 0, from = 0;
+
+    for (size_t i = r->taken; i > 0 && r->text[i - 1] != '\n'; i--)
+        column++;
+    *blank = r->blank;
+    r->blank = false;
+    for (size_t i = r->taken; i < to; i++) {
+        const char ch = r->text[i];
+        if (ch == '\n') {
+            own_line = true;
+            *blank = *blank || (++newlines >= 2 && i);
+            column = 0;
+            continue;
+        }
+        if (ch == '#') {
+            struct fmt_file *f = r->f;
+            struct fmt_comment *c = pool_alloc(&f->pool, sizeof *c);
+            INVARIANT(c);
+            c->text = r->text + i;
+            c->column = column;
+            while (i + 1 < to && r->text[i + 1] != '\n')
+                i++;
+            c->len = (size_t)(r->text + i + 1 - c->text);
+            while (c->len && strchr(" \t\r", c->text[c->len - 1]))
+                c->len--;
+            f->all =
+                tool_grow(f->all, &f->comment_cap, f->comment_count, sizeof(struct fmt_comment *));
+            f->all[f->comment_count++] = c;
+            c->blank_before = *blank;
+            *blank = false;
+            if (!own_line && r->last)
+                append(r->last, c);
+            else
+                append(place_of(r, c, next_column, &from, next), c);
+            newlines = 0;
+        } else if (ch != ' ' && ch != '\t' && ch != '\r') {
+            newlines = 0; /* an indicator: "-" or ":" */
+            own_line = false;
+            *blank = false;
+        }
+        column++;
+    }
+}
+
+static int refuse(const struct reader *r, const yaml_mark_t *mark, struct err *e, const char *what)
+{
+    return err_set(e, ERR_INPUT, "%s:%zu:%zu: found %s", r->f->name, mark->line + 1,
+                   mark->column + 1, what);
+}
+
+static struct fmt_node *new_node(struct reader *r, enum fmt_kind kind, const yaml_mark_t *mark)
+{
+    struct fmt_node *n = pool_alloc(&r->f->pool, sizeof *n);
+
+    INVARIANT(n);
+    n->kind = kind;
+    n->line = mark->line;
+    n->column = mark->column;
+    if (r->depth) {
+        struct fmt_node *up = r->open[r->depth - 1];
+        up->child = tool_grow(up->child, &up->cap, up->count, sizeof(struct fmt_node *));
+        up->child[up->count++] = n;
+    } else {
+        r->f->root = n;
+    }
+    return n;
+}
+
+static int on_scalar(struct reader *r, const yaml_event_t *event, struct err *e)
+{
+    const yaml_scalar_style_t style = event->data.scalar.style;
+    const bool block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
+    const size_t start = byte_of(r, &event->start_mark);
+    /* The indentation of what it belongs to: a key's or an item's level. */
+    const size_t column = r->depth ? r->open[r->depth - 1]->column : 0;
+    struct fmt_node *n = new_node(r, block ? FMT_BLOCK_SCALAR : FMT_SCALAR, &event->start_mark);
+
+    take_gap(r, start, column, &n->before, &n->blank_before);
+    r->closed_count = 0;
+    n->text = r->text + start;
+    n->len = byte_of(r, &event->end_mark) - start;
+    r->taken = start + n->len;
+    r->last = &n->trail;
+    if (block) {
+        while (n->len && strchr(" \t\r\n", n->text[n->len - 1]))
+            n->len--;
+        const char *rest = n->text + n->len, *end = r->text + r->taken;
+        rest = rest < end ? memchr(rest, '\n', (size_t)(end - rest)) : NULL;
+        r->blank = rest && memchr(rest + 1, '\n', (size_t)(end - rest - 1));
+        const size_t head = strcspn(n->text, "\n");
+        for (size_t i = 1; i < head && !strchr(" \t\r#", n->text[i]); i++) {
+            if (n->text[i] != '-')
+                return refuse(r, &event->start_mark, e,
+                              "a text block with an indentation or with +, expected | or > alone "
+                              "or with -");
+        }
+        return 0;
+    }
+    if (memchr(n->text, '\n', n->len))
+        return refuse(r, &event->start_mark, e,
+                      "a value over several lines, expected one line, or a block after | or >");
+    return 0;
+}
+
+static void on_open(struct reader *r, const yaml_event_t *event, enum fmt_kind kind, bool flow)
+{
+    const size_t column = r->depth ? r->open[r->depth - 1]->column : 0;
+    struct fmt_node *n = new_node(r, kind, &event->start_mark);
+
+    n->flow = flow;
+    r->open[r->depth++] = n;
+    /* {a: b} within brackets may be written without its own; then it is no character. */
+    if (!flow || event->end_mark.index == event->start_mark.index)
+        return;
+    const size_t start = byte_of(r, &event->start_mark);
+    take_gap(r, start, column, &n->before, &n->blank_before);
+    r->closed_count = 0;
+    r->taken = byte_of(r, &event->end_mark);
+    r->last = &n->head;
+}
+
+static void on_close(struct reader *r, const yaml_event_t *event)
+{
+    struct fmt_node *n = r->open[--r->depth];
+    bool blank;
+
+    if (!n->flow) {
+        r->closed[r->closed_count++] = n;
+        return;
+    }
+    if (event->end_mark.index == event->start_mark.index)
+        return;
+    const size_t start = byte_of(r, &event->start_mark);
+    take_gap(r, start, n->column, &n->tail, &blank);
+    r->taken = byte_of(r, &event->end_mark);
+    r->last = &n->trail;
+}
+
+static int on_event(struct reader *r, const yaml_event_t *event, struct err *e)
+{
+    switch (event->type) {
+    case YAML_DOCUMENT_START_EVENT:
+        r->f->marked = !event->data.document_start.implicit;
+        return 0;
+    case YAML_SCALAR_EVENT:
+        return on_scalar(r, event, e);
+    case YAML_SEQUENCE_START_EVENT:
+        on_open(r, event, FMT_LIST, event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE);
+        return 0;
+    case YAML_MAPPING_START_EVENT:
+        on_open(r, event, FMT_MAP, event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE);
+        return 0;
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+        on_close(r, event);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int fmt_file_read(struct fmt_file *f, const char *name, const char *text, size_t len, struct err *e)
+{
+    struct reader r = {.f = f, .text = text, .len = len};
+    yaml_parser_t parser;
+    bool end = false, blank;
+    int rc = 0;
+
+    *f = (struct fmt_file){.name = name};
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        return err_set(e, ERR_INPUT, "%s:1:1: found a byte order mark, expected text without",
+                       name);
+    if (memchr(text, 0, len) || !yaml_parser_initialize(&parser))
+        return err_set(e, ERR_INPUT, "%s: found a NUL byte", name);
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+    while (rc == 0 && !end) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event)) {
+            rc = err_set(e, ERR_SYNTAX, "%s: cannot be read", name);
+            break;
+        }
+        end = event.type == YAML_STREAM_END_EVENT;
+        rc = on_event(&r, &event, e);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    if (rc == 0)
+        take_gap(&r, len, 0, &f->tail, &blank);
+    return rc;
+}
+
+static void clear_node(struct fmt_node *n)
+{
+    for (size_t i = 0; n && i < n->count; i++)
+        clear_node(n->child[i]);
+    if (n)
+        free(n->child);
+}
+
+void fmt_file_clear(struct fmt_file *f)
+{
+    clear_node(f->root); /* at most YAML_DEPTH_MAX deep: yaml_parse was before */
+    free(f->all);
+    pool_clear(&f->pool);
+}
