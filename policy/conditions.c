@@ -208,3 +208,22 @@ int policy_load_role_conditions(struct loading *l, const struct yaml_node *root,
     }
     return rc;
 }
+
+/* Of a site that permits logins in the day alone, a role of the night is an exception; the denies
+ * of a role that says nothing of hours must hold there too. */
+void policy_drop_inherited(const struct yaml_node *root, struct role *role)
+{
+    if (!yaml_get(root, "from")) {
+        role->from = NULL;
+        role->from_count = 0;
+        role->keys[ROLE_FROM] = (struct place){0};
+    }
+    if (!yaml_get(root, "when")) {
+        role->when = (struct when){0};
+        role->keys[ROLE_WHEN] = (struct place){0};
+    }
+    if (!yaml_get(root, "factors")) {
+        role->factors = 0;
+        role->keys[ROLE_FACTORS] = (struct place){0};
+    }
+}

@@ -46,6 +46,8 @@ static bool factors_fit(const struct role *role, uint32_t used)
 {
     const uint32_t first = role->factors & (FACTOR_KEY | FACTOR_PASSWORD);
 
+    if (!role->factors) /* that only denies: whoever is let in by others */
+        return true;
     return first && (used & first) == first && (used & (FACTOR_TOTP | FACTOR_REMEMBERED));
 }
 
@@ -107,7 +109,7 @@ static struct role_trace *add_trace(struct trace *trace, const struct role *role
 struct sum {
     size_t matches;
     size_t path_len;
-    bool shell, exec, exec_of_anything;
+    bool permits, shell, exec, exec_of_anything;
     uint64_t remember_s;            /* the smallest; 0 when a role that permits has none */
     const struct role *remember_of; /* whose that is; NULL: none of them permits anything */
 };
@@ -249,8 +251,9 @@ static int add_role(struct sum *sum, const struct role *role, const char *via,
         strcpy(out->files_role, role->name);
     if (role->forwards && !out->forwards)
         strcpy(out->forward_role, role->name);
-    if (!sum->matches)
+    if (!sum->matches || (!sum->permits && role_permits(role)))
         strcpy(out->because, role->name);
+    sum->permits = sum->permits || role_permits(role);
     sum->shell = sum->shell || role->shell;
     sum->exec = sum->exec || role->exec;
     sum->exec_of_anything = sum->exec_of_anything || (role->exec && !role->rules);
@@ -344,13 +347,15 @@ static int decide(struct question *q, struct policy_decision *out, struct trace 
             if (rc < 0)
                 return rc;
         }
-        if (!nearest || failed > furthest) {
+        /* What a guard lacks is no reason why nothing is permitted. */
+        if (failed < ROLE_KEYS && !role_only_denies(role) && (!nearest || failed > furthest)) {
             furthest = failed;
             nearest = role;
         }
     }
-    return sum.matches ? conclude(q, &sum, out, e)
-                       : policy_deny_at(q->p, q->r, q->op, q->t, nearest, furthest, out);
+    if (sum.permits || (sum.matches && furthest == ROLE_TARGETS))
+        return conclude(q, &sum, out, e);
+    return policy_deny_at(q->p, q->r, q->op, q->t, nearest, furthest, out);
 }
 
 static int deny_operator_from(const struct question *q, struct policy_decision *out)

@@ -139,8 +139,9 @@ static void add_role(struct making *m, const struct role_trace *t, struct explai
                        account_text(m, role), keep(m, account));
     out->keys[3] = key("from", k[ROLE_FROM] == KEY_FITS, at[ROLE_FROM],
                        addresses(m, role->from, role->from_count), keep(m, source));
-    out->keys[4] = key("factors", k[ROLE_FACTORS] == KEY_FITS, at[ROLE_FACTORS],
-                       factor_text(m, role->factors), factor_text(m, m->r->factors));
+    out->keys[4] =
+        key("factors", k[ROLE_FACTORS] == KEY_FITS, at[ROLE_FACTORS],
+            role->factors ? factor_text(m, role->factors) : "any", factor_text(m, m->r->factors));
     out->keys[5] = key("when", k[ROLE_WHEN] == KEY_FITS, at[ROLE_WHEN],
                        role->when.count ? role->when.text : "always", time_text(m));
 }

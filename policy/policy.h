@@ -107,7 +107,8 @@ struct policy_decision {
      * "account", "address", "factors", "when", "remembered-too-old", "no-ability", "rules" */
     char token[32];
     /* denied: what decided, "no-role", "unknown-target", "kvm-operator/when" (or /accounts, /from,
-     * /factors, /remember, /allow), "operator:alice/from"; allowed: the first role that matches */
+     * /factors, /remember, /allow), "operator:alice/from"; allowed: the first role that matches and
+     * permits anything */
     char because[128];
     /* the first role that gave the shell, exec, file rules, forwards; "" */
     char shell_role[65], exec_role[65], files_role[65], forward_role[65];

@@ -25,6 +25,9 @@
  * smallest `remember` of the matching roles, none of a role without) it leaves to those that
  * permit, unless it has a `remember` of its own. Denies and a shell do not go
  * together: in one role they are an error, and from several roles the shell is taken away.
+ * - A role that only denies inherits no from, when or factors of site.yaml: what makes other roles
+ * narrower would make it miss, and who may come in by another role's exception (another address,
+ * hour or first factor) would leave the denies behind. Its own it keeps.
  * - Under any rule a command is split by the strict grammar of policy/words.c, runs without a
  * terminal, and what is sent is its words, quoted anew. A rule on SFTP is another matter
  * (allow.sftp).

@@ -98,6 +98,11 @@ bool role_permits(const struct role *role)
     return role->shell || role->exec || role->files || role->forwards;
 }
 
+bool role_only_denies(const struct role *role)
+{
+    return !role_permits(role) && role->rules;
+}
+
 uint64_t policy_remember_s(const struct policy *p, const char *operator_name)
 {
     uint64_t longest = 0;

@@ -26,7 +26,9 @@ void role_walk_begin(struct role_walk *w, const struct policy *p, const struct o
 /* NULL: no more. *via: the first group that gives it, NULL: the operator's own name does. */
 const struct role *role_walk_next(struct role_walk *w, const char **via);
 
-/* Whether it gives anything; one that only denies does not. */
+/* Whether it gives anything. */
 bool role_permits(const struct role *role);
+/* A guard: it gives nothing and denies commands. */
+bool role_only_denies(const struct role *role);
 
 #endif

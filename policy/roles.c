@@ -22,12 +22,15 @@
  *     accounts: [root, libvirt]
  *
  * `targets: {all: true}` is every target and `{name: [hv1, hv2]}` are these; an empty selector is
- * an error, so that a deleted line never widens a role. Used by authd's loader, after operators and
- * targets. Pure. */
+ * an error, so that a deleted line never widens a role. A role that only denies
+ * (policy/role_allow.c) inherits nothing: what makes another role narrower would make it miss. Used
+ * by authd's loader, after operators and targets. Pure. */
 #include "policy/set.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "policy/role_walk.h"
 
 static void warn_group(struct loading *l, const struct yaml_node *n, const char *name)
 {
@@ -314,5 +317,9 @@ int policy_load_role(struct loading *l, struct role *role)
         if (rc == 0)
             role->remember_s = ms / 1000;
     }
-    return rc == 0 ? policy_load_role_allow(l, root, role) : rc;
+    if (rc == 0)
+        rc = policy_load_role_allow(l, root, role);
+    if (rc == 0 && role_only_denies(role))
+        policy_drop_inherited(root, role);
+    return rc;
 }

@@ -98,7 +98,8 @@ struct role {
     const struct prefix *from; /* none: anywhere */
     size_t from_count;
     struct when when;
-    uint32_t factors; /* bits of FACTOR_KEY, FACTOR_PASSWORD and FACTOR_TOTP: all must be used */
+    /* bits of FACTOR_KEY, FACTOR_PASSWORD and FACTOR_TOTP: all must be used; 0: any that let in */
+    uint32_t factors;
     uint64_t remember_s, idle_s, max_s, max_bytes; /* 0: not remembered, no limit */
     bool shell, exec;
     enum record_mode record;
@@ -190,8 +191,9 @@ int policy_load_from(struct loading *l, const struct yaml_node *n, const struct 
                      size_t *count);
 int policy_load_when(struct loading *l, const struct yaml_node *n, struct when *when);
 int policy_load_factors(struct loading *l, const struct yaml_node *n, uint32_t *factors);
-/* from, when and factors of a role, or the site's. */
+/* from, when and factors of a role, or the site's; and without the site's. */
 int policy_load_role_conditions(struct loading *l, const struct yaml_node *root, struct role *role);
+void policy_drop_inherited(const struct yaml_node *root, struct role *role);
 /* The parts of a role that say what it permits: allow (policy/role_allow.c), programs and commands
  * (policy/role_commands.c), the value of allow.sftp (policy/role_files.c) and of allow.forward
  * (policy/role_forwards.c); and session (policy/role_session.c), after the others. */

@@ -55,7 +55,7 @@ class FileRules(harness.SessionTest):
         # 9 bytes, the name, the pattern: 41
         self.role(f"allow: {{sftp: {{write: [/{'x' * (41 - 9 - len('more/sftp.write[0]') - 1)}]}}}}\n", "more")
         done = self.ssh("carol", "hv1", "true")
-        self.shows(done, "Your roles on hv1 have more command or file rules together than one session can carry; "
+        self.shows(done, "Your roles on hv1 have more rules together than one session can carry; "
                    "ask your policy administrators", 77)
         self.record("decision", allowed=False, reason="rules")
         self.assertEqual(self.records("session-start"), [])

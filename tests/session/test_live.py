@@ -242,6 +242,25 @@ class Narrowed(LiveTest):
         self.ended(runs, "no longer permits this command")
         self.assertEqual(self.ssh("op1", "hv1", "/bin/echo yes", options=control).stdout, b"yes\n")
 
+    def test_a_deny_of_a_new_role_takes_the_shell(self):
+        self.role("allow: {shell: true, exec: true}\n")
+        _, control = self.master()
+        for name, text in (("site.yaml", "contact: group:policy-admins\n"),
+                           ("roles.d/guard.yaml", HEAD.replace("extra", "guard").replace("remember: 8h\n", "") +
+                            "allow: {}\ncommands:\n  - deny: rm\n")):
+            self.addCleanup(os.unlink, self.lab.path("conf", name))
+            self.lab.write_conf(name, text)
+        said = self.load()  # two in a row, of which the second has nothing to say
+        self.assertEqual((said["ended"], said["narrowed"]), (0, 1))
+        self.assertEqual(self.load()["narrowed"], 0)
+        self.shows(self.ssh("op1", "hv1", options=(*control, "-T")),
+                   "there is no shell on hv1 as root: guard/commands[0] denies commands, and nothing would hold a shell "
+                   "to it; ask group:policy-admins", 77)
+        self.shows(self.ssh("op1", "hv1", "sudo rm x", options=control), "denied by guard/commands[0]; ask group:policy-admins", 77)
+        self.assertEqual(self.ssh("op1", "hv1", "echo yes", options=control).stdout, b"yes\n")
+        # a guard without `remember` leaves that to the roles that permit
+        self.assertEqual(self.ssh("op1", "hv1", "echo again").stdout, b"again\n")
+
     def test_rules_of_the_beginning_stay(self):
         self.role("allow: {exec: true}\ncommands:\n  - allow: /bin/echo yes\n")
         _, control = self.master()

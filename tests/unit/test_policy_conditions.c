@@ -466,3 +466,57 @@ Test(policy_conditions, more_roles_more_conditions)
         seed = start;
     }
 }
+
+/* Conditions of the site make other roles narrower; a deny they would make miss. */
+Test(policy_conditions, a_role_that_only_denies_inherits_nothing)
+{
+#define MINE "members: [alice]\ntargets: {env: lab}\naccounts: [root]\n"
+    static const struct {
+        const char *site, *permits, *denies; /* keys of the roles */
+        bool allowed, shell;
+        const char *because;
+    } cases[] = {
+        {"from: [10.9.0.0/16]\n", "from: [10.0.0.0/8]\n", "", true, false, "permits"},
+        {"when: [\"Mon 00:00-00:01 UTC\"]\n", "when: [\"Mon-Sun 00:00-24:00 UTC\"]\n", "", true,
+         false, "permits"},
+        {"factors: [password, totp]\n", "factors: [key, totp]\n", "", true, false, "permits"},
+        /* its own hold */
+        {"{}\n", "", "from: [10.9.0.0/16]\n", true, true, "permits"},
+        {"{}\n", "", "when: [\"Mon 00:00-00:01 UTC\"]\n", true, true, "permits"},
+        {"{}\n", "", "factors: [password, totp]\n", true, true, "permits"},
+        /* where nothing else matches, that is what is told */
+        {"from: [10.9.0.0/16]\n", "", "", false, false, "permits/from"},
+        {"when: [\"Mon 00:00-00:01 UTC\"]\n", "", "", false, false, "permits/when"},
+        {"{}\n", "from: [10.9.0.0/16]\n", "when: [\"Mon 00:00-00:01 UTC\"]\n", false, false,
+         "permits/from"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char permits[400], denies[400];
+        snprintf(permits, sizeof permits,
+                 "role: permits\n" MINE "allow: {shell: true, exec: true}\n%s", cases[i].permits);
+        snprintf(denies, sizeof denies,
+                 "role: denies\n" MINE "allow: {}\ncommands: [{deny: rm}]\n%s", cases[i].denies);
+        const struct fixture_file files[] = {{"site.yaml", cases[i].site},
+                                             {"roles.d/denies.yaml", denies},
+                                             {"roles.d/permits.yaml", permits}};
+        struct policy_request r = {.operator_name = "alice",
+                                   .target = "hv1",
+                                   .account = "root",
+                                   .now_s = 1772445600, /* a Monday, 10:00 UTC */
+                                   .factors = FACTOR_KEY | FACTOR_TOTP};
+        struct err e = ERR_INIT;
+        struct policy_decision d;
+        struct policy *p = fixture_load_files(files, 3, NULL, &e);
+
+        cr_assert_not_null(p, "%zu: %s", i, e.text);
+        cr_assert_eq(address_parse("10.1.2.3", &r.source, NULL), 0);
+        cr_assert_eq(policy_decide(p, &r, &d, &e), 0);
+        cr_expect_eq(d.allowed, cases[i].allowed, "%zu: %s", i, d.reason);
+        cr_expect_eq((d.abilities & ABILITY_SHELL) != 0, cases[i].shell, "%zu: %s", i, d.path);
+        cr_expect_eq(rule_set_denies(d.rules, NULL), cases[i].allowed && !cases[i].shell, "%zu", i);
+        cr_expect_str_eq(d.because, cases[i].because, "%zu", i);
+        policy_decision_clear(&d);
+        policy_free(p);
+    }
+#undef MINE
+}
