@@ -30,6 +30,8 @@
 #include "base/log.h"
 #include "policy/ask.h"
 #include "policy/bundle.h"
+#include "policy/files.h"
+#include "policy/forwards.h"
 #include "policy/role_walk.h"
 
 #define TESTS_PREFIX   "roles.d/tests/"
@@ -160,6 +162,27 @@ static int load_factors(struct loading *l, const struct yaml_node *map, struct t
     return rc;
 }
 
+/* Here and not where it is asked: a test whose login is denied already would pass with any text. */
+static int check_asked(struct loading *l, const struct yaml_node *n, const struct policy_ask *ask)
+{
+    char canonical[FILE_PATH_MAX + 1], host[FORWARD_HOST_MAX + 1];
+    struct err why = ERR_INIT;
+    uint16_t port;
+    int rc;
+
+    if (ask->kind == ASK_FORWARD)
+        rc = ask->len > FORWARD_TEXT_MAX ? err_set(&why, ERR_INPUT, "found no \"host:port\"")
+                                         : forward_parse(ask->text, host, &port, &why);
+    else
+        rc = file_path_join("/", ask->text, ask->len, canonical, &why);
+    if (rc == 0 && ask->kind != ASK_FORWARD && strcmp(canonical, ask->text) != 0)
+        rc = err_set(&why, ERR_INPUT,
+                     "found a path that is not canonical, expected an absolute one without ., .. "
+                     "and //, as %.900s",
+                     canonical);
+    return rc < 0 ? yaml_error(l->doc, n, l->e, "%s", why.text) : 0;
+}
+
 static int load_ask(struct loading *l, const struct yaml_node *map, struct test *t)
 {
     static const struct {
@@ -200,6 +223,8 @@ static int load_ask(struct loading *l, const struct yaml_node *map, struct test 
             rc = yaml_text(l->doc, n, FILE_PATH_MAX, kinds[i].expected, &t->ask.text, l->e);
         }
         t->ask.len = t->ask.text ? strlen(t->ask.text) : 0;
+        if (rc == 0 && t->ask.kind != ASK_SHELL && t->ask.kind != ASK_EXEC)
+            rc = check_asked(l, n, &t->ask);
     }
     return rc;
 }
