@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static _Noreturn void run_git(char *const argv[], const int in[2], const int out
 }
 
 /* Writes input to the child while reading what it says, so that neither waits for the other. */
-static int talk(int in, int out, int complaint, const struct buf *input, struct buf *output,
+static int talk(int *in, int out, int complaint, const struct buf *input, struct buf *output,
                 char said[COMPLAINT], struct err *e)
 {
     size_t sent = 0, heard = 0;
@@ -60,16 +61,18 @@ static int talk(int in, int out, int complaint, const struct buf *input, struct 
     while (out >= 0 || complaint >= 0) {
         const bool more = input && sent < buf_len(input);
         struct pollfd fds[] = {
-            {more ? in : -1, POLLOUT, 0}, {out, POLLIN, 0}, {complaint, POLLIN, 0}};
+            {more ? *in : -1, POLLOUT, 0}, {out, POLLIN, 0}, {complaint, POLLIN, 0}};
         char bytes[65536];
-        if (in >= 0 && !more) {
-            close(in);
-            in = -1;
+        if (*in >= 0 && !more) {
+            close(*in);
+            *in = -1;
         }
         if (poll(fds, 3, -1) < 0 && errno != EINTR)
             return err_errno(e, "git");
         if (fds[0].revents) {
-            ssize_t n = write(in, buf_head(input) + sent, buf_len(input) - sent);
+            /* No more than what poll says there is room for: it must not block. */
+            const size_t left = buf_len(input) - sent;
+            ssize_t n = write(*in, buf_head(input) + sent, left < PIPE_BUF ? left : PIPE_BUF);
             if (n < 0 && errno != EINTR && errno != EAGAIN)
                 sent = buf_len(input); /* it says why on its own */
             sent += n > 0 ? (size_t)n : 0;
@@ -119,8 +122,7 @@ static int git(char *const argv[], const struct buf *input, struct buf *output, 
     close(out[1]);
     close(complaint[1]);
     in[0] = out[1] = complaint[1] = -1;
-    rc = talk(in[1], out[0], complaint[0], input, output, said, e);
-    in[1] = -1; /* talk has closed it, or the child is ended */
+    rc = talk(&in[1], out[0], complaint[0], input, output, said, e);
     if (rc < 0)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -28,6 +28,8 @@ static void clear_side(struct side *side)
     free(side->joint_of_target);
     free(side->label_class);
     free(side->label_sample);
+    free(side->keys);
+    free(side->values);
     free(side->selection_of_role);
     free(side->effect_of_role);
     free(side->target_of_joint);

@@ -22,6 +22,8 @@ struct side {
     const struct diff_input *input;
     uint32_t *joint_of_target, *label_class; /* by inventory index */
     uint32_t label_class_count;
+    const char **keys, **values; /* labels that roles ask for, by address; of each class, by key */
+    size_t key_count;
     uint32_t *label_sample;           /* a target of each label class */
     struct numbers *label_classes_of; /* target classes of each label class */
     struct selection *selections;

@@ -77,40 +77,46 @@ struct pair {
     const char *key, *value;
 };
 
-static int by_key(const void *a, const void *b)
+/* Interned, so equal ones are equal pointers; NULL: the target has no such label. */
+static void values_of(const struct side *side, const struct target_entry *t, const char **out)
 {
-    return by_address(&((const struct pair *)a)->key, &((const struct pair *)b)->key);
+    memset(out, 0, side->key_count * sizeof *out);
+    for (size_t i = 0; i < t->label_count; i++) {
+        const char **key = side->key_count ? bsearch(&t->labels[i].key, side->keys, side->key_count,
+                                                     sizeof *side->keys, by_address)
+                                           : NULL;
+        if (key)
+            out[key - side->keys] = t->labels[i].value;
+    }
 }
 
 static void find_label_classes(struct side *side)
 {
     const struct policy *p = side->p;
     struct interner ids = {0};
-    size_t key_count, sample_cap = 0;
-    const char **keys = asked_labels(p, &key_count);
+    size_t sample_cap = 0, value_cap = 0;
 
+    side->keys = asked_labels(p, &side->key_count);
     side->label_class = tool_alloc(p->target_count, sizeof *side->label_class);
+    const char **values = tool_alloc(side->key_count, sizeof *values);
     for (uint32_t t = 0; t < p->target_count; t++) {
-        const struct target_entry *target = &p->targets[t];
-        struct pair asked[LABELS_MAX];
-        size_t n = 0;
         bool is_new;
-        for (size_t i = 0; i < target->label_count; i++) {
-            if (key_count &&
-                bsearch(&target->labels[i].key, keys, key_count, sizeof *keys, by_address))
-                asked[n++] = (struct pair){target->labels[i].key, target->labels[i].value};
-        }
-        qsort(asked, n, sizeof *asked, by_key);
-        side->label_class[t] = interner_id(&ids, asked, n * sizeof *asked, &is_new);
-        if (is_new) {
-            side->label_sample = tool_grow(side->label_sample, &sample_cap, ids.count - 1,
-                                           sizeof *side->label_sample);
-            side->label_sample[ids.count - 1] = t;
+        values_of(side, &p->targets[t], values);
+        const uint32_t id = interner_id(&ids, values, side->key_count * sizeof *values, &is_new);
+        side->label_class[t] = id;
+        if (!is_new)
+            continue;
+        side->label_sample = tool_grow(side->label_sample, &sample_cap, id, sizeof(uint32_t));
+        side->label_sample[id] = t;
+        for (size_t k = 0; k < side->key_count; k++) {
+            const size_t at = id * side->key_count + k;
+            side->values = tool_grow(side->values, &value_cap, at, sizeof *side->values);
+            side->values[at] = values[k];
         }
     }
     side->label_class_count = ids.count;
     interner_clear(&ids);
-    free(keys);
+    free(values);
 }
 
 /* ---- selections ---- */
@@ -149,10 +155,11 @@ struct postings {
 static void fill_postings(const struct side *side, struct postings *out)
 {
     for (uint32_t c = 0; c < side->label_class_count; c++) {
-        const struct target_entry *t = &side->p->targets[side->label_sample[c]];
-        for (size_t i = 0; i < t->label_count; i++) {
-            const struct pair pair = {t->labels[i].key, t->labels[i].value};
+        for (size_t k = 0; k < side->key_count; k++) {
+            const struct pair pair = {side->keys[k], side->values[c * side->key_count + k]};
             bool is_new;
+            if (!pair.value)
+                continue;
             const uint32_t id = interner_id(&out->ids, &pair, sizeof pair, &is_new);
             if (is_new) {
                 out->classes = tool_grow(out->classes, &out->cap, id, sizeof *out->classes);
@@ -185,14 +192,39 @@ static size_t candidates(const struct postings *postings, const struct selector 
     return count;
 }
 
+static bool has_value(const struct selector *s, const char *value)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->values[i] == value)
+            return true;
+    }
+    return false;
+}
+
+/* All of the role's labels fit the class. key: of each selector, among side->keys. */
+static bool class_fits(const struct side *side, const struct role *role, const size_t *key,
+                       uint32_t class)
+{
+    for (size_t i = 0; i < role->selector_count; i++) {
+        const char *value = side->values[class * side->key_count + key[i]];
+        if (!value || !has_value(&role->selectors[i], value))
+            return false;
+    }
+    return true;
+}
+
 static void select_by_label(const struct side *side, const struct postings *postings,
                             const struct role *role, struct selection *out)
 {
     const struct selector *rarest = NULL;
-    size_t fewest = 0;
+    size_t fewest = 0, key[LABELS_MAX];
 
     for (size_t i = 0; i < role->selector_count; i++) {
         const size_t count = candidates(postings, &role->selectors[i]);
+        const char **at = bsearch(&role->selectors[i].key, side->keys, side->key_count,
+                                  sizeof *side->keys, by_address);
+        INVARIANT(at);
+        key[i] = (size_t)(at - side->keys);
         if (rarest && count >= fewest)
             continue;
         rarest = &role->selectors[i];
@@ -207,7 +239,7 @@ static void select_by_label(const struct side *side, const struct postings *post
             continue;
         for (size_t i = 0; i < postings->classes[id].count; i++) {
             const uint32_t c = postings->classes[id].at[i];
-            if (labels_fit(role, &side->p->targets[side->label_sample[c]]))
+            if (class_fits(side, role, key, c))
                 tool_add(&out->at, c);
         }
     }

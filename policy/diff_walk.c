@@ -32,7 +32,7 @@ struct walk {
 
 /* More decisions than this are not made (a few seconds), nor more target classes visited, unless
  * somebody asks for it. */
-#define DECISIONS_MAX UINT64_C(250000)
+#define DECISIONS_MAX UINT64_C(120000)
 #define VISITS_MAX    UINT64_C(300000000)
 
 static void touch(struct diff_inside *in, struct walk *w, uint32_t list)

@@ -22,10 +22,10 @@ static const char *number(const char *p, unsigned *out)
 /* Whether what stands before the first colon is a name of a set's file, or of a directory of it. */
 static bool names_file(const char *line, size_t len)
 {
-    static const char *const known[] = {"operators.yaml", "targets.yaml", "site.yaml"};
+    static const char *const files[] = {"operators.yaml", "targets.yaml", "site.yaml"};
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strlen(known[i]) == len && memcmp(line, known[i], len) == 0)
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (strlen(files[i]) == len && memcmp(line, files[i], len) == 0)
             return true;
     }
     return (len >= 7 && memcmp(line, "roles.d", 7) == 0) ||

@@ -65,7 +65,7 @@ static struct fmt_comments *place_of(struct reader *r, const struct fmt_comment 
 static void take_gap(struct reader *r, size_t to, size_t next_column, struct fmt_comments *next,
                      bool *blank)
 {
-    bool own_line = r->taken == 0 || r->text[r->taken - 1] == '\n';
+    bool own_line = r->taken == 0 || r->text[r->taken - 1] == '\n', same_line = !own_line;
     size_t newlines = own_line, column = 0, from = 0;
 
     for (size_t i = r->taken; i > 0 && r->text[i - 1] != '\n'; i--)
@@ -76,6 +76,7 @@ static void take_gap(struct reader *r, size_t to, size_t next_column, struct fmt
         const char ch = r->text[i];
         if (ch == '\n') {
             own_line = true;
+            same_line = false;
             *blank = *blank || (++newlines >= 2 && i);
             column = 0;
             continue;
@@ -96,15 +97,16 @@ static void take_gap(struct reader *r, size_t to, size_t next_column, struct fmt
             f->all[f->comment_count++] = c;
             c->blank_before = *blank;
             *blank = false;
-            if (!own_line && r->last)
+            if (same_line && r->last)
                 append(r->last, c);
+            else if (!own_line) /* after a "-" */
+                append(next, c);
             else
                 append(place_of(r, c, next_column, &from, next), c);
             newlines = 0;
         } else if (ch != ' ' && ch != '\t' && ch != '\r') {
             newlines = 0; /* an indicator: "-" or ":" */
             own_line = false;
-            *blank = false;
         }
         column++;
     }
@@ -134,14 +136,23 @@ static struct fmt_node *new_node(struct reader *r, enum fmt_kind kind, const yam
     return n;
 }
 
+/* Where the entry begins whose first value was just added: its key, or the "-" before it. */
+static size_t entry_column(const struct reader *r)
+{
+    size_t d = r->depth;
+
+    while (d > 1 && r->open[d - 1]->count <= 1 && !r->open[d - 1]->flow)
+        d--;
+    return d ? r->open[d - 1]->column : 0;
+}
+
 static int on_scalar(struct reader *r, const yaml_event_t *event, struct err *e)
 {
     const yaml_scalar_style_t style = event->data.scalar.style;
     const bool block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
     const size_t start = byte_of(r, &event->start_mark);
-    /* The indentation of what it belongs to: a key's or an item's level. */
-    const size_t column = r->depth ? r->open[r->depth - 1]->column : 0;
     struct fmt_node *n = new_node(r, block ? FMT_BLOCK_SCALAR : FMT_SCALAR, &event->start_mark);
+    const size_t column = entry_column(r);
 
     take_gap(r, start, column, &n->before, &n->blank_before);
     r->closed_count = 0;
@@ -172,8 +183,8 @@ static int on_scalar(struct reader *r, const yaml_event_t *event, struct err *e)
 
 static void on_open(struct reader *r, const yaml_event_t *event, enum fmt_kind kind, bool flow)
 {
-    const size_t column = r->depth ? r->open[r->depth - 1]->column : 0;
     struct fmt_node *n = new_node(r, kind, &event->start_mark);
+    const size_t column = entry_column(r);
 
     n->flow = flow;
     r->open[r->depth++] = n;

@@ -179,6 +179,8 @@ static int load_deny_class(struct commands *c, const struct yaml_node *n, const 
     struct err why = ERR_INIT;
     size_t count = 0;
 
+    if (!bit && c->l->incomplete)
+        return 0; /* the pack that has it may be the one that could not be read */
     if (!bit) {
         for (uint32_t b = 1; b; b <<= 1) {
             const char *known = packs_class_name(packs, b);

@@ -173,7 +173,7 @@ struct loading {
     struct buf *warnings; /* may be NULL */
     struct buf
         *errors;     /* not NULL: mistakes are gathered here, and the load goes on where it can */
-    bool incomplete; /* operators or targets are missing by a mistake that was told */
+    bool incomplete; /* operators, targets or packs are missing by a mistake that was told */
     struct err *e;
 };
 /* Takes the mistake into l->errors, so that the load goes on: a set that has one is of no use but

@@ -224,8 +224,8 @@ void random_set_clear(struct random_set *s)
 
 bool random_circumstance(size_t i, struct policy_request *r)
 {
-    static const char *const sources[] = {"10.1.2.3",  "10.9.9.9",    "192.0.2.7",
-                                          "192.0.2.8", "2001:db8::5", "2001:db9::5"};
+    static const char *const sources[] = {"10.1.2.3", "10.9.9.9",    "192.0.2.7",  "192.0.2.8",
+                                          "10.0.5.5", "2001:db8::5", "2001:db9::5"};
     static const uint64_t times[] = {MONDAY + 9 * 3600, MONDAY + 21 * 3600,
                                      MONDAY + 5 * DAY + 11 * 3600, MONDAY + 5 * DAY + 9 * 3600,
                                      MONDAY + 6 * DAY + 21 * 3600};

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sallyport policy`: each verb as people and CI run it, on a set in a git repository; load at a gateway that runs."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+import harness
+
+setUpModule, tearDownModule = harness.lab_for_module(globals())
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN5DFjQgTKttNilRUj1cT3zNREuCY+3BLLSkDZ6rrWfG"
+FILES = {
+    "operators.yaml": f'operators:\n  alice: {{keys: ["{KEY} alice@laptop"], groups: [kvm-ops]}}\n  bob: {{groups: [kvm-ops]}}\n',
+    "targets.yaml": "targets:\n  hv1: {address: 10.20.0.11, labels: {env: prod}}\n  hv2: {address: 10.20.0.12, labels: {env: lab}}\n",
+    "roles.d/kvm.yaml": "role: kvm\nmembers: [group:kvm-ops]\ntargets: {env: prod}\naccounts: [root]\nfrom: [10.20.0.0/16]\n"
+                        'when: ["Mon-Fri 08:00-20:00 Asia/Seoul"]\nallow: {exec: true}\nprograms: {virsh: /usr/bin/virsh}\n'
+                        'commands:\n  - allow: "virsh list|start **"\n  - deny: "virsh undefine **"\n',
+    "roles.d/tests/kvm.yaml": '- {as: alice, on: hv1, account: root, from: 10.20.1.4, at: "2026-03-02 10:00 Asia/Seoul", '
+                              'run: "virsh list", expect: allow, because: "kvm/commands[0]"}\n',
+}
+WORKING = ("--from", "10.20.1.4", "--at", "2026-03-02 10:00 Asia/Seoul")
+
+
+class Set(harness.SessionTest):
+    """A set that belongs to whoever checks it out, in a git repository."""
+
+    def setUp(self):
+        super().setUp()
+        self.dir = tempfile.mkdtemp(prefix="sallyport-policy-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        for name, text in FILES.items():
+            self.write(name, text)
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def change(self, name, before, after):
+        self.assertIn(before, FILES[name])
+        self.write(name, FILES[name].replace(before, after))
+
+    def policy(self, *words, status=0, cwd=None, **more):
+        done = subprocess.run([os.path.join(self.lab.build, "sallyport"), "policy", *words], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=harness.TIMEOUT,
+                              cwd=cwd or self.dir, check=False, **more)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done
+
+    def git(self, *words):
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=self.dir, check=True,
+                       stdin=subprocess.DEVNULL, env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"})
+
+    def committed(self):
+        self.git("init", "-q", ".")
+        self.git("add", "-A")
+        self.git("commit", "-qm", "one")
+
+
+class Words(Set):
+    def test_help_and_mistakes(self):
+        overview = self.policy("--help").stdout
+        for verb in ("check", "test", "explain", "who-can", "diff", "fmt", "load"):
+            self.assertIn(f"\n  {verb} ", overview)
+            text = self.policy(verb, "--help").stdout
+            self.assertTrue(text.startswith(f"usage: sallyport policy {verb} "), text)
+            self.assertRegex(text, r"\nExamples?:\n")
+            self.assertIn("--json", text)
+            self.assertIn("did you mean \"--json\"", self.policy(verb, "--jsno", status=2).stderr)
+            self.assertIn("no option --frobnicate", self.policy(verb, "--frobnicate", status=2).stderr)
+        self.assertIn('did you mean "explain"', self.policy("explian", status=2).stderr)
+        self.policy(status=2)
+        for words in (("check", ".", "."), ("explain", "--as", "alice"), ("who-can",), ("diff", "."), ("fmt",), ("load", "x"),
+                      ("who-can", "--on", "hv1", "--ability", "shel"), ("who-can", "--on", "hv1", "--from", "10.0.0"),
+                      ("explain", "--as", "alice", "--on", "hv1", "--shell", "--run", "x"),
+                      ("explain", "--as", "alice", "--on", "hv1", "--factors", "key,sms"),
+                      ("explain", "--as", "alice", "--on", "hv1", "--remembered", "3"), ("fmt", "--check", "--write", "x")):
+            self.policy(*words, status=2)
+
+
+class Check(Set):
+    def test_fine(self):
+        self.assertIn("2 operators, 2 targets, 1 roles, 1 tests", self.policy("check", ".").stdout)
+
+    def test_needs_no_root_and_no_owner(self):
+        # Not from the build, which others may not be able to reach.
+        program = shutil.copy(os.path.join(self.lab.build, "sallyport"), tempfile.mkdtemp(prefix="sallyport-"))
+        self.addCleanup(shutil.rmtree, os.path.dirname(program))
+        for path in (os.path.dirname(program), self.dir):
+            os.chmod(path, 0o777)
+        os.chown(os.path.join(self.dir, "targets.yaml"), 4711, 4711)
+        os.chmod(os.path.join(self.dir, "operators.yaml"), 0o666)
+        done = subprocess.run([program, "policy", "check", self.dir], user=65534, group=65534, extra_groups=[], cwd="/",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_the_configuration_directory_is_read_as_the_gateway_does(self):
+        os.chmod(os.path.join(self.dir, "operators.yaml"), 0o666)
+        self.policy("check", ".")
+        done = self.policy("check", status=1, env={**os.environ, "SALLYPORT_CONF": self.dir})
+        self.assertIn("operators.yaml: error: found mode 0666", done.stdout)
+
+    def test_all_mistakes(self):
+        self.change("roles.d/kvm.yaml", "group:kvm-ops", "group:kvm-osp")
+        self.write("roles.d/a.yaml", "role: a\nmemebers: [alice]\n")
+        self.write("roles.d/b.yaml", "role: b\nmembers: [alcie]\n")
+        found = self.policy("check", ".", status=1).stdout
+        self.assertIn('roles.d/a.yaml:2:1: error: unknown key "memebers" (did you mean "members"?)', found)
+        self.assertIn('roles.d/b.yaml:2:11: error: unknown operator "alcie" (did you mean "alice"?)', found)
+        self.assertIn("roles.d/kvm.yaml:2:11: warning: no operator is in the group kvm-osp", found)
+        listed = json.loads(self.policy("check", "--json", ".", status=1).stdout)
+        self.assertEqual([(f["file"], f["line"], f["severity"]) for f in listed if "a.yaml" in f["file"]],
+                         [("roles.d/a.yaml", 2, "error")])
+        # Elsewhere, names are what the caller's shell would open.
+        other = self.policy("check", self.dir, status=1, cwd="/").stdout
+        self.assertIn(os.path.join(self.dir, "roles.d/a.yaml") + ":2:1: error: ", other)
+
+    def test_warnings_are_findings_with_strict_alone(self):
+        self.policy("check", "--strict", ".", status=1)  # bob has no key
+        self.assertIn("warning: bob has no public key", self.policy("check", ".").stdout)
+
+    def test_tests_that_fail(self):
+        self.change("roles.d/tests/kvm.yaml", "expect: allow", "expect: deny")
+        self.assertRegex(self.policy("check", ".", status=1).stdout, r"roles.d/tests/kvm.yaml:1:3: error: the test fails: .*alice")
+        self.policy("check", "--no-tests", ".")
+        self.assertIn("1 tests, 1 failed", self.policy("test", ".", status=1).stdout)
+        self.assertEqual(json.loads(self.policy("test", "--json", ".", status=1).stdout)["failed"], 1)
+        self.change("roles.d/tests/kvm.yaml", "expect", "expects")
+        self.assertIn("roles.d/tests/kvm.yaml:1:", self.policy("check", ".", status=1).stdout)
+
+
+class Ask(Set):
+    def test_explain(self):
+        ask = ("explain", "--as", "alice", "--on", "hv1", *WORKING)
+        self.assertIn("allowed because kvm/commands[0]\nruns: /usr/bin/virsh start web1",
+                      self.policy(*ask, "--run", "virsh start web1", ".").stdout)
+        self.assertIn("denied because kvm/commands[1]", self.policy(*ask, "--run", "virsh undefine web1", ".", status=1).stdout)
+        self.policy(*ask, "--shell", ".", status=1)
+        told = json.loads(self.policy("explain", "--as", "alice", "--on", "hv1", "--from", "192.0.2.1", "--at",
+                                      "2026-03-01 03:00 UTC", "--json", ".", status=1).stdout)
+        keys = {k["key"]: k for k in told["roles"][0]["keys"]}
+        self.assertFalse(told["allowed"])
+        self.assertFalse(keys["from"]["fits"] or keys["when"]["fits"])
+        self.assertTrue(keys["targets"]["fits"])
+        self.assertEqual((keys["from"]["file"], keys["from"]["line"]), ("roles.d/kvm.yaml", 5))
+        # A zone that no file names.
+        self.policy("explain", "--as", "alice", "--on", "hv1", "--from", "10.20.1.4", "--at", "2026-03-02 02:00 Europe/Berlin", ".")
+        self.assertIn('did you mean the operator "alice"', self.policy("explain", "--as", "alcie", "--on", "hv1", ".", status=1).stderr)
+
+    def test_who_can(self):
+        listed = json.loads(self.policy("who-can", "--on", "hv1", "--json", ".").stdout)
+        self.assertEqual([(g["account"], g["abilities"], g["operators"], g["roles"]) for g in listed],
+                         [("root", ["exec"], ["alice", "bob"], ["kvm"])])
+        self.policy("who-can", "--on", "hv1", "--account", "root", "--ability", "exec", *WORKING, ".")
+        self.policy("who-can", "--on", "hv1", "--run", "virsh list", ".")
+        for words in (("--run", "virsh undefine x"), ("--ability", "shell"), ("--account", "admin"), ("--from", "192.0.2.1"),
+                      ("--at", "2026-03-01 10:00 Asia/Seoul")):
+            self.assertEqual(self.policy("who-can", "--on", "hv1", *words, ".", status=1).stdout, "nobody\n")
+        self.assertEqual(self.policy("who-can", "--on", "hv2", ".", status=1).stdout, "nobody\n")
+        self.assertIn('did you mean "hv1"', self.policy("who-can", "--on", "hv11", ".", status=1).stderr)
+
+
+class Changes(Set):
+    def test_diff_of_revisions(self):
+        self.committed()
+        self.assertEqual(self.policy("diff", "HEAD", ".").stdout, "no difference\n")
+        self.change("roles.d/kvm.yaml", "env: prod", "env: [prod, lab]")
+        said = self.policy("diff", "HEAD", ".", status=1).stdout
+        self.assertIn("exec: newly allowed", said)
+        self.assertIn("2 operators: alice, bob\n    on 1 target: hv2\n    as root", said)
+        self.git("commit", "-qam", "two")
+        told = json.loads(self.policy("diff", "--json", "HEAD~1", "HEAD", status=1).stdout)
+        self.assertTrue(told["exact"])
+        self.assertEqual(told["changes"][0]["parts"],
+                         [{"operators": ["alice", "bob"], "accounts": ["root"], "targets": ["hv2"]}])
+        self.assertEqual(told["changes"][0]["changed"][0]["kind"], "newly allowed")
+        self.policy("diff", "HEAD~1:", ".", status=1)
+        self.assertIn("neither a directory nor a revision", self.policy("diff", "HEAD~7", ".", status=1).stderr)
+
+    def test_equal_lines_are_one(self):
+        self.committed()
+        many = "".join(f"  op{i}: {{groups: [kvm-ops]}}\n" for i in range(10000))
+        self.write("operators.yaml", FILES["operators.yaml"] + many)
+        self.git("commit", "-qam", "many")
+        self.change("roles.d/kvm.yaml", "exec: true", "exec: true, sftp: true")
+        said = self.policy("diff", "HEAD", ".", status=1).stdout
+        self.assertLess(len(said.splitlines()), 12, said)
+        self.assertIn("sftp: newly allowed", said)
+        self.assertIn("10002 operators: alice, bob, op0, op1, op10", said)
+        self.assertIn("op9999", self.policy("diff", "--all", "HEAD", ".", status=1).stdout)
+        told = json.loads(self.policy("diff", "--json", "HEAD", ".", status=1).stdout)
+        self.assertEqual(len(told["changes"][0]["parts"][0]["operators"]), 10002)
+
+    def test_a_new_key_is_told(self):
+        self.committed()
+        self.change("operators.yaml", 'keys: ["', 'from: [10.0.0.0/8], keys: ["')
+        said = self.policy("diff", "HEAD", ".", status=1).stdout
+        self.assertIn("operator's addresses: alice\n      - anywhere\n      + 10.0.0.0/8", said)
+
+    def test_fmt(self):
+        self.write("a.yaml", "a:   1 # x\nb: [ c ]\n")
+        self.write("b.yaml", "a: 1\n")
+        self.write("c.yaml", "a: x\n  y\n")
+        self.assertEqual(self.policy("fmt", "a.yaml").stdout, "a: 1  # x\nb: [c]\n")
+        self.assertEqual(self.policy("fmt", "--check", "a.yaml", "b.yaml", status=1).stdout, "a.yaml\n")
+        self.policy("fmt", "--write", "a.yaml", "b.yaml")
+        self.policy("fmt", "--check", "a.yaml", "b.yaml")
+        with open(os.path.join(self.dir, "a.yaml"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), "a: 1  # x\nb: [c]\n")
+        self.assertIn("c.yaml:1:4: found a value over several lines", self.policy("fmt", "--write", "c.yaml", status=1).stderr)
+        self.assertEqual(json.loads(self.policy("fmt", "--json", "b.yaml").stdout), [{"file": "b.yaml", "changed": False}])
+
+
+class Load(harness.SessionTest):
+    def test_load(self):
+        done = self.admin("policy", "load", "--json")
+        loaded = json.loads(done.stdout)
+        self.assertTrue(loaded["loaded"])
+        self.assertRegex(loaded["hash"], "^[0-9a-f]{64}$")
+        self.assertEqual(json.loads(self.admin("status", "--json").stdout)["policy"], loaded["hash"])
+        self.assertIn(loaded["hash"], self.admin("policy", "load").stdout)
+
+    def test_a_refused_set(self):
+        before = json.loads(self.admin("status", "--json").stdout)["policy"]
+        self.lab.write_conf("roles.d/broken.yaml", "role: broken\nmemebers: [alice]\n")
+        self.addCleanup(self.admin, "policy", "load")
+        self.addCleanup(os.unlink, self.lab.path("conf", "roles.d", "broken.yaml"))
+        done = self.admin("policy", "load", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('roles.d/broken.yaml:2:1: unknown key "memebers" (did you mean "members"?)', done.stderr)
+        self.assertIn("still the one from before", done.stderr)
+        refused = json.loads(self.admin("policy", "load", "--json", check=False).stdout)
+        self.assertFalse(refused["loaded"])
+        self.assertEqual(json.loads(self.admin("status", "--json").stdout)["policy"], before)
+
+    def test_no_gateway(self):
+        empty = tempfile.mkdtemp(prefix="sallyport-")
+        self.addCleanup(shutil.rmtree, empty)
+        self.assertEqual(self.admin("policy", "load", "-c", empty, check=False).returncode, 1)
