@@ -360,6 +360,48 @@ class Windows(LiveTest):
             self.ended(child, "Your access to hv1 ended: .*extra/when")
 
 
+class Beginning(LiveTest):
+    """Between the decision and the grant the set changes: the target takes its time to accept."""
+    def begun(self):
+        """A session that is decided, and waits for the target; accept() lets it go on."""
+        self.lab.stop_sshd("hv1")
+        full = socket.socket()
+        self.addCleanup(full.close)
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        full.bind(("127.0.0.1", self.lab.port_of("hv1")))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for f in fillers:
+            self.addCleanup(f.close)
+            f.setblocking(False)
+            f.connect_ex(full.getsockname())
+        child = self.start_ssh("op1", "hv1", "echo told")
+        self.record("decision", allowed=True, operator="op1", target="hv1")
+
+        def accept():
+            for f in (*fillers, full):
+                f.close()
+            self.lab.start_sshd("hv1")
+        return child, accept
+
+    def test_no_longer_permitted(self):
+        child, accept = self.begun()
+        self.no_role()
+        accept()
+        self.assertEqual(child.wait(harness.TIMEOUT), 77)
+        self.assertIn(b"Your access to hv1 ended", child.stderr.read())
+        self.assertEqual(self.records("session-start", operator="op1"), [])
+
+    def test_less_is_permitted(self):
+        child, accept = self.begun()
+        self.role("allow: {sftp: true}\n")
+        accept()
+        self.assertEqual(child.wait(harness.TIMEOUT), 77)
+        self.assertEqual((child.stdout.read(), self.records("exec")), (b"", []))
+        order = [self.record(kind, session=self.finished_session()).index for kind in ("session-start", "grant", "session-end")]
+        self.assertEqual(order, sorted(order))
+
+
 class Storm(LiveTest):
     def swap(self, there):
         """The role comes or goes, all at once, and SIGHUP; nobody waits for the answer."""
