@@ -489,8 +489,8 @@ class HostileTargets(ForwardTest):
             self.lab.write_conf("roles.d/forwards.yaml", before.split("allow:", 1)[0] + "allow: {exec: true}\n")
             self.reload()
             self.record("grant")
+            out, said = child.communicate(timeout=harness.TIMEOUT)  # he does not wait for the target
             late.set()
-            out, said = child.communicate(timeout=harness.TIMEOUT)
             self.assertEqual((out, child.returncode != 0), (b"", True), said)
             session = self.ended(("client-closed",))
         self.assertEqual(self.records("forward-data", session=session), [])
