@@ -463,17 +463,26 @@ int live_inherit(struct connection *c, struct bytes encoded, struct err *e)
     return 0;
 }
 
-void live_granted(struct connection *c)
+void live_before_grant(struct connection *c)
 {
     struct session *s = c->session;
-    const uint64_t now_s = session_clock_s(c);
+    struct live *l = &s->live;
     struct live_counts counts = {0};
 
-    if (s->generation != policy_set_generation(c->a->policies) || s->live.late ||
-        (s->live.until_s && now_s >= s->live.until_s))
+    if (s->generation != policy_set_generation(c->a->policies) || l->late ||
+        (l->until_s && session_clock_s(c) >= l->until_s))
         look(c, by_policy, &counts);
-    s->live.late = false;
-    announce(c, now_s);
+    l->late = false;
+    if (l->next && !l->next->allowed)
+        take_effect(c);
+}
+
+void live_granted(struct connection *c)
+{
+    /* Its record is on the way; nobody shall have more meanwhile. */
+    if (c->session->live.next)
+        take_effect(c);
+    announce(c, session_clock_s(c));
 }
 
 struct live_work *live_new(struct authd *a)

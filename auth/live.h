@@ -35,7 +35,11 @@ void live_free(struct live_work *work);
 void live_begin(struct connection *c);
 /* From before authd's start. ERR_PROTOCOL: what the supervisor kept is none of ours. */
 MUST_CHECK int live_inherit(struct connection *c, struct bytes encoded, struct err *e);
-/* Its backend has the grant. */
+/* Its backend is there, and is given the grant next. What the set in force denies has ended then.
+ */
+void live_before_grant(struct connection *c);
+/* Its backend has the grant, and hears what is less since, before its operator can ask for
+ * anything. */
 void live_granted(struct connection *c);
 void live_clear(struct live *l);
 /* True while a record of it is waited for. */

@@ -265,6 +265,8 @@ void session_backend(struct connection *c, const int fds[3])
     struct login_granted m = {0};
     struct err e = ERR_INIT;
 
+    if (s && s->phase == SESSION_CONNECTING && c->frontend && !s->ending)
+        live_before_grant(c);
     if (!s || s->phase != SESSION_CONNECTING || !c->frontend || s->ending) {
         /* Nobody is there any more to serve: its closed links end the backend. */
         for (int i = 0; i < 3; i++)

@@ -186,6 +186,19 @@ void channel_forward(struct backend *b, const struct relay_forward *m)
     open_newest(b);
 }
 
+/* To the operator a forward that was cut did not come about, whatever the target still says. */
+static void refuse_cut(struct channel *ch)
+{
+    struct backend *b = ch->owner;
+    char text[400];
+
+    if (ch->up_closed)
+        return;
+    snprintf(text, sizeof text, "%s no longer forwards there", b->granted.target);
+    ch->operator_closed = ch->up_closed = true;
+    answer_open(b, ch->id, text, EXIT_REFUSED);
+}
+
 static void open_step(struct channel *ch)
 {
     struct backend *b = ch->owner;
@@ -193,14 +206,12 @@ static void open_step(struct channel *ch)
 
     snprintf(text, sizeof text, "%s refused another session", b->granted.target);
     int rc = ch->forward != NULL ? forward_connect(ch, text) : ssh_channel_open_session(ch->ssh);
+    if (ch->forward != NULL && ch->cut)
+        refuse_cut(ch);
     if (rc == SSH_AGAIN || !target_alive(b))
         return;
     if (rc == SSH_OK && ch->forward != NULL && ch->cut) {
-        /* It came about after all: to the operator it did not. */
-        snprintf(text, sizeof text, "%s no longer forwards there", b->granted.target);
-        ch->state = CHANNEL_RUNNING;
-        ch->operator_closed = ch->up_closed = true;
-        answer_open(b, ch->id, text, EXIT_REFUSED);
+        ch->state = CHANNEL_RUNNING; /* and is closed */
         return;
     }
     if (rc == SSH_OK) {
@@ -210,12 +221,13 @@ static void open_step(struct channel *ch)
         answer_open(b, ch->id, NULL, 0);
         return;
     }
-    if (ch->forward != NULL)
+    if (ch->forward != NULL && !ch->cut)
         relay_notice_text(b, RELAY_NEWEST, text);
     log_info("open-refused", "channel=%u", ch->id);
     if (ch->start_asked && !ch->refused)
         channel_record_close(ch, "target");
-    answer_open(b, ch->id, text, EXIT_TARGET_DOWN);
+    if (!ch->up_closed)
+        answer_open(b, ch->id, text, EXIT_TARGET_DOWN);
     ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
     ssh_channel_free(ch->ssh);
     release(ch);

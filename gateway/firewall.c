@@ -235,7 +235,8 @@ static int apply(struct firewall *w, struct err *e)
     rc = table_run(&w->table, &w->commands, e);
     buf_clear(&w->commands);
     w->gathered = 0;
-    return rc < 0 ? rc : firewall_applied_send(w->link, &m, NULL, e);
+    return rc < 0 ? err_wrap(e, "changing the table " FIREWALL_TABLE)
+                  : firewall_applied_send(w->link, &m, NULL, e);
 }
 
 static int on_readable(struct firewall *w, struct err *e)

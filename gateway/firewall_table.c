@@ -149,13 +149,13 @@ int table_check(struct firewall_table *t, struct firewall_counters *out, struct 
     text = rc == 0 ? buf_string(&now) : NULL;
     if (rc == 0 && text && strcmp(text, t->made) != 0)
         rc = err_set(e, ERR_DENIED, "somebody changed the table " FIREWALL_TABLE);
-    else if (rc < 0)
-        rc = err_set(e, ERR_DENIED,
-                     "the table " FIREWALL_TABLE " cannot be read (%s): was it deleted?", why.text);
     free(text);
     buf_clear(&now);
     if (rc == 0)
-        rc = run(t, list_counters, COUNTERS, e);
+        rc = run(t, list_counters, COUNTERS, &why);
+    if (rc < 0 && !e->code)
+        rc = err_set(e, ERR_DENIED,
+                     "the table " FIREWALL_TABLE " cannot be read (%s): was it deleted?", why.text);
     if (rc == 0 && firewall_read_counters(nft_ctx_get_output_buffer(t->nft), out) < 0)
         rc = err_set(e, ERR_SYNTAX, "the table's counters are not what was made");
     return rc;

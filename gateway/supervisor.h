@@ -161,7 +161,7 @@ struct policy_set {
     uint64_t generation; /* 0: none */
     int memfd;
     uint8_t hash[32];
-    struct reviewers *reviewers; /* NULL: its list is not right, and the one in force stays */
+    struct reviewers *reviewers; /* in force with it */
     struct policy_target_address *targets;
     size_t target_count;
 };
@@ -362,9 +362,9 @@ MUST_CHECK int policy_check(const struct supervisor *s, struct err *e);
 /* supervisor_reviewers.c */
 /* Reads reviewers.yaml; complains on standard error where there is only one. */
 MUST_CHECK int reviewers_start(struct supervisor *s, struct err *e);
-/* The list of a policy set that was read; one with mistakes is an alarm. The caller frees it. NULL:
- * there is none that is right. */
-struct reviewers *reviewers_of_set(struct supervisor *s, const struct buf *bundle);
+/* The list of a policy set that was read. The caller frees it. NULL: there is none that is right.
+ */
+struct reviewers *reviewers_of_set(const struct buf *bundle, struct err *e);
 /* The set is in force: so is its list. NULL: the list before stays. */
 void reviewers_take(struct supervisor *s, const struct reviewers *list);
 /* To the auditd that runs: the list may have changed while it started. */

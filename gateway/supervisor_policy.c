@@ -52,8 +52,9 @@ static int read_set(struct supervisor *s, struct policy_set *set, struct err *e)
             policy_target_addresses(buf_head(&bundle), buf_len(&bundle), &set->target_count, &why);
         if (!set->targets)
             set->target_count = 0;
-        set->reviewers = reviewers_of_set(s, &bundle);
-        rc = set->memfd = bundle_memfd(&bundle, e);
+        /* authd does not read that list. All or nothing: it is part of what is approved. */
+        set->reviewers = reviewers_of_set(&bundle, e);
+        rc = set->reviewers ? set->memfd = bundle_memfd(&bundle, e) : (int)e->code;
     }
     if (rc >= 0)
         set->generation = ++s->policy_generation;

@@ -49,32 +49,30 @@ void reviewers_tell(struct supervisor *s)
     buf_clear(&lines);
 }
 
-struct reviewers *reviewers_of_set(struct supervisor *s, const struct buf *bundle)
+struct reviewers *reviewers_of_set(const struct buf *bundle, struct err *e)
 {
     struct reviewers *list = calloc(1, sizeof *list);
     struct bytes text;
-    struct err e = ERR_INIT;
-    int rc = list ? bundle_find(buf_head(bundle), buf_len(bundle), REVIEWERS_FILE, &text, &e)
-                  : err_set(&e, ERR_MEMORY, "no memory for the list of reviewers");
+    int rc = list ? bundle_find(buf_head(bundle), buf_len(bundle), REVIEWERS_FILE, &text, e)
+                  : err_set(e, ERR_MEMORY, "no memory for the list of reviewers");
 
     if (list && rc == 0)
-        rc = err_set(&e, ERR_NOT_FOUND, REVIEWERS_FILE ": no such file");
+        rc = err_set(e, ERR_NOT_FOUND, REVIEWERS_FILE ": no such file");
     if (rc > 0)
-        rc = reviewers_parse(REVIEWERS_FILE, text.p, text.len, list, &e);
+        rc = reviewers_parse(REVIEWERS_FILE, text.p, text.len, list, e);
     if (rc == 0)
         return list;
-    refused(s, e.text);
     free(list);
     return NULL;
 }
 
 void reviewers_take(struct supervisor *s, const struct reviewers *list)
 {
-    const char *warning = list ? reviewers_warning(list) : NULL;
+    const char *warning = reviewers_warning(list);
 
     if (warning)
         log_warn("reviewers", "warning=\"%s\"", warning);
-    if (!list || reviewers_equal(list, &s->reviewers))
+    if (reviewers_equal(list, &s->reviewers))
         return;
     s->reviewers = *list;
     reviewers_tell(s);

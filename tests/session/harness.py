@@ -253,7 +253,8 @@ class SessionTest(unittest.TestCase):
             with open(self.lab.logfile, "rb") as f:
                 f.seek(before)
                 text = f.read().decode("utf-8", "replace")
-            return text if re.search(r"policy-(loaded|refused|unreadable)", text) else None
+            # authd's line comes first; after the supervisor's nothing of this load is still to come.
+            return text if re.search(r"sallyportd policy-(loaded|refused)", text) else None
         return wait_until("an answer to SIGHUP in the log", answer)
 
     def gateway_processes(self):

@@ -4,10 +4,12 @@ byte-exact, attested; refused ones leave the session as it is."""
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import paramiko
@@ -45,7 +47,7 @@ class Server:
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.connections = 0
+        self.connections = self.received = 0
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -64,6 +66,7 @@ class Server:
     def serve(self, connection):
         with contextlib.suppress(OSError), connection:
             while data := connection.recv(65536):
+                self.received += len(data)
                 connection.sendall(self.turned(data))
             connection.sendall(b"END")
 
@@ -137,6 +140,39 @@ class Forward(ForwardTest):
         kinds = [r.type for r in self.records(session=session) if r.channel == 0 and r.type in
                  ("forward-open", "input", "forward-data")]
         self.assertEqual(kinds[:3], ["forward-open", "input", "forward-data"])
+
+    def recorder(self, number):
+        for pid in self.gateway_processes()["sallyport-auditd"]:
+            os.kill(pid, number)
+
+    def test_nothing_is_asked_for_or_passes_while_the_recorder_hangs(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            local = s.getsockname()[1]
+        child = self.live("op1", options=("-L", f"127.0.0.1:{local}:localhost:{self.server.port}"))
+        connections, received = self.server.connections, self.server.received
+        self.addCleanup(self.recorder, signal.SIGCONT)
+        with socket.create_connection(("127.0.0.1", local), timeout=harness.TIMEOUT) as first:
+            first.sendall(b"a")
+            self.assertEqual(first.recv(1), Server.turned(b"a"))
+            self.recorder(signal.SIGSTOP)
+            first.sendall(b"b")
+            with socket.create_connection(("127.0.0.1", local), timeout=harness.TIMEOUT) as second:
+                second.sendall(b"c")
+                time.sleep(0.7)
+                self.assertEqual((self.server.connections, self.server.received), (connections + 1, received + 1))
+                self.recorder(signal.SIGCONT)
+                self.assertEqual(second.recv(1), Server.turned(b"c"))
+            self.assertEqual(first.recv(1), Server.turned(b"b"))
+            # And when it dies: what is not recorded by then never goes out.
+            self.recorder(signal.SIGSTOP)
+            first.sendall(b"d")
+            with socket.create_connection(("127.0.0.1", local), timeout=harness.TIMEOUT) as third:
+                third.sendall(b"e")
+                time.sleep(0.3)
+                self.recorder(signal.SIGKILL)
+                self.assertNotEqual(child.wait(harness.TIMEOUT), 0)
+        self.assertEqual((self.server.connections, self.server.received), (connections + 2, received + 3))
+        harness.wait_until("sessions", lambda: self.ssh("op1", "hv1", "true").returncode == 0)
 
     def test_a_port_that_is_closed(self):
         for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
@@ -439,6 +475,25 @@ class HostileTargets(ForwardTest):
             self.record("forward-open")
             child.kill()
             self.ended(("client-closed",))
+
+    def test_it_answers_when_it_is_no_longer_permitted(self):
+        path = self.lab.path("conf", "roles.d", "forwards.yaml")
+        with open(path, encoding="utf-8") as f:
+            before = f.read()
+        late = threading.Event()
+        with self.target(lambda c: c.data(b"too late"), opened=lambda c: late.wait(harness.TIMEOUT) and [c]):
+            child = self.start_ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}"))
+            self.record("forward-open", allowed=True)
+            self.addCleanup(self.reload)
+            self.addCleanup(self.lab.write_conf, "roles.d/forwards.yaml", before)
+            self.lab.write_conf("roles.d/forwards.yaml", before.split("allow:", 1)[0] + "allow: {exec: true}\n")
+            self.reload()
+            self.record("grant")
+            out, said = child.communicate(timeout=harness.TIMEOUT)  # he does not wait for the target
+            late.set()
+            self.assertEqual((out, child.returncode != 0), (b"", True), said)
+            session = self.ended(("client-closed",))
+        self.assertEqual(self.records("forward-data", session=session), [])
 
     def test_other_answers(self):
         def message(number, confirmation, *rest):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policy in force holds for sessions that run: what a reload takes away ends or becomes less at once, the operator
 is told, and the trail says under which policy what went on."""
+import contextlib
 import datetime
 import json
 import os
 import re
 import select
+import signal
 import socket
 import tempfile
 import time
@@ -375,6 +377,104 @@ class Windows(LiveTest):
         else:
             self.role("when: [\"Mon-Sun 00:00-00:01 UTC\"]\n" + ALL)
             self.ended(child, "Your access to hv1 ended: .*extra/when")
+
+
+class Beginning(LiveTest):
+    """Between the decision and the grant the set changes: the target takes its time to accept."""
+    def begun(self):
+        """A session that is decided, and waits for the target; accept() lets it go on."""
+        self.lab.stop_sshd("hv1")
+        full = socket.socket()
+        self.addCleanup(full.close)
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        full.bind(("127.0.0.1", self.lab.port_of("hv1")))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for f in fillers:
+            self.addCleanup(f.close)
+            f.setblocking(False)
+            f.connect_ex(full.getsockname())
+        child = self.start_ssh("op1", "hv1", "echo told")
+        self.record("decision", allowed=True, operator="op1", target="hv1")
+
+        def accept():
+            for f in (*fillers, full):
+                f.close()
+            self.lab.start_sshd("hv1")
+        return child, accept
+
+    def test_no_longer_permitted(self):
+        child, accept = self.begun()
+        self.no_role()
+        accept()
+        self.assertEqual(child.wait(harness.TIMEOUT), 77)
+        self.assertIn(b"Your access to hv1 ended", child.stderr.read())
+        self.assertEqual(self.records("session-start", operator="op1"), [])
+
+    def test_less_is_permitted(self):
+        child, accept = self.begun()
+        self.role("allow: {sftp: true}\n")
+        accept()
+        self.assertEqual(child.wait(harness.TIMEOUT), 77)
+        self.assertEqual((child.stdout.read(), self.records("exec")), (b"", []))
+        order = [self.record(kind, session=self.finished_session()).index for kind in ("session-start", "grant", "session-end")]
+        self.assertEqual(order, sorted(order))
+
+
+class Storm(LiveTest):
+    def swap(self, there):
+        """The role comes or goes, all at once, and SIGHUP; nobody waits for the answer."""
+        path = self.lab.path("conf", "roles.d", "extra.yaml")
+        if there:
+            self.lab.write_conf("roles.d/extra.yaml", HEAD + ALL)
+        elif os.path.exists(path):
+            os.unlink(path)
+        lablib.Lab.kill(self.lab.gateway_pid(), 1)
+
+    def quiet(self):
+        """The set in force is the one that is on the disk: it answers so, and no other load is under way."""
+        def same():
+            with contextlib.suppress(OSError, KeyError, ValueError):  # authd may be gone just now
+                first = self.load()
+                return "generation" in first and self.load()["generation"] == first["generation"] + 1
+        harness.wait_until("the last set", same, 30)
+
+    def storm(self, killed):
+        """Whatever begins while sets are swapped: in the end nobody has what the last one does not give."""
+        children = []
+        for n in range(50):
+            self.swap(n % 2 == 0)
+            if n % 4 == 1:
+                children.append(self.start_ssh("op1", "hv1", "cat"))
+            if n in killed:
+                for pid in self.gateway_processes().get("sallyport-authd", []):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(0.03)
+        self.swap(False)
+        self.quiet()
+        for child in children:
+            self.assertNotEqual(child.wait(harness.TIMEOUT), 0)
+        self.assertNotEqual(self.ssh("op1", "hv1", "true").returncode, 0)
+        last = [r for r in self.records("policy-loaded") if r.json["event"] == "loaded"][-1]
+        starts = self.records("session-start", operator="op1")
+        self.assertTrue(starts)
+        for start in starts:
+            end = self.record("session-end", session=start.session)
+            self.assertEqual(self.record("verdict", session=start.session).json["verdict"], "agreed")
+            if start.index > last.index:
+                self.assertEqual(end.json["bytes_in"], 0)
+        self.assertNotIn("seccomp", self.log())
+        # And it goes on.
+        self.role(ALL)
+        self.echoes(self.live("op1"))
+        self.verified()
+
+    def test_fifty_reloads(self):
+        self.storm(())
+
+    def test_fifty_reloads_and_authd_dies(self):
+        self.storm((10, 30))
 
 
 class Inherited(LiveTest):

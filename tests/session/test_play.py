@@ -65,6 +65,8 @@ class Terminal:
 
 
 class Play(harness.SessionTest):
+    tickings = {}
+
     def setUp(self):
         super().setUp()
         self.identity = ("--identity", self.lab.path("state", "keys", "reviewer.identity"))
@@ -114,8 +116,10 @@ class Play(harness.SessionTest):
         return self.finished_session()
 
     def ticking(self, ticks=3):
-        """A session that printed tick0, tick1 ... with a second between."""
-        return self.recorded("; sleep 1; ".join(f"echo tick{i}" for i in range(ticks)))
+        """A session that printed tick0, tick1 ... with a second between. It is played, and stays as it is: one for all."""
+        if ticks not in self.tickings:
+            self.tickings[ticks] = self.recorded("; sleep 1; ".join(f"echo tick{i}" for i in range(ticks)))
+        return self.tickings[ticks]
 
     def test_without_an_identity(self):
         session = self.recorded("echo nobody sees this")
@@ -130,6 +134,7 @@ class Play(harness.SessionTest):
         said = self.play("--from", "1.5s", session).stdout.split()
         self.assertEqual(said[-1], "tick2")
         self.assertNotIn("tick0", said)
+        self.first_record = 0
         last = self.records("output", session=session)[-1]
         self.assertEqual(self.play("--at", str(last.index), session).stdout.split(), ["tick2"])
         self.assertIn("shorter", self.play("--from", "1h", session, check=False).stderr)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 
@@ -184,7 +185,13 @@ class Sealed(harness.SessionTest):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertRegex(done.stderr, expected)
         os.kill(self.lab.gateway_pid(), signal.SIGHUP)
-        self.record("alarm", "reviewers-refused")
+        self.record("alarm", event="policy-unreadable")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.lab.path("run", "control"))
+            s.settimeout(harness.TIMEOUT)
+            s.sendall(b'{"verb":"policy-load"}\n')
+            self.assertRegex(s.recv(10000).decode(), r"reviewers.yaml:\d+:\d+: .*secret identity")
+        self.assertEqual(self.records("policy-loaded"), [])  # nothing of the rest either
         self.assertEqual(self.ssh("alice", "hv1", "echo still").stdout, b"still\n")
         self.assertIn("still", self.admin("audit", "play", "--identity", self.lab.path("state", "keys",
                                                                                         "reviewer.identity"),
