@@ -60,6 +60,8 @@ static void list_accounts(const struct policy *p, const struct operator_entry *o
     for (const struct role *role; count < ACCOUNTS_SHOWN && (role = role_walk_next(&w, &via));) {
         for (size_t i = 0; i < role->account_count && count < ACCOUNTS_SHOWN; i++) {
             size_t k = 0;
+            if (role_only_denies(role))
+                break;
             while (k < count && named[k] != role->accounts[i])
                 k++;
             if (k < count)

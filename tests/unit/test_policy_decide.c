@@ -465,6 +465,31 @@ Test(policy_decide, no_ability)
 }
 
 /* A role that only denies gives nothing to be remembered for; unless it says how long. */
+/* What a role that only denies names is no account that somebody could take instead. */
+Test(policy_decide, accounts_of_roles_that_only_deny)
+{
+    static const char *const two[] = {
+        "role: one\nmembers: [alice]\ntargets: {env: lab}\naccounts: [backup]\nallow: {exec: "
+        "true}\n",
+        "role: two\nmembers: [alice]\ntargets: {env: lab}\naccounts: [root, backup]\nallow: {}\n"
+        "commands: [{deny: virsh undefine}]\n"};
+    struct err e = ERR_INIT;
+    struct policy *p = fixture_load(two, 2, &e);
+    struct policy_request r = {.operator_name = "alice",
+                               .target = "hv1",
+                               .account = "admin",
+                               .factors = FACTOR_KEY | FACTOR_TOTP};
+    struct policy_decision d;
+
+    cr_assert_not_null(p, "%s", e.text);
+    cr_assert_eq(address_parse("10.0.0.9", &r.source, &e), 0);
+    cr_assert_eq(policy_decide(p, &r, &d, &e), 0);
+    cr_expect_not(d.allowed);
+    cr_expect_not_null(strstr(d.reason, "(permitted: backup)"), "%s", d.reason);
+    policy_decision_clear(&d);
+    policy_free(p);
+}
+
 Test(policy_decide, remember_of_roles_that_only_deny)
 {
 #define MINE "members: [alice]\ntargets: {env: lab}\naccounts: [root]\n"
