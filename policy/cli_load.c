@@ -14,12 +14,15 @@ static const char help[] =
     "usage: sallyport policy load [OPTION]...\n\n"
     "Asks the gateway to read the policy set of its configuration directory, as SIGHUP does, and "
     "tells\n"
-    "what came of it: the hash of the set that is in force now, or the first mistake, with the "
-    "set from\n"
-    "before still in force. You must be one of the admins in sallyport.yaml.\n\n"
+    "what came of it: its warnings, its hash and how many live sessions it ended or narrowed; or "
+    "the first\n"
+    "mistake, with the set from before still in force. You must be one of the admins in "
+    "sallyport.yaml.\n\n"
     "  -c, --config DIR  the configuration directory that names the gateway\n"
     "                  (default: $SALLYPORT_CONF, else " SALLYPORT_CONFDIR ")\n"
-    "  --json          print JSON: {loaded, generation, hash} or {loaded, error}\n\n"
+    "  --json          print JSON: {loaded, generation, hash, sessions, ended, narrowed, "
+    "warnings}\n"
+    "                  or {loaded, error}\n\n"
     "Exit status: 0 in force, 1 refused, or no gateway answers, 2 wrong usage.\n\n"
     "Example:\n"
     "  sallyport policy check && sallyport policy load\n";
@@ -31,6 +34,35 @@ static int print_refusal(const struct err *e, bool json)
     else
         cli_fail("%s; the set in force is still the one from before", e->text);
     return CLI_FAILED;
+}
+
+/* Takes nothing of the reply on trust but its shape: what is missing is 0 or empty. */
+static void print_loaded(const json_t *reply, bool json)
+{
+    const json_int_t generation = json_integer_value(json_object_get(reply, "generation"));
+    const json_int_t sessions = json_integer_value(json_object_get(reply, "sessions"));
+    const json_int_t ended = json_integer_value(json_object_get(reply, "ended"));
+    const json_int_t narrowed = json_integer_value(json_object_get(reply, "narrowed"));
+    const char *hash = control_text(reply, "hash", "");
+    json_t *warnings = json_object_get(reply, "warnings"), *line;
+    size_t i;
+
+    if (json) {
+        policy_print_json(
+            json_pack("{s:b, s:I, s:s, s:I, s:I, s:I, s:o}", "loaded", 1, "generation", generation,
+                      "hash", hash, "sessions", sessions, "ended", ended, "narrowed", narrowed,
+                      "warnings", json_is_array(warnings) ? json_incref(warnings) : json_array()));
+        return;
+    }
+    json_array_foreach(warnings, i, line)
+    {
+        policy_print_text(json_is_string(line) ? json_string_value(line) : "");
+        putchar('\n');
+    }
+    printf("loaded: generation %" JSON_INTEGER_FORMAT ", SHA-256 %s\n", generation, hash);
+    printf("of %" JSON_INTEGER_FORMAT " sessions %" JSON_INTEGER_FORMAT
+           " were ended, %" JSON_INTEGER_FORMAT " narrowed\n",
+           sessions, ended, narrowed);
 }
 
 int cli_policy_load(int argc, char **argv)
@@ -60,13 +92,7 @@ int cli_policy_load(int argc, char **argv)
         return print_refusal(&e, json);
     if (rc < 0)
         return cli_fail("%s", e.text);
-    const json_int_t generation = json_integer_value(json_object_get(reply, "generation"));
-    const char *hash = control_text(reply, "hash", "");
-    if (json)
-        policy_print_json(
-            json_pack("{s:b, s:I, s:s}", "loaded", 1, "generation", generation, "hash", hash));
-    else
-        printf("loaded: generation %" JSON_INTEGER_FORMAT ", SHA-256 %s\n", generation, hash);
+    print_loaded(reply, json);
     json_decref(reply);
     return CLI_DONE;
 }
