@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (char *line = strtok_r(text, "\n", &save); line && count < WHEN_WINDOWS_MAX;
          line = strtok_r(NULL, "\n", &save)) {
         struct err e = ERR_INIT;
-        if (when_parse(line, &windows[count], &e) == 0)
+        if (when_window_parse(line, &windows[count], &e) == 0)
             count++;
         else if (!e.text[0])
             abort();
