@@ -351,6 +351,14 @@ static void from_frontend_relay(struct connection *c, struct frame *f)
         CHECK(relay_opened_send(c->relay, &r, NULL, &e) == 0);
         break;
     }
+    case relay_forward_NUMBER: {
+        DECODE(forward);
+        CHECK(!ch);
+        struct relay_opened r = {.channel = m.channel, .status = EXIT_REFUSED, .text = "not here"};
+        fprintf(stderr, "harness: forward to %s port %u\n", m.host, m.port);
+        CHECK(relay_opened_send(c->relay, &r, NULL, &e) == 0);
+        break;
+    }
     case relay_pty_NUMBER: {
         DECODE(pty);
         ch->pty = true;
