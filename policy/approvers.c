@@ -49,7 +49,7 @@ static int load_person(struct loading *l, struct approvers *a, const struct yaml
     int rc = policy_name(l, name, NAME_OPERATOR, &text);
 
     if (rc == 0)
-        rc = policy_check_keys(l, n, known, NULL);
+        rc = policy_check_keys(l, n, known);
     if (rc == 0)
         rc = yaml_require(l->doc, n, "keys", &value, l->e);
     if (rc == 0)
@@ -75,7 +75,7 @@ static int load(struct loading *l, struct approvers *a)
     const struct yaml_node *root = yaml_root(l->doc), *needed, *map;
     struct approver *people;
     uint64_t number;
-    int rc = policy_check_keys(l, root, known, NULL);
+    int rc = policy_check_keys(l, root, known);
 
     if (rc == 0)
         rc = yaml_require(l->doc, root, "approvers", &needed, l->e);

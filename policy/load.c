@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the loaders of operators, targets and roles have in common: names and their grammars, keys
- * of later versions, lists, warnings. A name is checked here once, so that nothing later has to
+ * What the loaders of operators, targets and roles have in common: names and their grammars,
+ * keys, lists, warnings. A name is checked here once, so that nothing later has to
  * quote it. Used by authd's loader; the files are root's, but may hold any mistake. Pure. */
 #include "policy/set.h"
 
@@ -83,20 +83,10 @@ int policy_unknown_target(struct loading *l, const struct yaml_node *n, const ch
     return ERR_SYNTAX;
 }
 
-int policy_check_keys(struct loading *l, const struct yaml_node *map, const char *const *known,
-                      const struct later_key *later)
+int policy_check_keys(struct loading *l, const struct yaml_node *map, const char *const *known)
 {
     int rc = yaml_is(l->doc, map, YAML_MAP, "a map", l->e);
 
-    for (size_t i = 0; rc == 0 && i < map->count; i++) {
-        for (const struct later_key *k = later; k && k->key; k++) {
-            if (strcmp(k->key, map->keys[i]->text) == 0)
-                return yaml_error(l->doc, map->keys[i], l->e,
-                                  "found \"%s\" (%s), which is not supported in this version, "
-                                  "expected the file without it",
-                                  k->key, k->what);
-        }
-    }
     return rc == 0 ? yaml_only_keys(l->doc, map, known, l->e) : rc;
 }
 

@@ -157,7 +157,7 @@ static int load_operator(struct loading *l, const struct yaml_node *key, const s
     int rc = policy_name(l, key, NAME_OPERATOR, &text);
 
     if (rc == 0)
-        rc = policy_check_keys(l, n, known, NULL);
+        rc = policy_check_keys(l, n, known);
     if (rc < 0)
         return rc;
     op->pub.name = pool_text(&p->pool, text);
@@ -222,7 +222,7 @@ int policy_load_operators(struct loading *l)
     const struct yaml_node *root = yaml_root(l->doc), *map;
     struct places places = {0};
     struct policy *p = l->p;
-    int rc = policy_check_keys(l, root, known, NULL);
+    int rc = policy_check_keys(l, root, known);
 
     if (rc == 0)
         rc = yaml_require(l->doc, root, "operators", &map, l->e);

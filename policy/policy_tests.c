@@ -285,7 +285,7 @@ static int load_test(struct loading *l, const struct yaml_node *map, struct test
     static const char *const known[] = {
         "as",    "on",        "account",    "from",    "at",     "factors", "remembered", "run",
         "shell", "sftp-read", "sftp-write", "forward", "expect", "because", "what-runs",  NULL};
-    int rc = policy_check_keys(l, map, known, NULL);
+    int rc = policy_check_keys(l, map, known);
 
     memset(t, 0, sizeof *t);
     t->node = map;

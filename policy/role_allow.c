@@ -48,7 +48,7 @@ static int load_abilities(struct loading *l, const struct yaml_node *root, struc
     int rc = yaml_require(l->doc, root, "allow", &n, l->e);
 
     if (rc == 0)
-        rc = policy_check_keys(l, n, known, NULL);
+        rc = policy_check_keys(l, n, known);
     if (rc == 0 && (value = yaml_get(n, "shell")))
         rc = yaml_bool(l->doc, value, &role->shell, l->e);
     if (rc == 0 && (value = yaml_get(n, "exec")))

@@ -217,7 +217,7 @@ static int load_rule(struct commands *c, const struct yaml_node *item, size_t nu
     char name[RULE_NAME_MAX + 1];
     size_t mode = BULK_FULL;
     const char *text;
-    int rc = policy_check_keys(l, item, known, NULL);
+    int rc = policy_check_keys(l, item, known);
 
     if (rc < 0)
         return rc;

@@ -54,7 +54,6 @@ static int load_direction(struct loading *l, const struct yaml_node *n, const ch
 int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct role *role)
 {
     static const char *const known[] = {"read", "write", NULL};
-    static const struct later_key later[] = {{NULL, NULL}};
     const struct yaml_node *value;
     char found[YAML_FOUND_MAX], name[FILE_RULE_NAME_MAX + 1];
     bool all;
@@ -69,7 +68,7 @@ int policy_load_role_files(struct loading *l, const struct yaml_node *n, struct 
         snprintf(name, sizeof name, "%s/sftp", role->name);
         return all ? add(l, n, name, FILE_READ | FILE_WRITE, "/**", role) : 0;
     }
-    rc = policy_check_keys(l, n, known, later);
+    rc = policy_check_keys(l, n, known);
     if (rc == 0 && (value = yaml_get(n, "read")))
         rc = load_direction(l, value, "read", FILE_READ, role);
     if (rc == 0 && (value = yaml_get(n, "write")))

@@ -92,7 +92,6 @@ int policy_load_role_session(struct loading *l, const struct yaml_node *root, st
 {
     static const char *const known[] = {"idle",       "max",  "max-bytes", "record", "bulk",
                                         "bulk-after", "keep", "keep-max",  NULL};
-    static const struct later_key later[] = {{NULL, NULL}};
     static const char *const modes[] = {
         [RECORD_STRICT] = "strict", [RECORD_SYNC_ALL] = "sync-all", NULL};
     const struct yaml_node *n = yaml_get(root, "session"), *value;
@@ -100,7 +99,7 @@ int policy_load_role_session(struct loading *l, const struct yaml_node *root, st
 
     if (!n)
         return 0;
-    int rc = policy_check_keys(l, n, known, later);
+    int rc = policy_check_keys(l, n, known);
     if (rc == 0)
         rc = load_duration(l, yaml_get(n, "idle"), &role->idle_s);
     if (rc == 0)

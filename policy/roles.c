@@ -298,7 +298,7 @@ int policy_load_role(struct loading *l, struct role *role)
         "factors", "remember",    "allow",   "programs", "commands", "session", NULL};
     const struct yaml_node *root = yaml_root(l->doc), *n;
     uint64_t ms;
-    int rc = policy_check_keys(l, root, known, NULL);
+    int rc = policy_check_keys(l, root, known);
 
     if (rc == 0)
         rc = load_name(l, root, role);

@@ -221,13 +221,8 @@ int policy_unknown_target(struct loading *l, const struct yaml_node *n, const ch
 int policy_zone(struct loading *l, const struct yaml_node *n, const char *name,
                 const struct zone **zone);
 
-/* A key of the design that this version does not have, and what it is. */
-struct later_key {
-    const char *key, *what;
-};
-/* All keys of map are known ones; those of later (ended by a NULL key) are refused by name. */
-int policy_check_keys(struct loading *l, const struct yaml_node *map, const char *const *known,
-                      const struct later_key *later);
+/* map is a map, and all its keys are known ones. */
+int policy_check_keys(struct loading *l, const struct yaml_node *map, const char *const *known);
 
 /* Names: 1 to max bytes, first one of [a-z_] (lower) or [A-Za-z_], then also digits, ".", "_" and
  * "-". */

@@ -38,7 +38,7 @@ int policy_load_site(struct loading *l)
     const struct yaml_node *root = yaml_root(l->doc), *n;
     struct site *site = &l->p->site;
     const char *file = pool_text(&l->p->pool, yaml_name(l->doc));
-    int rc = policy_check_keys(l, root, known, NULL);
+    int rc = policy_check_keys(l, root, known);
 
     if (!file)
         return policy_no_memory(l);

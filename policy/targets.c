@@ -180,7 +180,7 @@ static int load_target(struct loading *l, const struct yaml_node *key, const str
     t->pub.index = number;
     rc = add_name(l, key, number, &t->pub.name);
     if (rc == 0)
-        rc = policy_check_keys(l, n, known, NULL);
+        rc = policy_check_keys(l, n, known);
     if (rc == 0)
         rc = load_address(l, n, &t->pub);
     if (rc == 0 && (value = yaml_get(n, "labels")))
@@ -200,7 +200,7 @@ int policy_load_targets(struct loading *l)
     static const char *const known[] = {"targets", NULL};
     const struct yaml_node *root = yaml_root(l->doc), *map;
     struct policy *p = l->p;
-    int rc = policy_check_keys(l, root, known, NULL);
+    int rc = policy_check_keys(l, root, known);
 
     if (rc == 0)
         rc = yaml_require(l->doc, root, "targets", &map, l->e);
