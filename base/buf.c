@@ -17,7 +17,18 @@
 void buf_init(struct buf *b, size_t max)
 {
     INVARIANT(max > 0);
-    *b = (struct buf){.max = max};
+    *b = (struct buf){.max = max, .keep = KEEP_WHEN_EMPTY};
+}
+
+void buf_keep(struct buf *b, size_t n)
+{
+    b->keep = n;
+}
+
+void buf_release(struct buf *b)
+{
+    if (b->len == 0)
+        buf_clear(b);
 }
 
 void buf_clear(struct buf *b)
@@ -25,7 +36,7 @@ void buf_clear(struct buf *b)
     if (!b)
         return;
     free(b->data);
-    *b = (struct buf){.max = b->max};
+    *b = (struct buf){.max = b->max, .keep = b->keep};
 }
 
 void buf_wipe(struct buf *b)
@@ -76,7 +87,7 @@ static int make_room(struct buf *b, size_t len)
         b->start = 0;
         return 0;
     }
-    return grow(b, b->len + len);
+    return grow(b, b->len + len > b->cap ? b->len + len : b->cap + 1);
 }
 
 uint8_t *buf_reserve(struct buf *b, size_t len)
@@ -155,7 +166,7 @@ void buf_consume(struct buf *b, size_t n)
     if (b->len)
         return;
     b->start = 0;
-    if (b->cap > KEEP_WHEN_EMPTY)
+    if (b->cap > b->keep)
         buf_clear(b);
 }
 

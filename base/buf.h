@@ -2,7 +2,8 @@
  *
  * A byte queue with a maximum chosen at creation. Bytes go in at the tail and out at the head.
  * The memory grows on demand up to the maximum and is given back when the queue runs empty, so
- * that an idle session costs nothing. Used by every process; does no I/O. */
+ * that an idle session costs nothing; one that bulk goes through may keep it until it is idle. Used
+ * by every process; does no I/O. */
 #ifndef SALLYPORT_BASE_BUF_H
 #define SALLYPORT_BASE_BUF_H
 
@@ -17,12 +18,18 @@ struct buf {
     size_t len;   /* bytes queued */
     size_t cap;   /* bytes allocated */
     size_t max;   /* never more than this are queued */
+    size_t keep;  /* of cap, when the queue runs empty */
 };
 
 /* max > 0. Allocates nothing yet. */
 void buf_init(struct buf *b, size_t max);
 /* Frees the memory; the buffer may be used again (same maximum). NULL-safe. */
 void buf_clear(struct buf *b);
+/* From now on the queue keeps up to n bytes of memory when it runs empty, until buf_release: for
+ * one that fills and empties thousands of times a second. */
+void buf_keep(struct buf *b, size_t n);
+/* Frees the memory of a queue that is empty; does nothing to another. */
+void buf_release(struct buf *b);
 /* As buf_clear, and wipes the memory first. */
 void buf_wipe(struct buf *b);
 

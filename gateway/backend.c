@@ -25,8 +25,11 @@
 #define GRANT_QUEUE_MAX (16u * 1024u)
 /* Freed memory stays in the heap during a burst, or each turn would give pages back and fault them
  * in again; give_memory_back follows when it is quiet. Above what a session may hold. */
-#define HEAP_KEPT  (8 * 1024 * 1024)
-#define CONNECT_MS 10000u /* when the supervisor did not say */
+#define HEAP_KEPT (8 * 1024 * 1024)
+/* A queue of bulk (up to some MiB) comes from the heap that is kept, not each time from the system.
+ */
+#define HEAP_CHUNK_MAX (8 * 1024 * 1024)
+#define CONNECT_MS     10000u /* when the supervisor did not say */
 
 enum { POLL_TARGET, POLL_RELAY, POLL_GRANT, POLL_TRAIL, POLL_COUNT };
 
@@ -51,6 +54,7 @@ int backend_start(const struct forkserver_start *start, void **data, struct err 
         EVP_Digest(seed, sizeof seed, digest, &n, EVP_sha256(), NULL) != 1)
         return err_set(e, ERR_CRYPTO, "OpenSSL does not start");
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_CHUNK_MAX);
     loaded.connect_ms = start->connect_ms > 0 ? start->connect_ms : CONNECT_MS;
     *data = &loaded;
     return 0;
@@ -113,8 +117,11 @@ static void give_memory_back(struct backend *b)
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
         if (b->channels[i].output.head != NULL || b->channels[i].input.head != NULL)
             return;
-    if (b->trim)
+    if (b->trim) {
+        for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+            sftp_release(&b->channels[i]);
         malloc_trim(0);
+    }
     b->trim = false;
 }
 

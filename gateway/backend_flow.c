@@ -149,6 +149,13 @@ bool flow_stopped(const struct backend *b)
 
 /* Takes all that libssh holds of this channel, and not a byte more: asking for more would dispatch
  * packets, and reading less would grant a window on top of what stays held. */
+/* Prompts and keystrokes leave no memory that is worth giving back. */
+static void used(struct backend *b, size_t bytes)
+{
+    if (bytes >= 4096)
+        b->trim = true;
+}
+
 static void fetch(struct channel *ch)
 {
     uint8_t bytes[RELAY_CHUNK];
@@ -166,6 +173,7 @@ static void fetch(struct channel *ch)
             if (ch->operator_closed || ch->gateway_closed)
                 continue;
             ch->bytes_out += (uint64_t)n;
+            used(ch->owner, (size_t)n);
             if (!put_output(ch, i == 1, bytes, (size_t)n)) {
                 memory_out(ch->owner);
                 return;
@@ -217,6 +225,7 @@ void flow_input(struct channel *ch, struct bytes bytes)
         return;
     }
     ch->bytes_in += bytes.len;
+    used(b, bytes.len);
     b->active_ms = b->now_ms;
     if (ch->refused || ch->cut || ch->target_closed || ch->state == CHANNEL_REFUSED ||
         b->phase != PHASE_READY)

@@ -403,6 +403,8 @@ void bulk_end(struct channel *ch);
  * the last five do nothing, and are true. */
 MUST_CHECK bool sftp_begin(struct channel *ch); /* false: memory is out; sftp_clear frees it */
 void sftp_clear(struct channel *ch);
+/* Gives back the memory that empty queues kept. */
+void sftp_release(struct channel *ch);
 /* Bytes as they came. False: memory is out. */
 MUST_CHECK bool sftp_take_input(struct channel *ch, const void *bytes, size_t len);
 MUST_CHECK bool sftp_take_output(struct channel *ch, const void *bytes, size_t len);

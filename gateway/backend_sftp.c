@@ -36,6 +36,10 @@ bool sftp_begin(struct channel *ch)
     buf_init(&s->input, RELAY_WINDOW);
     buf_init(&s->output, OUTPUT_MAX);
     buf_init(&s->scratch, SCRATCH_MAX);
+    /* While files move; or they would be grown anew, page by page, for each few packets. */
+    buf_keep(&s->input, RELAY_WINDOW);
+    buf_keep(&s->output, RELAY_WINDOW);
+    buf_keep(&s->scratch, SCRATCH_MAX);
     s->elide_input = sftp_elider_new(SFTP_REQUESTS, ch->owner->sha256);
     if (s->elide_input != NULL)
         sftp_elide_along(s->elide_input);
@@ -43,6 +47,15 @@ bool sftp_begin(struct channel *ch)
     s->next_id = 1;
     ch->sftp = s;
     return s->elide_input != NULL && s->elide_output != NULL;
+}
+
+void sftp_release(struct channel *ch)
+{
+    if (ch->sftp == NULL)
+        return;
+    buf_release(&ch->sftp->input);
+    buf_release(&ch->sftp->output);
+    buf_release(&ch->sftp->scratch);
 }
 
 void sftp_clear(struct channel *ch)

@@ -240,6 +240,7 @@ static void step_trim(struct frontend *f)
     if (!flow_idle(f) || f->trim_ms == 0)
         f->trim_ms = f->now_ms + TRIM_MS;
     else if (f->now_ms >= f->trim_ms) {
+        channels_release(f);
         malloc_trim(0);
         f->bulk = 0;
         f->trim_ms = 0;

@@ -235,6 +235,8 @@ void channels_messages(struct frontend *f);
 void channels_opened(struct frontend *f, const struct relay_opened *m);
 /* Signals, end of file, exit and close as far as the queues allow. */
 void channels_step(struct frontend *f);
+/* Gives back the memory that empty queues kept. */
+void channels_release(struct frontend *f);
 /* Frees channels that are closed on all sides; only while libssh has no message for us. */
 void channels_reap(struct frontend *f);
 void channels_clear(struct frontend *f);

@@ -101,6 +101,10 @@ struct frontend_channel *channel_add(struct frontend *f, ssh_channel ssh)
     buf_init(&c->in.queue, FRONTEND_INPUT_MAX);
     buf_init(&c->out.stream[0], FRONTEND_OUTPUT_MAX);
     buf_init(&c->out.stream[1], FRONTEND_OUTPUT_MAX);
+    /* While bulk is under way; or they would be grown anew, page by page, for each few frames. */
+    buf_keep(&c->in.queue, FRONTEND_INPUT_SOFT);
+    buf_keep(&c->out.stream[0], FRONTEND_OUTPUT_MAX);
+    buf_keep(&c->out.stream[1], FRONTEND_OUTPUT_MAX);
     c->callbacks.userdata = c;
     c->callbacks.channel_data_function = on_data;
     c->callbacks.channel_eof_function = on_eof;
@@ -349,6 +353,19 @@ void channels_step(struct frontend *f)
             channel_answer_start(c, true); /* only frees it by now */
             buf_clear(&c->in.queue);
         }
+    }
+}
+
+void channels_release(struct frontend *f)
+{
+    for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        struct frontend_channel *c = &f->channels[i];
+
+        if (!c->used)
+            continue;
+        buf_release(&c->in.queue);
+        buf_release(&c->out.stream[0]);
+        buf_release(&c->out.stream[1]);
     }
 }
 

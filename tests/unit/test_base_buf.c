@@ -66,6 +66,57 @@ Test(base_buf, behaves_like_a_queue)
     buf_wipe(&b);
 }
 
+Test(base_buf, memory_is_kept_for_bulk_until_it_is_released)
+{
+    struct buf b;
+    const uint8_t *data;
+    uint8_t block[3000] = {0};
+
+    buf_init(&b, 20000);
+    buf_keep(&b, 16384);
+    for (int i = 0; i < 4; i++)
+        cr_assert(buf_put(&b, block, sizeof block) == 0);
+    data = b.data;
+    buf_release(&b);
+    cr_expect(b.data == data, "what is queued is not released");
+    buf_consume(&b, buf_len(&b));
+    cr_expect(b.data == data && b.cap == 16384);
+    cr_assert(buf_put(&b, block, sizeof block) == 0);
+    cr_expect(b.data == data, "and used again");
+    buf_consume(&b, buf_len(&b));
+    buf_release(&b);
+    cr_expect(b.data == NULL && b.cap == 0);
+    for (int i = 0; i < 6; i++)
+        cr_assert(buf_put(&b, block, sizeof block) == 0);
+    buf_consume(&b, buf_len(&b));
+    cr_expect(b.data == NULL, "more than it is to keep goes at once");
+    buf_clear(&b);
+    cr_expect(b.max == 20000 && b.keep == 16384);
+}
+
+Test(base_buf, a_queue_that_moves_on_moves_its_bytes_seldom)
+{
+    struct buf b;
+    uint8_t block[1000] = {0};
+    size_t moved = 0, put = 0;
+
+    buf_init(&b, 1 << 20);
+    for (int i = 0; i < 200; i++)
+        cr_assert(buf_put(&b, block, sizeof block) == 0);
+    for (int i = 0; i < 20000; i++) {
+        const uint8_t *data = b.data;
+        size_t start = b.start;
+
+        cr_assert(buf_put(&b, block, sizeof block) == 0);
+        put += sizeof block;
+        if (b.data != data || b.start != start)
+            moved += buf_len(&b);
+        buf_consume(&b, sizeof block);
+    }
+    cr_expect(moved <= put, "moved %zu bytes for %zu", moved, put);
+    buf_clear(&b);
+}
+
 Test(base_buf, text)
 {
     struct buf b;
