@@ -171,6 +171,27 @@ static void warn_of_repeated(struct loading *l, const struct yaml_node *n, const
     free(other);
 }
 
+/* Rules of classes, of a role that denies alone. What is raw cannot be told: `virsh
+ * qemu-monitor-command` makes snapshots too. */
+static void warn_of_raw(struct loading *l, const struct yaml_node *commands,
+                        const struct rule_set *set, struct rule *rule)
+{
+    const uint32_t raw = set->packs ? packs_class(set->packs, "raw") : 0;
+    const struct yaml_node *first = NULL;
+
+    for (size_t i = 0; i < commands->count; i++) {
+        nth(set, i, rule);
+        if (rule->kind == RULE_ALLOW || (rule->kind == RULE_DENY_CLASS && rule->bit == raw))
+            return;
+        if (rule->kind == RULE_DENY_CLASS && !first)
+            first = yaml_get(commands->items[i], "deny");
+    }
+    if (raw && first)
+        policy_warn(l, first,
+                    "commands whose effect cannot be told (class:raw, as virsh "
+                    "qemu-monitor-command) may do the same: expected a deny of class:raw too");
+}
+
 int policy_warn_of_commands(struct loading *l, const struct yaml_node *commands,
                             const struct role *role)
 {
@@ -191,6 +212,8 @@ int policy_warn_of_commands(struct loading *l, const struct yaml_node *commands,
         }
         warn_of_repeated(l, n, role, rule, i);
     }
+    if (rc == 0)
+        warn_of_raw(l, commands, role->rules, rule);
     if (rc == 0 && rule_set_is_open(role->rules))
         policy_warn(l, commands,
                     "a role with denies alone lets everything else run, other programs that do the "

@@ -177,6 +177,39 @@ Test(policy_commands, warnings)
     }
 }
 
+Test(policy_commands, warning_of_a_deny_by_class_without_raw)
+{
+    static const struct {
+        const char *rules;
+        bool warned;
+    } cases[] = {
+        {"deny: class:snapshot", true},
+        {"deny: virsh destroy\n  - deny: class:snapshot", true},
+        {"deny: class:snapshot\n  - deny: class:raw", false},
+        {"deny: class:raw", false},
+        {"deny: virsh destroy", false},
+        {"allow: virsh list\n  - deny: class:snapshot", false}, /* what runs is listed */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = ERR_INIT;
+        char role[1000];
+
+        snprintf(role, sizeof role,
+                 HEAD "allow: {exec: true}\nprograms: {virsh: /usr/bin/virsh}\ncommands:\n  - %s\n",
+                 cases[i].rules);
+        const struct fixture_file files[] = {
+            {"packs/p.yaml", "family: p\nprograms:\n  - names: [p]\n    entries: [{class: "
+                             "[snapshot, raw]}]\n"},
+            {"roles.d/1.yaml", role},
+        };
+        struct policy *p = fixture_load_files(files, 2, NULL, &e);
+        cr_assert_not_null(p, "%s: %s", cases[i].rules, e.text);
+        const char *said = strstr(fixture_warnings, "commands whose effect cannot be told");
+        cr_expect_eq(said != NULL, cases[i].warned, "%s\n%s", cases[i].rules, fixture_warnings);
+        policy_free(p);
+    }
+}
+
 /* ---- several roles ---- */
 
 #define ROLE(name, more)                                                                           \
