@@ -127,8 +127,8 @@ void test_speed_up(struct world *w)
 #define MEMORY_BELOW(kib, bound) ((kib) < (bound))
 #endif
 
-/* Without what it maps from files: such a page is its alone as soon as all others that had it have ended.
- */
+/* Without what it maps from files: such a page is its alone as soon as all others that had it have
+ * ended. */
 static unsigned long private_kib(pid_t pid)
 {
     char path[64], line[200];

@@ -186,20 +186,19 @@ static void answer_records(struct world *w)
     }
 }
 
-static void turn_trail(struct world *w)
+static void take_records(struct world *w)
 {
     struct err e = ERR_INIT;
     struct frame f;
     int rc = 0;
 
-    for (int i = 0; i < 64 && w->trail != NULL && (rc = link_recv(w->trail, &f, &e)) == 1; i++)
+    while (w->trail != NULL && (rc = link_recv(w->trail, &f, &e)) == 1)
         take_record(w, &f);
     if (rc < 0) {
         CHECK(rc == ERR_CLOSED);
         link_free(w->trail);
         w->trail = NULL;
     }
-    answer_records(w);
 }
 
 /* --- the frontend */
@@ -345,8 +344,10 @@ void world_turn(struct world *w, int ms)
     if (w->told < w->record_count && w->told < w->answer_up_to && ms > 1)
         ms = 1;
     poll(p, 4, ms);
-    turn_trail(w);
+    take_records(w);
+    answer_records(w);
     turn_relay(w);
+    take_records(w); /* that came before what the relay said */
     turn_others(w);
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests cannot expect of a build with AddressSanitizer (./check --sanitize): it has no seccomp, its
-programs may be traced by their own leak checker, and it keeps freed memory back and pads what is in use, so that
-a bound on memory says nothing there."""
+programs may be traced by their own leak checker, it keeps freed memory back and pads what is in use, so that
+a bound on memory says nothing there, and it reserves more addresses than a bound on them would leave."""
 import contextlib
 import os
 import re

@@ -348,11 +348,11 @@ Test(gateway_sftp_elide, what_follows_is_hashed_along)
 /* Those that are not asked for make room. */
 Test(gateway_sftp_elide, what_went_along_is_bounded)
 {
-    struct sftp_elider *s = sftp_elider_new(SFTP_REQUESTS, EVP_sha256());
     uint64_t position = 0, first = 0, last = 0;
 
     if (!sha256_pairs())
         return;
+    struct sftp_elider *s = sftp_elider_new(SFTP_REQUESTS, EVP_sha256());
     cr_assert_not_null(s);
     sftp_elide_along(s);
     for (unsigned i = 0; i < 1000; i++) {
