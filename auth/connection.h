@@ -18,7 +18,7 @@ struct connection {
     struct watch *frontend; /* NULL: closed, or a session from before authd's start */
     uint64_t deadline_ms;   /* 0: none */
     bool ended;             /* by us: whatever came of it is not its source's fault */
-    bool failure_told;      /* one failure a connection */
+    bool failure_told;      /* one failure a connection, but each wrong password is one */
     struct login login;
     struct login_reply reply; /* waits for its record */
     struct session *session;  /* from `open` on */
@@ -38,6 +38,8 @@ void connection_forget(struct connection *c);
 void connection_each(struct authd *a, void (*each)(struct connection *c, void *arg), void *arg);
 /* Deadlines. True while there is one to come. */
 bool connection_tick_all(struct authd *a, uint64_t now_ms);
+/* Of auth/hasher.h: the hash of the password that this connection's login brought. */
+void connection_password_hashed(void *authd, uint64_t conn, const char *hash);
 /* What a frontend may do now (a bit of link `login`'s states, 0: nothing). */
 void connection_enter(struct connection *c, uint32_t state);
 /* The frontend disconnects with this text. */
