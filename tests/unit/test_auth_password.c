@@ -455,6 +455,20 @@ Test(login_password, of_a_hostile_frontend)
     cr_expect_eq(l.phase, LOGIN_OVER);
     login_clear(&l);
 
+    /* What is compared with for who has no password opens nothing, whoever says it. */
+    struct secret *nobody;
+    struct err e = ERR_INIT;
+    char setting[PASSWORD_SETTING + 1];
+    bool found;
+    cr_assert_eq(store_password_read(lab.world.store, "carol", &nobody, &found, &e), 0);
+    lab_login(&l, "hv1:22");
+    cr_assert(login_password(&l, &lab.world, "carol+root", setting, &r));
+    login_password_hashed(&l, &lab.world, (const char *)secret_view(nobody), LAB_NOW, &r);
+    cr_expect_eq(r.verdict, LOGIN_ASK_PASSWORD);
+    cr_expect_str_eq(r.reason, "no-password");
+    secret_free(nobody);
+    login_clear(&l);
+
     lab_login(&l, "hv1:22");
     give(&lab, &l, "alice+root", RIGHT, &r);
     cr_expect_eq(r.verdict, LOGIN_ASK_CODE);
