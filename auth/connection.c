@@ -296,7 +296,8 @@ static int on_password(struct connection *c, const struct frame *f, struct err *
                      why.text);
             login_password_busy(&c->login, &c->reply);
         }
-        if (wants && asked == 0)
+        c->checking = wants && asked == 0;
+        if (c->checking)
             watch_hold(c->frontend, true);
         else
             answer(c);
@@ -311,6 +312,7 @@ void connection_password_hashed(void *authd, uint64_t conn, const char *hash)
     struct connection *c = connection_find(a, conn);
     if (!c || !c->frontend)
         return;
+    c->checking = false;
     watch_hold(c->frontend, false);
     if (c->ended)
         return;
@@ -362,6 +364,16 @@ static void on_ended(void *arg, int code, const struct err *e)
     /* A session goes on until its backend has ended: it sees the same for itself. */
     if (!c->session || !session_has_backend(c->session))
         connection_forget(c);
+}
+
+void connection_gone(struct connection *c)
+{
+    /* The work was done, whether or not somebody waited for what came of it. */
+    if (c->checking && !c->ended) {
+        c->failure_told = false;
+        report_failure(c, FAILURE_FIRST_FACTOR);
+    }
+    connection_forget(c);
 }
 
 void connection_begin(struct authd *a, const struct authd_connection *m, int fd)

@@ -19,6 +19,7 @@ struct connection {
     uint64_t deadline_ms;   /* 0: none */
     bool ended;             /* by us: whatever came of it is not its source's fault */
     bool failure_told;      /* one failure a connection, but each wrong password is one */
+    bool checking;          /* its password is being hashed; its frontend is not read */
     struct login login;
     struct login_reply reply; /* waits for its record */
     struct session *session;  /* from `open` on */
@@ -32,6 +33,8 @@ void connection_begin(struct authd *a, const struct authd_connection *m, int fd)
 void connection_live(struct authd *a, const struct authd_live *m);
 /* NULL: gone. */
 struct connection *connection_find(struct authd *a, uint64_t conn);
+/* The supervisor says that it is gone, before its frontend's end was seen perhaps. */
+void connection_gone(struct connection *c);
 /* Frees it with all that belongs to it. */
 void connection_forget(struct connection *c);
 /* each may forget the connection it is called with. */

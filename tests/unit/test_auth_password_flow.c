@@ -219,15 +219,21 @@ Test(password_flow, a_frontend_that_hurries, .timeout = 60)
     world_expect(w, w->supervisor, &f, authd_end); /* a key where a password is wanted */
     link_free(l);
 
-    /* It is gone before its hash is there: nobody is answered, the next one is. */
+    /* It is gone before its hash is there: that is a failure all the same, and the next one's turn.
+     */
+    w->failures = 0;
     l = world_connect(w, 9, "hv1:22", NULL);
-    send_password(l, "alice+root", RIGHT);
+    send_password(l, "alice+root", "wrong horse battery");
     link_free(l);
+    free(world_control(w, "{\"verb\":\"user-list\"}")); /* it has been read by now */
     struct authd_gone gone = {.conn = 9};
     cr_assert_eq(authd_gone_send(w->supervisor, &gone, NULL, &e), 0);
     l = world_connect(w, 10, "hv1:22", NULL);
     cr_expect_eq(give(w, l, "alice+root", RIGHT), LOGIN_ASK_CODE);
     link_free(l);
+    world_quiet(w, w->supervisor);
+    cr_expect_eq(w->failures, 1);
+    cr_expect_eq(w->failure_kind, FAILURE_FIRST_FACTOR);
     world_tear_down(w);
 }
 
