@@ -6,14 +6,17 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <openssl/rand.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "auth/authd_state.h"
 #include "auth/connection.h"
 #include "auth/control.h"
+#include "auth/hasher.h"
 #include "auth/live.h"
 #include "auth/policy_set.h"
 #include "auth/totp.h"
@@ -105,6 +108,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* ---- start ---- */
 
+/* What administrators send may be tokens and hashes. */
+static void free_wiped(void *p)
+{
+    if (p)
+        wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
 /* The supervisor's first message, waited for without the loop. */
 static int receive_start(struct link *l, struct frame *f, struct authd_start *m, struct err *e)
 {
@@ -160,6 +171,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
     if (rc == 0 && RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         rc = err_set(e, ERR_CRYPTO, "no random bytes");
     json_object_seed(seed | 1);
+    json_set_alloc_funcs(malloc, free_wiped);
     if (rc == 0)
         rc = open_store(a, o->store_path, store_fd, e);
     if (rc == 0)
@@ -170,6 +182,8 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
     if (rc == 0 && (!(a->trail = trail_client_new(a->base)) || !(a->policies = policy_set_new(a)) ||
                     !(a->refusals = refusals_new()) || !(a->live = live_new(a))))
         rc = err_set(e, ERR_MEMORY, "start");
+    if (rc == 0 && !(a->hasher = hasher_new(a->base, o->sealed, connection_password_hashed, a, e)))
+        rc = e->code;
     if (rc < 0) {
         close(control_fd);
         return rc;
@@ -218,6 +232,7 @@ static void stop(struct authd *a)
     control_free(a->control);
     policy_set_free(a->policies);
     live_free(a->live);
+    hasher_free(a->hasher);
     refusals_free(a->refusals);
     trail_client_free(a->trail);
     device_ca_free((struct device_ca *)(uintptr_t)a->world.ca);

@@ -14,6 +14,7 @@
 
 struct connection;
 struct control;
+struct hasher;
 struct live_work;
 struct policy_set;
 
@@ -37,6 +38,7 @@ struct authd {
     struct login_world world; /* policy follows policy_set */
     struct policy_set *policies;
     struct refusals *refusals;
+    struct hasher *hasher;
     struct live_work *live;
     struct control *control;
 

@@ -45,7 +45,7 @@ static int on_gone(struct authd *a, const struct frame *f, struct err *e)
     int rc = authd_gone_decode(f, &m, e);
     struct connection *c = rc == 0 ? connection_find(a, m.conn) : NULL;
     if (c)
-        connection_forget(c);
+        connection_gone(c);
     if (rc == 0 && a->stopping && a->connections == 0)
         authd_stop(a, 0);
     return rc;

@@ -19,5 +19,7 @@ bool break_glass_named(const struct login_world *w, const struct login *l)
 
 bool break_glass_holds(const struct login *l)
 {
-    return l->factors == (FACTOR_KEY | FACTOR_TOTP) && !l->enrolment;
+    const uint32_t both = FACTOR_KEY | FACTOR_TOTP;
+
+    return (l->factors & both) == both && !(l->factors & FACTOR_REMEMBERED) && !l->enrolment;
 }

@@ -39,4 +39,7 @@ void cli_print_json(const json_t *value);
 /* Prints text that came from files or peers, escaped, padded to width. */
 void cli_print_cell(const char *text, int width);
 
+/* auth/cli_password.c: `sallyport user password` */
+int cli_user_password(int argc, char **argv);
+
 #endif

@@ -20,20 +20,23 @@
 #include "base/secret.h"
 #include "gateway/cli.h"
 #include "gateway/device.h"
+#include "gateway/setup_clients.h"
 
 static const char login_help[] =
-    "usage: sallyport login [--forget] [--dir DIR]\n\n"
+    "usage: sallyport login [--forget] [--operator NAME] [--dir DIR]\n\n"
     "Opens this device's remembered login: asks for a code once and gets a certificate that stands "
     "for\n"
     "it as long as your roles allow. The first time, the code is the enrolment token that your\n"
     "administrator gave you; you are then shown the secret for your authenticator.\n\n"
-    "  --forget    end all your remembered logins, and remove this device's certificate\n"
-    "  --dir DIR   which gateway (default: the only one in ~/.config/sallyport)\n";
+    "  --forget         end all your remembered logins, and remove this device's certificate\n"
+    "  --operator NAME  with your password, under this name (default: with your key)\n"
+    "  --dir DIR        which gateway (default: the only one in ~/.config/sallyport)\n";
 
 static const char whoami_help[] =
-    "usage: sallyport whoami [--dir DIR]\n\n"
+    "usage: sallyport whoami [--operator NAME] [--dir DIR]\n\n"
     "Tells who the gateway takes you for, your roles and how you logged in.\n\n"
-    "  --dir DIR   which gateway (default: the only one in ~/.config/sallyport)\n";
+    "  --operator NAME  with your password, under this name (default: with your key)\n"
+    "  --dir DIR        which gateway (default: the only one in ~/.config/sallyport)\n";
 
 struct conversation {
     pid_t pid;
@@ -60,8 +63,16 @@ static char *proxy_without_certificate(const char *dir, struct err *e)
                       absolute);
 }
 
+/* What ssh is told beside its configuration. operator_name NULL: as the configuration says. */
+static char *user_option(const char *operator_name)
+{
+    /* The account means nothing on the gateway itself. */
+    return operator_name ? cli_printf("-oUser=%s+", operator_name) : cli_printf("-T");
+}
+
 /* Runs `ssh -F DIR/ssh_config gateway COMMAND` with pipes on its stdin and stdout. */
-static int start_ssh(const char *dir, const char *command, struct conversation *c, struct err *e)
+static int start_ssh(const char *dir, const char *operator_name, const char *command,
+                     struct conversation *c, struct err *e)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1};
     char *proxy = proxy_without_certificate(dir, e);
@@ -71,16 +82,18 @@ static int start_ssh(const char *dir, const char *command, struct conversation *
         free(proxy);
         return err_errno(e, "pipe");
     }
-    char *config = cli_printf("%s/ssh_config", dir);
+    char *config = cli_printf("%s/ssh_config", dir), *user = user_option(operator_name);
     c->pid = fork();
     if (c->pid == 0) {
         if (dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1)
-            execlp("ssh", "ssh", "-T", "-F", config, "-o", proxy, "gateway", command, (char *)NULL);
+            execlp("ssh", "ssh", "-T", "-F", config, "-o", proxy, user, "gateway", command,
+                   (char *)NULL);
         fprintf(stderr, "sallyport: cannot run ssh: %s\n", strerror(errno));
         _exit(127);
     }
     free(config);
     free(proxy);
+    free(user);
     close(in[0]);
     close(out[1]);
     c->to = fdopen(in[1], "w");
@@ -191,7 +204,7 @@ static int can_ask(struct err *e)
     return 0;
 }
 
-static int log_in(const char *dir)
+static int log_in(const char *dir, const char *operator_name)
 {
     struct err e = ERR_INIT;
     struct conversation c = {0};
@@ -204,7 +217,7 @@ static int log_in(const char *dir)
     if (r == 0)
         r = device_key_request(dir, &csr, &e);
     if (r == 0)
-        r = start_ssh(dir, "login", &c, &e);
+        r = start_ssh(dir, operator_name, "login", &c, &e);
     if (r == 0) {
         if (fputs(csr, c.to) < 0 || fflush(c.to) != 0)
             clearerr(c.to);
@@ -228,17 +241,13 @@ static int log_in(const char *dir)
     return r == 0 ? CLI_DONE : cli_fail("%s", e.text);
 }
 
-static int ssh_gateway(const char *dir, const char *command)
+static int ssh_gateway(const char *dir, const char *operator_name, const char *command)
 {
     struct err e = ERR_INIT;
     char *config = cli_printf("%s/ssh_config", dir);
-    char *words[] = {cli_printf("ssh"),
-                     cli_printf("-T"),
-                     cli_printf("-F"),
-                     config,
-                     cli_printf("gateway"),
-                     cli_printf("%s", command),
-                     NULL};
+    char *words[] = {
+        cli_printf("ssh"),          cli_printf("-T"),      cli_printf("-F"),          config,
+        user_option(operator_name), cli_printf("gateway"), cli_printf("%s", command), NULL};
     int status = cli_run(words, &e);
     for (size_t i = 0; words[i]; i++)
         free(words[i]);
@@ -246,10 +255,11 @@ static int ssh_gateway(const char *dir, const char *command)
 }
 
 static int parse(int argc, char **argv, const char *verb, const char *help, bool *forget,
-                 char **dir, int *status)
+                 char **dir, const char **operator_name, int *status)
 {
     static const struct option options[] = {{"forget", no_argument, NULL, 'f'},
                                             {"dir", required_argument, NULL, 'd'},
+                                            {"operator", required_argument, NULL, 'o'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const char *given = NULL;
@@ -264,6 +274,8 @@ static int parse(int argc, char **argv, const char *verb, const char *help, bool
         }
         if (c == 'd') {
             given = optarg;
+        } else if (c == 'o') {
+            *operator_name = optarg;
         } else if (c == 'f' && forget) {
             *forget = true;
         } else {
@@ -275,6 +287,11 @@ static int parse(int argc, char **argv, const char *verb, const char *help, bool
         *status = cli_usage(verb, "found \"%s\", expected no more words", argv[optind]);
         return -1;
     }
+    /* It goes into an option of ssh. */
+    if (*operator_name && !setup_plain(*operator_name, "._-")) {
+        *status = cli_usage(verb, "--operator is not an operator's name");
+        return -1;
+    }
     if (!(*dir = device_choose(given, &e))) {
         *status = cli_fail("%s", e.text);
         return -1;
@@ -284,13 +301,14 @@ static int parse(int argc, char **argv, const char *verb, const char *help, bool
 
 int cli_login(int argc, char **argv)
 {
+    const char *operator_name = NULL;
     bool forget = false;
     char *dir;
     int status;
-    if (parse(argc, argv, "login", login_help, &forget, &dir, &status) != 0)
+    if (parse(argc, argv, "login", login_help, &forget, &dir, &operator_name, &status) != 0)
         return status;
     if (forget) {
-        status = ssh_gateway(dir, "forget");
+        status = ssh_gateway(dir, operator_name, "forget");
         if (status == 0)
             puts(device_key_forget(dir)
                      ? "Your remembered logins have ended; this device's certificate is removed."
@@ -300,7 +318,7 @@ int cli_login(int argc, char **argv)
                      "its certificate",
                      status);
     } else {
-        status = log_in(dir);
+        status = log_in(dir, operator_name);
     }
     free(dir);
     return status;
@@ -308,11 +326,12 @@ int cli_login(int argc, char **argv)
 
 int cli_whoami(int argc, char **argv)
 {
+    const char *operator_name = NULL;
     char *dir;
     int status;
-    if (parse(argc, argv, "whoami", whoami_help, NULL, &dir, &status) != 0)
+    if (parse(argc, argv, "whoami", whoami_help, NULL, &dir, &operator_name, &status) != 0)
         return status;
-    status = ssh_gateway(dir, "whoami");
+    status = ssh_gateway(dir, operator_name, "whoami");
     free(dir);
     return status;
 }

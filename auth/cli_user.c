@@ -18,6 +18,7 @@
 static const char help[] =
     "usage: sallyport user add NAME --key KEY [--key KEY]... [--name TEXT] [--group GROUP]...\n"
     "       sallyport user enroll NAME [--json]\n"
+    "       sallyport user password NAME [--remove] [--json]\n"
     "       sallyport user list [--json]\n"
     "       sallyport user lock NAME --reason TEXT\n"
     "       sallyport user unlock NAME\n"
@@ -30,7 +31,11 @@ static const char help[] =
     "  enroll   gives a one-time token for the second factor; the operator redeems it with\n"
     "           `sallyport login`. An authenticator and the remembered logins from before end "
     "then\n"
-    "  list     operators, their second factor, locks and remembered logins\n"
+    "  password sets the operator's password: asks for it twice, or takes a line of stdin. "
+    "--remove\n"
+    "           takes it away. Either ends the sessions and remembered logins that the old one "
+    "opened\n"
+    "  list     operators, their factors, locks and remembered logins\n"
     "  lock     ends the operator's sessions and lets in no new ones\n"
     "  unlock   ends a lock, also one that wrong codes brought about\n"
     "  forget   ends the operator's remembered logins on all devices, and what they opened\n\n"
@@ -291,8 +296,8 @@ static int user_list(int argc, char **argv)
         json_decref(reply);
         return CLI_DONE;
     }
-    printf("%-16s  %-24s  %-8s  %-10s  %s\n", "OPERATOR", "NAME", "ENROLLED", "REMEMBERED",
-           "LOCKED");
+    printf("%-16s  %-24s  %-8s  %-8s  %-10s  %s\n", "OPERATOR", "NAME", "ENROLLED", "PASSWORD",
+           "REMEMBERED", "LOCKED");
     json_array_foreach(users, i, user)
     {
         char remembered[32];
@@ -301,6 +306,7 @@ static int user_list(int argc, char **argv)
         cli_print_cell(control_text(user, "operator", "?"), 16);
         cli_print_cell(control_text(user, "name", ""), 24);
         cli_print_cell(json_is_true(json_object_get(user, "enrolled")) ? "yes" : "no", 8);
+        cli_print_cell(json_is_true(json_object_get(user, "password")) ? "yes" : "no", 8);
         cli_print_cell(remembered, 10);
         cli_print_cell(control_text(user, "locked", "no"), 0);
         putchar('\n');
@@ -312,8 +318,14 @@ static int user_list(int argc, char **argv)
 int cli_user(int argc, char **argv)
 {
     static const struct cli_subcommand table[] = {
-        {"add", user_add},       {"enroll", user_enroll}, {"list", user_list}, {"lock", user_lock},
-        {"unlock", user_unlock}, {"forget", user_forget}, {NULL, NULL},
+        {"add", user_add},
+        {"enroll", user_enroll},
+        {"list", user_list},
+        {"lock", user_lock},
+        {"unlock", user_unlock},
+        {"forget", user_forget},
+        {"password", cli_user_password},
+        {NULL, NULL},
     };
     return cli_subcommand("user", help, table, argc, argv);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "auth/gateway_commands.h"
+#include "auth/hasher.h"
 #include "auth/session.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -55,6 +56,7 @@ void connection_forget(struct connection *c)
         p = &(*p)->next;
     *p = c->next;
     c->a->connections--;
+    hasher_forget(c->a->hasher, c->conn);
     session_free(c->session);
     gateway_free(c->gateway);
     watch_free(c->frontend);
@@ -128,8 +130,8 @@ static void judge_end(struct connection *c)
         return;
     if (c->deadline_ms && clock_mono_ms() + DEADLINE_SLACK_MS >= c->deadline_ms)
         report_failure(c, FAILURE_LOGIN_DEADLINE);
-    else if (l->phase == LOGIN_WANTS_CODE)
-        return; /* the first factor was right */
+    else if (l->phase == LOGIN_WANTS_CODE || (l->phase == LOGIN_WANTS_PASSWORD && l->factors))
+        return; /* the first factor was right; wrong passwords have been told */
     else if (l->unknown_probes > 0 || l->claims > 0)
         report_failure(c, FAILURE_FIRST_FACTOR);
     else
@@ -150,6 +152,13 @@ static void note_refusal(struct connection *c, const char *reason)
     authd_tick_soon(c->a);
 }
 
+static uint32_t over_state(const struct login *l)
+{
+    if (l->passwords && !l->codes)
+        return login_STATE_PASSWORD;
+    return *l->operator_name ? login_STATE_CODE : login_STATE_KEY;
+}
+
 static void send_answer(struct connection *c, int verdict, const char *text)
 {
     struct login_answer m = {.verdict = (uint8_t)verdict};
@@ -160,6 +169,9 @@ static void send_answer(struct connection *c, int verdict, const char *text)
     case LOGIN_WANTS_KEY:
         connection_enter(c, login_STATE_KEY);
         break;
+    case LOGIN_WANTS_PASSWORD:
+        connection_enter(c, login_STATE_PASSWORD);
+        break;
     case LOGIN_WANTS_CODE:
         connection_enter(c, login_STATE_CODE);
         break;
@@ -168,7 +180,7 @@ static void send_answer(struct connection *c, int verdict, const char *text)
         break;
     case LOGIN_OVER:
         /* Further attempts are answered "failed" as well, until the deadline. */
-        connection_enter(c, *c->login.operator_name ? login_STATE_CODE : login_STATE_KEY);
+        connection_enter(c, over_state(&c->login));
         break;
     }
 }
@@ -194,6 +206,11 @@ static void answer_recorded(void *arg, uint64_t conn, int rc)
 static void answer(struct connection *c)
 {
     struct buf payload;
+    if (c->reply.source_failed) {
+        c->failure_told = false;
+        report_failure(c, FAILURE_FIRST_FACTOR);
+    }
+    c->failure_told = c->failure_told || c->reply.our_fault;
     if (c->reply.summed)
         note_refusal(c, c->reply.reason);
     if (!c->reply.record) {
@@ -257,6 +274,52 @@ static int on_code(struct connection *c, const struct frame *f, struct err *e)
     return rc;
 }
 
+/* Nothing of the frontend is read until its password's hash is there. */
+static int on_password(struct connection *c, const struct frame *f, struct err *e)
+{
+    struct login_password m;
+    struct secret *password = NULL;
+    struct err why = ERR_INIT;
+    char setting[PASSWORD_SETTING + 1];
+    int rc = login_password_decode(f, &m, e);
+    wipe((void *)(uintptr_t)f->fields.p, f->fields.len);
+    if (rc == 0 && !refuse_without_recorder(c)) {
+        const struct address source = address_quota_key(&c->login.source);
+        bool wants = login_password(&c->login, &c->a->world, m.user, setting, &c->reply);
+        int asked = 0;
+        if (wants && !(password = secret_copy(m.password, strlen(m.password) + 1)))
+            asked = err_set(&why, ERR_MEMORY, "no locked memory for a password");
+        else if (wants)
+            asked = hasher_ask(c->a->hasher, c->conn, &source, setting, password, &why);
+        if (asked < 0) {
+            log_warn("password-not-checked", "conn=%llu text=\"%s\"", (unsigned long long)c->conn,
+                     why.text);
+            login_password_busy(&c->login, &c->reply);
+        }
+        c->checking = wants && asked == 0;
+        if (c->checking)
+            watch_hold(c->frontend, true);
+        else
+            answer(c);
+    }
+    wipe(&m, sizeof m);
+    return rc;
+}
+
+void connection_password_hashed(void *authd, uint64_t conn, const char *hash)
+{
+    struct authd *a = authd;
+    struct connection *c = connection_find(a, conn);
+    if (!c || !c->frontend)
+        return;
+    c->checking = false;
+    watch_hold(c->frontend, false);
+    if (c->ended)
+        return;
+    login_password_hashed(&c->login, &a->world, hash, authd_now_s(a), &c->reply);
+    answer(c);
+}
+
 static int on_frame(void *arg, struct frame *f, struct err *e)
 {
     struct connection *c = arg;
@@ -265,6 +328,8 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
         return on_probe(c, f, e);
     case login_claim_NUMBER:
         return on_claim(c, f, e);
+    case login_password_NUMBER:
+        return on_password(c, f, e);
     case login_code_NUMBER:
         return on_code(c, f, e);
     case login_open_NUMBER:
@@ -292,11 +357,23 @@ static void on_ended(void *arg, int code, const struct err *e)
         note_refusal(c, "unknown-key");
     else if (c->login.phase == LOGIN_WANTS_CODE && c->login.codes == 0)
         note_refusal(c, "left-before-code");
+    else if (c->login.phase == LOGIN_WANTS_PASSWORD && c->login.passwords == 0)
+        note_refusal(c, "left-before-password");
     watch_free(c->frontend);
     c->frontend = NULL;
     /* A session goes on until its backend has ended: it sees the same for itself. */
     if (!c->session || !session_has_backend(c->session))
         connection_forget(c);
+}
+
+void connection_gone(struct connection *c)
+{
+    /* The work was done, whether or not somebody waited for what came of it. */
+    if (c->checking && !c->ended) {
+        c->failure_told = false;
+        report_failure(c, FAILURE_FIRST_FACTOR);
+    }
+    connection_forget(c);
 }
 
 void connection_begin(struct authd *a, const struct authd_connection *m, int fd)

@@ -18,7 +18,8 @@ struct connection {
     struct watch *frontend; /* NULL: closed, or a session from before authd's start */
     uint64_t deadline_ms;   /* 0: none */
     bool ended;             /* by us: whatever came of it is not its source's fault */
-    bool failure_told;      /* one failure a connection */
+    bool failure_told;      /* one failure a connection, but each wrong password is one */
+    bool checking;          /* its password is being hashed; its frontend is not read */
     struct login login;
     struct login_reply reply; /* waits for its record */
     struct session *session;  /* from `open` on */
@@ -32,12 +33,16 @@ void connection_begin(struct authd *a, const struct authd_connection *m, int fd)
 void connection_live(struct authd *a, const struct authd_live *m);
 /* NULL: gone. */
 struct connection *connection_find(struct authd *a, uint64_t conn);
+/* The supervisor says that it is gone, before its frontend's end was seen perhaps. */
+void connection_gone(struct connection *c);
 /* Frees it with all that belongs to it. */
 void connection_forget(struct connection *c);
 /* each may forget the connection it is called with. */
 void connection_each(struct authd *a, void (*each)(struct connection *c, void *arg), void *arg);
 /* Deadlines. True while there is one to come. */
 bool connection_tick_all(struct authd *a, uint64_t now_ms);
+/* Of auth/hasher.h: the hash of the password that this connection's login brought. */
+void connection_password_hashed(void *authd, uint64_t conn, const char *hash);
 /* What a frontend may do now (a bit of link `login`'s states, 0: nothing). */
 void connection_enter(struct connection *c, uint32_t state);
 /* The frontend disconnects with this text. */

@@ -114,7 +114,16 @@ void control_source_unblock(struct control_client *client);
 void control_sources(struct control *c, uint64_t client, struct bytes json);
 void control_source_lifted(struct control *c, uint64_t client, uint32_t count);
 
-/* auth/control_verbs.c: runs the request that is in client->request. */
+/* auth/control_password.c: `sallyport user password` */
+void control_user_password(struct control_client *client);
+void control_user_password_remove(struct control_client *client);
+
+/* auth/control_verbs.c */
+/* Is `operator` in operators.yaml? False: the client was refused. */
+bool control_operator_known(struct control_client *client);
+/* Refuses the client, and logs why. */
+void control_store_failed(struct control_client *client, const struct err *e);
+/* Runs the request that is in client->request. */
 void control_verb(struct control_client *client);
 /* The reply to `status`, with the supervisor's part. */
 json_t *control_status(struct authd *a, struct bytes supervisor_json);

@@ -10,6 +10,7 @@
 
 #include "auth/connection.h"
 #include "auth/enrol.h"
+#include "auth/hasher.h"
 #include "auth/policy_set.h"
 #include "auth/session.h"
 #include "auth/sessions.h"
@@ -42,7 +43,7 @@ static struct authd *authd_of(struct control_client *client)
     return control_authd(client->control);
 }
 
-static void store_failed(struct control_client *client, const struct err *e)
+void control_store_failed(struct control_client *client, const struct err *e)
 {
     log_error("store", "text=\"%s\"", e->text);
     control_refuse(client, err_token((enum err_code)e->code), "the gateway's state: %s",
@@ -60,15 +61,18 @@ json_t *control_status(struct authd *a, struct bytes supervisor_json)
         for (const struct connection *c = a->bucket[i]; c; c = c->next)
             sessions += c->session && session_has_backend(c->session);
     json_t *supervisor = json_loadb((const char *)supervisor_json.p, supervisor_json.len, 0, NULL);
-    return json_pack("{s:b, s:s, s:I, s:s, s:I, s:I, s:I, s:b, s:I, s:I, s:o}", "ok", 1, "gateway",
-                     a->gateway, "generation", (json_int_t)policy_set_generation(a->policies),
-                     "policy", p ? hex_text(policy_hash(p), 32, hash) : "", "operators",
-                     (json_int_t)(p ? policy_operator_count(p) : 0), "targets",
-                     (json_int_t)(p ? policy_target_count(p) : 0), "roles",
-                     (json_int_t)(p ? policy_role_count(p) : 0), "recorder",
-                     trail_client_open(a->trail), "connections", (json_int_t)a->connections,
-                     "sessions", (json_int_t)sessions, "supervisor",
-                     supervisor ? supervisor : json_null());
+    struct hasher_counts passwords;
+    hasher_count(a->hasher, &passwords);
+    return json_pack(
+        "{s:b, s:s, s:I, s:s, s:I, s:I, s:I, s:b, s:I, s:I, s:{s:I, s:I, s:I}, s:o}", "ok", 1,
+        "gateway", a->gateway, "generation", (json_int_t)policy_set_generation(a->policies),
+        "policy", p ? hex_text(policy_hash(p), 32, hash) : "", "operators",
+        (json_int_t)(p ? policy_operator_count(p) : 0), "targets",
+        (json_int_t)(p ? policy_target_count(p) : 0), "roles",
+        (json_int_t)(p ? policy_role_count(p) : 0), "recorder", trail_client_open(a->trail),
+        "connections", (json_int_t)a->connections, "sessions", (json_int_t)sessions, "passwords",
+        "checked", (json_int_t)passwords.made, "refused", (json_int_t)passwords.refused, "waiting",
+        (json_int_t)passwords.waiting, "supervisor", supervisor ? supervisor : json_null());
 }
 
 static void verb_status(struct control_client *client)
@@ -124,22 +128,26 @@ static json_t *user_entry(struct authd *a, const struct policy_operator *op, str
     struct store_operator row;
     uint64_t now_s = authd_now_s(a), token_s = 0, until_s = 0;
     unsigned certificates = 0;
+    struct secret *hash = NULL;
+    bool has_password = false;
     json_t *entry = NULL;
 
     if (store_operator_read(a->world.store, op->name, &row, e) == 0 &&
+        store_password_read(a->world.store, op->name, &hash, &has_password, e) == 0 &&
         store_enrolment_read(a->world.store, op->name, now_s, &token_s, e) == 0 &&
         store_certificates_live(a->world.store, op->name, now_s, &certificates, &until_s, e) == 0)
         entry = json_pack(
-            "{s:s, s:s?, s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:I, s:o}", "operator", op->name,
-            "name", op->full_name, "groups", string_list(op->groups, op->group_count), "keys",
-            fingerprints(op->keys, op->key_count), "enrolled", row.totp != NULL, "locked",
-            lock_text(&row, now_s), "lock_reason",
+            "{s:s, s:s?, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:o, s:I, s:o}", "operator",
+            op->name, "name", op->full_name, "groups", string_list(op->groups, op->group_count),
+            "keys", fingerprints(op->keys, op->key_count), "enrolled", row.totp != NULL, "password",
+            has_password, "locked", lock_text(&row, now_s), "lock_reason",
             row.admin_locked ? json_string(row.lock_reason) : json_null(), "locked_until",
             time_or_null(lockout_holds(&row.lockout, now_s) ? row.lockout.locked_until_s : 0),
             "failures", (json_int_t)row.lockout.failures, "enrolment_expires",
             time_or_null(token_s), "remembered", (json_int_t)certificates, "remembered_until",
             time_or_null(until_s));
     store_operator_clear(&row);
+    secret_free(hash);
     if (!entry && !e->code)
         err_set(e, ERR_MEMORY, "list");
     return entry;
@@ -154,7 +162,7 @@ static void verb_user_list(struct control_client *client)
         json_t *entry = user_entry(a, policy_operator_at(a->world.policy, i), &e);
         if (!entry) {
             json_decref(users);
-            store_failed(client, &e);
+            control_store_failed(client, &e);
             return;
         }
         json_array_append_new(users, entry);
@@ -185,7 +193,7 @@ static void verb_target_list(struct control_client *client)
         if (store_vault_each(a->world.store, t->name, add_account, accounts, &e) < 0) {
             json_decref(accounts);
             json_decref(targets);
-            store_failed(client, &e);
+            control_store_failed(client, &e);
             return;
         }
         json_array_append_new(
@@ -226,7 +234,7 @@ static void verb_session_list(struct control_client *client)
 
 /* ---- acts on operators ---- */
 
-static bool operator_known(struct control_client *client)
+bool control_operator_known(struct control_client *client)
 {
     const char *name = text_of(client, "operator");
     char shown[300];
@@ -259,7 +267,7 @@ static void effect_lock(struct control_client *client)
              escape_text(shown, sizeof shown, reason, strlen(reason)));
     unsigned sessions = sessions_end_operator(a, name, text, "locked");
     if (rc < 0)
-        store_failed(client, &e);
+        control_store_failed(client, &e);
     else
         control_reply(client,
                       json_pack("{s:b, s:I, s:I}", "ok", 1, "sessions", (json_int_t)sessions,
@@ -269,7 +277,7 @@ static void effect_lock(struct control_client *client)
 static void verb_user_lock(struct control_client *client)
 {
     size_t len = strlen(text_of(client, "reason"));
-    if (!operator_known(client))
+    if (!control_operator_known(client))
         return;
     if (len == 0 || len > STORE_REASON_MAX)
         control_refuse(client, "usage", "a lock wants a reason of 1 to %d bytes", STORE_REASON_MAX);
@@ -292,7 +300,7 @@ static void effect_unlock(struct control_client *client)
         rc = store_commit(s, &e);
     if (rc < 0) {
         store_rollback(s);
-        store_failed(client, &e);
+        control_store_failed(client, &e);
     } else {
         control_reply(client, json_pack("{s:b}", "ok", 1));
     }
@@ -300,7 +308,7 @@ static void effect_unlock(struct control_client *client)
 
 static void verb_user_unlock(struct control_client *client)
 {
-    if (operator_known(client))
+    if (control_operator_known(client))
         control_act(client, "user-unlock", effect_unlock);
 }
 
@@ -316,7 +324,7 @@ static void effect_forget(struct control_client *client)
     unsigned sessions = sessions_end_remembered(
         a, name, "Your access ended: an administrator ended your remembered logins.", "forgotten");
     if (rc < 0)
-        store_failed(client, &e);
+        control_store_failed(client, &e);
     else
         control_reply(client, json_pack("{s:b, s:I, s:I}", "ok", 1, "sessions",
                                         (json_int_t)sessions, "certificates", (json_int_t)count));
@@ -324,7 +332,7 @@ static void effect_forget(struct control_client *client)
 
 static void verb_user_forget(struct control_client *client)
 {
-    if (operator_known(client))
+    if (control_operator_known(client))
         control_act(client, "user-forget", effect_forget);
 }
 
@@ -340,7 +348,7 @@ static void effect_enroll(struct control_client *client)
         rc = store_enrolment_put(a->world.store, text_of(client, "operator"), hash, expires_s,
                                  ENROL_TRIES, &e);
     if (rc < 0)
-        store_failed(client, &e);
+        control_store_failed(client, &e);
     else
         control_reply(client, json_pack("{s:b, s:s, s:o}", "ok", 1, "token", token, "expires",
                                         time_or_null(expires_s)));
@@ -349,7 +357,7 @@ static void effect_enroll(struct control_client *client)
 
 static void verb_user_enroll(struct control_client *client)
 {
-    if (operator_known(client))
+    if (control_operator_known(client))
         control_act(client, "user-enroll", effect_enroll);
 }
 
@@ -397,7 +405,7 @@ static void effect_target_key(struct control_client *client)
         secret_free(private_key);
     }
     if (rc < 0)
-        store_failed(client, &e);
+        control_store_failed(client, &e);
     else
         reply_target_key(client, blob);
 }
@@ -428,7 +436,7 @@ static void verb_target_key(struct control_client *client)
     else if (rc == ERR_NOT_FOUND)
         control_act(client, "target-key-made", effect_target_key);
     else
-        store_failed(client, &e);
+        control_store_failed(client, &e);
 }
 
 static void effect_act(struct control_client *client)
@@ -467,6 +475,8 @@ void control_verb(struct control_client *client)
         {"user-unlock", verb_user_unlock, false},
         {"user-forget", verb_user_forget, false},
         {"user-enroll", verb_user_enroll, false},
+        {"user-password", control_user_password, false},
+        {"user-password-remove", control_user_password_remove, false},
         {"target-key", verb_target_key, false},
     };
     const char *name = text_of(client, "verb");

@@ -231,7 +231,7 @@ int decision_record(const struct decision *d, const struct login *l, const uint8
     json_bytes(&j, "user", l->user, strlen(l->user));
     json_bytes(&j, "asked_for", l->connect_target, strlen(l->connect_target));
     json_str(&j, "factors", login_factors_text(l, factors));
-    json_str(&j, "key", l->fingerprint);
+    json_str(&j, "key", *l->fingerprint ? l->fingerprint : NULL);
     json_hex(&j, "policy", d->policy_hash, sizeof d->policy_hash);
     json_bytes(&j, "path", d->policy.path, strlen(d->policy.path));
     if (d->policy.because[0])

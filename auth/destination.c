@@ -11,6 +11,10 @@
 #define HOST_CHARS    "abcdefghijklmnopqrstuvwxyz0123456789.-"
 #define LETTERS       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define ACCOUNT_CHARS LETTERS "0123456789_.-"
+/* policy/load.c, NAME_OPERATOR */
+#define OPERATOR_FIRST "abcdefghijklmnopqrstuvwxyz_"
+#define OPERATOR_CHARS OPERATOR_FIRST "0123456789.-"
+#define OPERATOR_MAX   64
 
 static void refuse(struct destination *d, const char *token, const char *format, const char *what,
                    size_t len)
@@ -57,10 +61,27 @@ static void take_account(struct destination *d, const char *account, size_t len)
     d->account[len] = '\0';
 }
 
+size_t destination_operator(const char *user, char out[65])
+{
+    const size_t whole = strcspn(user, "@"), len = strcspn(user, "+");
+
+    out[0] = '\0';
+    if (len >= whole || len == 0 || len > OPERATOR_MAX || !strchr(OPERATOR_FIRST, user[0]) ||
+        strspn(user, OPERATOR_CHARS) != len || memchr(user + len + 1, '+', whole - len - 1))
+        return 0;
+    memcpy(out, user, len);
+    out[len] = '\0';
+    return len + 1;
+}
+
 void destination_parse(const char *connect_target, const char *user, struct destination *out)
 {
+    const char *whole = user;
+    char named[OPERATOR_MAX + 1];
+
     memset(out, 0, sizeof *out);
     out->valid = true;
+    user += destination_operator(user, named);
     if (*connect_target) {
         const char *colon = strrchr(connect_target, ':');
         if (!colon || strcmp(colon, ":22") != 0)
@@ -75,8 +96,9 @@ void destination_parse(const char *connect_target, const char *user, struct dest
     const char *at = strchr(user, '@');
     if (!at || strchr(at + 1, '@'))
         refuse(out, "unknown-target",
-               "The user name \"%s\" does not say where to: it is ACCOUNT@TARGET here.", user,
-               strlen(user));
+               "The user name \"%s\" does not say where to: it is ACCOUNT@TARGET here, or"
+               " OPERATOR+ACCOUNT@TARGET.",
+               whole, strlen(whole));
     else if (take_host(out, at + 1, strlen(at + 1)))
         take_account(out, user, (size_t)(at - user));
 }

@@ -202,8 +202,9 @@ static void whoami(struct gateway_channel *ch, bool json)
                       "logged in   %s\nenrolled    %s\nremembered  %s%s\n",
                       l->operator_name, id.full_name ? " (" : "", id.full_name ? id.full_name : "",
                       id.full_name ? ")" : "", roles_text(&id, roles, sizeof roles), c->a->gateway,
-                      l->source_text, l->port, l->fingerprint, id.factors,
-                      id.enrolled ? "yes" : "no", id.certificates ? "until " : "no", id.until);
+                      l->source_text, l->port, *l->fingerprint ? l->fingerprint : "none",
+                      id.factors, id.enrolled ? "yes" : "no", id.certificates ? "until " : "no",
+                      id.until);
         gateway_exit(ch, 0);
         return;
     }
@@ -220,7 +221,7 @@ static void whoami(struct gateway_channel *ch, bool json)
     json_u64(&j, "port", l->port);
     if (*l->proxy)
         json_str(&j, "proxy", l->proxy);
-    json_str(&j, "key", l->fingerprint);
+    json_str(&j, "key", *l->fingerprint ? l->fingerprint : NULL);
     json_str(&j, "factors", id.factors);
     json_bool(&j, "enrolled", id.enrolled);
     json_u64(&j, "certificates", id.certificates);
@@ -248,7 +249,8 @@ static int add_account(void *arg, const char *account, const uint8_t *blob, size
                                .account = account,
                                .source = l->source,
                                .now_s = authd_now_s(r->c->a),
-                               .factors = FACTOR_KEY | FACTOR_TOTP};
+                               .factors =
+                                   (l->factors & (FACTOR_KEY | FACTOR_PASSWORD)) | FACTOR_TOTP};
     (void)blob, (void)len;
     if (policy_decide(r->c->a->world.policy, &q, &d, &e) == 0 && d.allowed &&
         r->len + strlen(account) + 2 < sizeof r->accounts)

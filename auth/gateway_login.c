@@ -122,7 +122,8 @@ static int make_certificate(struct gateway_channel *ch, struct err *e)
 static int put_certificate(struct connection *c, const struct gateway_login *login, struct err *e)
 {
     struct store_certificate row = {.issued_s = login->certificate.issued_s,
-                                    .expires_s = login->certificate.expires_s};
+                                    .expires_s = login->certificate.expires_s,
+                                    .factors = c->login.factors & (FACTOR_KEY | FACTOR_PASSWORD)};
     if (buf_len(&login->pem) == 0)
         return 0;
     strcpy(row.operator_name, login->certificate.operator_name);
@@ -177,7 +178,7 @@ static void finish_recorded(void *arg, uint64_t conn, int rc)
     if (login->totp) {
         c->login.enrolment = false;
         c->login.code_s = authd_now_s(c->a);
-        c->login.factors = FACTOR_KEY | FACTOR_TOTP;
+        c->login.factors |= FACTOR_TOTP;
         gateway_print(ch, 0, "ok\n");
     }
     gateway_output(ch, 0, buf_head(&login->pem), buf_len(&login->pem));
@@ -206,7 +207,7 @@ static void finish(struct gateway_channel *ch)
     if (*c->login.proxy)
         json_str(&j, "proxy", c->login.proxy);
     json_u64(&j, "connection", c->conn);
-    json_str(&j, "key", c->login.fingerprint);
+    json_str(&j, "key", *c->login.fingerprint ? c->login.fingerprint : NULL);
     if (login->totp)
         json_u64(&j, "step", login->step);
     if (buf_len(&login->pem) > 0) {

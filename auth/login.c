@@ -2,7 +2,7 @@
  *
  * See auth/login.h. Texts before both factors are the same whether an operator is enrolled, locked
  * or neither: only the verdict of the code differs. */
-#include "auth/login.h"
+#include "auth/login_steps.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -20,11 +20,8 @@
 /* How far in the future a certificate may have been issued: a clock set back by more ends it. */
 #define CLOCK_SLACK_S 5
 
-static void reply(struct login_reply *r, enum login_verdict verdict, const char *reason,
-                  const char *format, ...) PRINTF_LIKE(4, 5);
-
-static void reply(struct login_reply *r, enum login_verdict verdict, const char *reason,
-                  const char *format, ...)
+void login_reply(struct login_reply *r, enum login_verdict verdict, const char *reason,
+                 const char *format, ...)
 {
     va_list ap;
     r->verdict = verdict;
@@ -82,7 +79,7 @@ static bool young_enough(const struct login *l, const struct login_world *w, uin
                                .account = l->destination.account,
                                .source = l->source,
                                .now_s = now_s,
-                               .factors = FACTOR_KEY | FACTOR_REMEMBERED,
+                               .factors = l->factors | FACTOR_REMEMBERED,
                                .remembered_age_s = age_s};
     if (l->destination.gateway || !l->destination.valid)
         return true;
@@ -128,6 +125,11 @@ static bool remembered(struct login *l, const struct login_world *w, uint64_t no
         snprintf(why, 501, "Your remembered login was ended; `sallyport login` makes a new one.");
         return false;
     }
+    if (row.factors & ~l->factors) {
+        r->reason = "certificate-of-other-factors";
+        snprintf(why, 501, "Your remembered login was made with another factor than this one.");
+        return false;
+    }
     if (row.issued_s > now_s + CLOCK_SLACK_S) {
         r->reason = "certificate-from-the-future";
         return false;
@@ -146,13 +148,36 @@ static bool remembered(struct login *l, const struct login_world *w, uint64_t no
     return true;
 }
 
+void login_first_factor(struct login *l, const struct login_world *w, uint64_t now_s,
+                        struct login_reply *r)
+{
+    char why[501] = "";
+
+    destination_parse(l->connect_target, l->user, &l->destination);
+    r->reason = "code-wanted";
+    if (remembered(l, w, now_s, r, why)) {
+        l->phase = LOGIN_DONE;
+        l->factors |= FACTOR_REMEMBERED;
+        r->record = true;
+        login_reply(r, LOGIN_SUCCESS, "remembered", "%s", "");
+        return;
+    }
+    l->phase = LOGIN_WANTS_CODE;
+    /* A certificate that did not count is worth a record of its own. */
+    r->record = strcmp(r->reason, "code-wanted") != 0;
+    if (break_glass_named(w, l))
+        snprintf(why, sizeof why, "%s", BREAK_GLASS_PROMPT);
+    login_reply(r, LOGIN_ASK_CODE, r->reason, "%s%s%s", why, *why ? "\n" : "",
+                "Enter the current code of your authenticator, or your enrolment token.");
+}
+
 void login_claim(struct login *l, const struct login_world *w, const char *user, struct bytes key,
                  uint64_t now_s, struct login_reply *r)
 {
     const struct policy_operator *op = NULL;
     struct store_operator row;
     struct err e = ERR_INIT;
-    char why[501] = "";
+    char named[OPERATOR_NAME_MAX + 1];
 
     memset(r, 0, sizeof *r);
     r->reason = "unknown-key";
@@ -161,10 +186,11 @@ void login_claim(struct login *l, const struct login_world *w, const char *user,
     vault_fingerprint(key.p, key.len, l->fingerprint);
     if (l->phase != LOGIN_WANTS_KEY || ++l->claims > LOGIN_CLAIMS_MAX) {
         l->phase = LOGIN_OVER;
-        reply(r, LOGIN_FAILED, "too-many-keys", "%s", "");
+        login_reply(r, LOGIN_FAILED, "too-many-keys", "%s", "");
         r->summed = true;
         return;
     }
+    named[0] = '\0';
     if (w->policy)
         op = policy_operator_of_key(w->policy, key.p, key.len);
     /* The same work in the store whether there is such an operator or not. */
@@ -175,28 +201,24 @@ void login_claim(struct login *l, const struct login_world *w, const char *user,
         op = NULL;
         r->reason = "store-failed";
     }
+    /* The key of one is no factor of another. */
+    if (op && destination_operator(user, named) && strcmp(op->name, named) != 0) {
+        op = NULL;
+        r->reason = "key-of-another";
+    }
     if (!op) {
         r->summed = true;
-        reply(r, LOGIN_FAILED, r->reason, "%s", "");
+        login_reply(r, LOGIN_FAILED, r->reason, "%s", "");
         return;
     }
     snprintf(l->operator_name, sizeof l->operator_name, "%s", op->name);
     l->factors = FACTOR_KEY;
-    destination_parse(l->connect_target, user, &l->destination);
-    if (remembered(l, w, now_s, r, why)) {
-        l->phase = LOGIN_DONE;
-        l->factors = FACTOR_KEY | FACTOR_REMEMBERED;
-        r->record = true;
-        reply(r, LOGIN_SUCCESS, "remembered", "%s", "");
+    if (*named) {
+        l->phase = LOGIN_WANTS_PASSWORD;
+        login_reply(r, LOGIN_ASK_PASSWORD, "password-wanted", "%s", "");
         return;
     }
-    l->phase = LOGIN_WANTS_CODE;
-    /* A certificate that did not count is worth a record of its own. */
-    r->record = strcmp(r->reason, "unknown-key") != 0;
-    if (break_glass_named(w, l))
-        snprintf(why, sizeof why, "%s", BREAK_GLASS_PROMPT);
-    reply(r, LOGIN_ASK_CODE, r->record ? r->reason : "code-wanted", "%s%s%s", why, *why ? "\n" : "",
-          "Enter the current code of your authenticator, or your enrolment token.");
+    login_first_factor(l, w, now_s, r);
 }
 
 static void answer_wrong(struct login *l, struct login_reply *r, const char *reason,
@@ -204,9 +226,9 @@ static void answer_wrong(struct login *l, struct login_reply *r, const char *rea
 {
     if (l->codes >= LOGIN_CODES_MAX) {
         l->phase = LOGIN_OVER;
-        reply(r, LOGIN_FAILED, reason, "%s", text);
+        login_reply(r, LOGIN_FAILED, reason, "%s", text);
     } else {
-        reply(r, LOGIN_ASK_CODE, reason, "%s", text);
+        login_reply(r, LOGIN_ASK_CODE, reason, "%s", text);
     }
 }
 
@@ -247,7 +269,7 @@ void login_code(struct login *l, const struct login_world *w, const char *answer
 
     memset(r, 0, sizeof *r);
     if (l->phase != LOGIN_WANTS_CODE) {
-        reply(r, LOGIN_FAILED, "login-over", "%s", "");
+        login_reply(r, LOGIN_FAILED, "login-over", "%s", "");
         return;
     }
     l->codes++;
@@ -261,7 +283,7 @@ void login_code(struct login *l, const struct login_world *w, const char *answer
     if (rc < 0) {
         log_error("second-factor", "conn=%llu text=\"%s\"", (unsigned long long)l->conn, e.text);
         l->phase = LOGIN_OVER;
-        reply(r, LOGIN_FAILED, "store-failed", "The gateway cannot check codes now.");
+        login_reply(r, LOGIN_FAILED, "store-failed", "The gateway cannot check codes now.");
         return;
     }
     r->has_step = !token && o.verdict != CODE_WRONG;
@@ -272,8 +294,8 @@ void login_code(struct login *l, const struct login_world *w, const char *answer
         l->phase = LOGIN_DONE;
         l->enrolment = token;
         l->code_s = now_s;
-        l->factors = token ? FACTOR_KEY : FACTOR_KEY | FACTOR_TOTP;
-        reply(r, LOGIN_SUCCESS, token ? "enrolment" : "code", "%s", "");
+        l->factors |= token ? 0 : FACTOR_TOTP;
+        login_reply(r, LOGIN_SUCCESS, token ? "enrolment" : "code", "%s", "");
     } else if (o.verdict == CODE_USED) {
         answer_wrong(l, r, "code-used", "That code was used already; wait for the next one.");
     } else {
@@ -283,7 +305,10 @@ void login_code(struct login *l, const struct login_world *w, const char *answer
 
 const char *login_factors_text(const struct login *l, char out[100])
 {
-    snprintf(out, 100, "%s%s%s%s", l->factors & FACTOR_KEY ? "key" : "",
+    const bool both = (l->factors & FACTOR_KEY) && (l->factors & FACTOR_PASSWORD);
+
+    snprintf(out, 100, "%s%s%s%s%s%s", l->factors & FACTOR_KEY ? "key" : "", both ? "," : "",
+             l->factors & FACTOR_PASSWORD ? "password" : "",
              l->factors & FACTOR_TOTP ? ",totp" : "",
              l->factors & FACTOR_REMEMBERED ? ",remembered" : "", l->enrolment ? ",enrolment" : "");
     return out;
@@ -293,8 +318,10 @@ int login_record(const struct login *l, const struct login_reply *r, struct buf 
 {
     struct json_out j;
     char factors[100], when[CLOCK_TEXT];
-    static const char *const results[] = {
-        [LOGIN_FAILED] = "refused", [LOGIN_ASK_CODE] = "refused", [LOGIN_SUCCESS] = "logged-in"};
+    static const char *const results[] = {[LOGIN_FAILED] = "refused",
+                                          [LOGIN_ASK_CODE] = "refused",
+                                          [LOGIN_SUCCESS] = "logged-in",
+                                          [LOGIN_ASK_PASSWORD] = "refused"};
 
     json_begin(&j, out);
     json_str(&j, "event", "login");
@@ -308,7 +335,7 @@ int login_record(const struct login *l, const struct login_reply *r, struct buf 
     json_u64(&j, "connection", l->conn);
     json_bytes(&j, "user", l->user, strlen(l->user));
     json_bytes(&j, "asked_for", l->connect_target, strlen(l->connect_target));
-    json_str(&j, "key", l->fingerprint);
+    json_str(&j, "key", *l->fingerprint ? l->fingerprint : NULL);
     json_str(&j, "factors", login_factors_text(l, factors));
     if (r->has_step)
         json_u64(&j, "step", r->step);

@@ -197,14 +197,15 @@ static void refuse_next(struct policy_set *p, const char *text)
         refusal_recorded(p->a, 0, ERR_TRAIL);
 }
 
-/* A device certificate stays if its operator still has the key it was issued beside. */
+/* A device certificate stays if its operator still has the key it was issued beside, if any: one
+ * that was issued beside a password alone ends with the password (auth/control_password.c). */
 static bool keep_certificate(void *arg, const struct store_certificate *c)
 {
     const struct policy_operator *op = policy_operator_named(arg, c->operator_name);
     for (size_t i = 0; op && i < op->key_count; i++)
         if (strcmp(op->keys[i].fingerprint, c->fingerprint) == 0)
             return true;
-    return false;
+    return op && !(c->factors & FACTOR_KEY);
 }
 
 /* What those who asked for the set are told comes when it holds for the sessions as well. */

@@ -54,6 +54,23 @@ unsigned sessions_end_remembered(struct authd *a, const char *operator_name, con
     return ending.count;
 }
 
+static void end_if_password(struct connection *c, void *arg)
+{
+    struct ending *ending = arg;
+    /* Also a login that still wants its code: what opened it is no factor any more. */
+    if ((c->login.factors & FACTOR_PASSWORD) &&
+        strcmp(c->login.operator_name, ending->operator_name) == 0)
+        end_one(c, ending);
+}
+
+unsigned sessions_end_password(struct authd *a, const char *operator_name, const char *text,
+                               const char *token)
+{
+    struct ending ending = {operator_name, text, token, 0};
+    connection_each(a, end_if_password, &ending);
+    return ending.count;
+}
+
 static bool still_known(const struct connection *c)
 {
     const struct policy_operator *op =

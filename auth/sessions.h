@@ -14,6 +14,9 @@ unsigned sessions_end_operator(struct authd *a, const char *operator_name, const
 /* Of those only what began with a remembered login instead of a code. */
 unsigned sessions_end_remembered(struct authd *a, const char *operator_name, const char *text,
                                  const char *token);
+/* Of those only what began with a password; incomplete logins too. */
+unsigned sessions_end_password(struct authd *a, const char *operator_name, const char *text,
+                               const char *token);
 /* Ends the logins and commands to the gateway of those who, or whose key, are not in the policy set
  * that is in force now. Sessions: see auth/live.h. */
 unsigned sessions_sweep(struct authd *a);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE;"
                               "PRAGMA journal_mode=WAL;"
@@ -21,7 +21,6 @@ static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE;"
 
 /* totp, private_key: sealed. Times in seconds since 1970; 0: none. */
 static const char schema[] =
-    "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS operator("
     " name TEXT PRIMARY KEY NOT NULL, totp BLOB,"
     " last_step INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
@@ -32,7 +31,8 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS certificate("
     " serial BLOB PRIMARY KEY NOT NULL, operator TEXT NOT NULL REFERENCES operator(name),"
     " fingerprint TEXT NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL,"
-    " ended INTEGER NOT NULL DEFAULT 0, why TEXT) STRICT, WITHOUT ROWID;"
+    " ended INTEGER NOT NULL DEFAULT 0, why TEXT,"
+    " factors INTEGER NOT NULL DEFAULT 1) STRICT, WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS certificate_operator ON certificate(operator, ended);"
     "CREATE TABLE IF NOT EXISTS vault_key("
     " target TEXT NOT NULL, account TEXT NOT NULL, public_key BLOB NOT NULL,"
@@ -42,8 +42,13 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS approval("
     " id INTEGER PRIMARY KEY NOT NULL CHECK(id=1), serial INTEGER NOT NULL,"
     " manifest BLOB NOT NULL, approvers BLOB NOT NULL) STRICT;"
-    "PRAGMA user_version=2;"
-    "COMMIT;";
+    /* version 3, with certificate.factors */
+    "CREATE TABLE IF NOT EXISTS password("
+    " operator TEXT PRIMARY KEY NOT NULL, hash BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version=3;";
+/* Of versions 1 and 2: all certificates were issued beside a key (FACTOR_KEY). */
+static const char certificate_factors[] =
+    "ALTER TABLE certificate ADD COLUMN factors INTEGER NOT NULL DEFAULT 1;";
 
 static const char *const statements[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -67,15 +72,20 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ENROLMENT_READ] =
         "SELECT expires FROM enrolment WHERE operator=?1 AND tries>0 AND expires>?2",
     [STMT_CERTIFICATE_PUT] = "INSERT INTO certificate(serial, operator, fingerprint, issued,"
-                             " expires) VALUES(?1, ?2, ?3, ?4, ?5)",
+                             " expires, factors) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [STMT_CERTIFICATE_PRUNE] = "DELETE FROM certificate WHERE expires<?1",
     [STMT_CERTIFICATE_READ] =
-        "SELECT operator, fingerprint, issued, expires, ended FROM certificate WHERE serial=?1",
+        "SELECT operator, fingerprint, issued, expires, ended, factors FROM certificate"
+        " WHERE serial=?1",
     [STMT_CERTIFICATES_END] =
         "UPDATE certificate SET ended=?2, why=?3 WHERE operator=?1 AND ended=0 AND expires>?2",
-    [STMT_CERTIFICATES_LIST] = "SELECT operator, fingerprint, issued, expires, ended, serial"
-                               " FROM certificate WHERE ended=0 AND expires>?1 AND serial>?2"
-                               " ORDER BY serial LIMIT 1",
+    [STMT_CERTIFICATES_LIST] =
+        "SELECT operator, fingerprint, issued, expires, ended, factors, serial"
+        " FROM certificate WHERE ended=0 AND expires>?1 AND serial>?2"
+        " ORDER BY serial LIMIT 1",
+    [STMT_CERTIFICATES_END_BESIDE] =
+        "UPDATE certificate SET ended=?2, why=?3 WHERE operator=?1 AND ended=0 AND expires>?2"
+        " AND (factors & ?4)<>0",
     [STMT_CERTIFICATE_END] = "UPDATE certificate SET ended=?2, why=?3 WHERE serial=?1",
     [STMT_CERTIFICATES_LIVE] = "SELECT count(*), max(expires) FROM certificate"
                                " WHERE operator=?1 AND ended=0 AND expires>?2",
@@ -85,6 +95,10 @@ static const char *const statements[STMT_COUNT] = {
                        " VALUES(?1, ?2, ?3, ?4, ?5)",
     [STMT_VAULT_EACH] =
         "SELECT account, public_key FROM vault_key WHERE target=?1 ORDER BY account",
+    [STMT_PASSWORD_READ] = "SELECT hash FROM password WHERE operator=?1",
+    [STMT_PASSWORD_ANY] = "SELECT 1 FROM password LIMIT 1",
+    [STMT_PASSWORD_PUT] = "INSERT OR REPLACE INTO password(operator, hash) VALUES(?1, ?2)",
+    [STMT_PASSWORD_REMOVE] = "DELETE FROM password WHERE operator=?1",
     [STMT_APPROVAL_READ] = "SELECT serial, manifest, approvers FROM approval WHERE id=1",
     [STMT_APPROVAL_PUT] =
         "INSERT OR REPLACE INTO approval(id, serial, manifest, approvers) VALUES(1, ?1, ?2, ?3)",
@@ -108,6 +122,16 @@ static int schema_version(struct store *s, int *version, struct err *e)
     return rc;
 }
 
+static int make_tables(struct store *s, int version, struct err *e)
+{
+    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+        (version > 0 && sqlite3_exec(s->db, certificate_factors, NULL, NULL, NULL) != SQLITE_OK) ||
+        sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        return failed(s, "creating its tables", e);
+    return 0;
+}
+
 static int set_up(struct store *s, struct err *e)
 {
     int version = 0, rc;
@@ -120,8 +144,8 @@ static int set_up(struct store *s, struct err *e)
         return err_set(e, ERR_INPUT, "store: its schema is version %d, this program knows up to %d",
                        version, SCHEMA_VERSION);
     /* Nothing is written when the tables are there: the disk may be full. */
-    if (version < SCHEMA_VERSION && sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-        return failed(s, "creating its tables", e);
+    if (version < SCHEMA_VERSION && (rc = make_tables(s, version, e)) < 0)
+        return rc;
     for (int i = 0; i < STMT_COUNT; i++)
         if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &s->statement[i], NULL) != SQLITE_OK)
@@ -152,6 +176,8 @@ struct store *store_open(const char *path, struct seal *seal, struct err *e)
         goto fail;
     }
     store_reserve_open(&s->reserve, path);
+    if (store_password_nobody(s, e) < 0)
+        goto fail;
     rc = set_up(s, e);
     if (rc < 0 && sqlite3_errcode(s->db) == SQLITE_FULL && store_reserve_give(&s->reserve)) {
         store_rollback(s);

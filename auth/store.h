@@ -62,6 +62,19 @@ MUST_CHECK int store_operator_set_admin_lock(struct store *s, const char *name, 
 MUST_CHECK int store_operator_set_totp(struct store *s, const char *name, const struct secret *totp,
                                        uint64_t step, struct err *e);
 
+/* ---- passwords (auth/store_password.c) ---- */
+/* hash: auth/password.h, as text with a NUL; sealed like the rest. For who has none a hash comes
+ * that is nobody's, by the same work, and *has is false. ERR_TAMPERED: what is stored is no hash of
+ * ours. The caller frees *hash. */
+MUST_CHECK int store_password_read(struct store *s, const char *name, struct secret **hash,
+                                   bool *has, struct err *e);
+MUST_CHECK int store_password_put(struct store *s, const char *name, const char *hash,
+                                  struct err *e);
+/* ERR_NOT_FOUND: there was none. */
+MUST_CHECK int store_password_remove(struct store *s, const char *name, struct err *e);
+/* Has anybody one? */
+MUST_CHECK int store_password_any(struct store *s, bool *any, struct err *e);
+
 /* ---- enrolment tokens (auth/store_operator.c) ---- */
 /* Replaces the operator's earlier token. */
 MUST_CHECK int store_enrolment_put(struct store *s, const char *name,
@@ -85,6 +98,7 @@ struct store_certificate {
     char operator_name[65];
     char fingerprint[STORE_FINGERPRINT_MAX + 1]; /* of the SSH key that it was issued beside */
     uint64_t issued_s, expires_s, ended_s;       /* ended 0: not */
+    uint32_t factors; /* bits of enum factor: the first factors that it was issued beside */
 };
 MUST_CHECK int store_certificate_put(struct store *s, const uint8_t serial[STORE_SERIAL_BYTES],
                                      const struct store_certificate *c, struct err *e);
@@ -94,6 +108,10 @@ MUST_CHECK int store_certificate_read(struct store *s, const uint8_t serial[STOR
 /* Ends all live ones of the operator; *count: how many. why: a token for the row. */
 MUST_CHECK int store_certificates_end(struct store *s, const char *name, const char *why,
                                       uint64_t now_s, unsigned *count, struct err *e);
+/* Of those only the ones that were issued beside any of these first factors. */
+MUST_CHECK int store_certificates_end_beside(struct store *s, const char *name, uint32_t factors,
+                                             const char *why, uint64_t now_s, unsigned *count,
+                                             struct err *e);
 /* Ends the live ones for which keep says no; *count: how many. */
 MUST_CHECK int store_certificates_sweep(struct store *s,
                                         bool (*keep)(void *arg, const struct store_certificate *c),

@@ -27,21 +27,30 @@ enum store_statement {
     STMT_CERTIFICATE_READ,
     STMT_CERTIFICATES_END,
     STMT_CERTIFICATES_LIST,
+    STMT_CERTIFICATES_END_BESIDE,
     STMT_CERTIFICATE_END,
     STMT_CERTIFICATES_LIVE,
     STMT_VAULT_PUBLIC,
     STMT_VAULT_PRIVATE,
     STMT_VAULT_PUT,
     STMT_VAULT_EACH,
+    STMT_PASSWORD_READ,
+    STMT_PASSWORD_ANY,
+    STMT_PASSWORD_PUT,
+    STMT_PASSWORD_REMOVE,
     STMT_APPROVAL_READ,
     STMT_APPROVAL_PUT,
     STMT_COUNT
 };
 
+/* A password's hash, sealed (auth/password.h). */
+#define STORE_PASSWORD_SEALED (73 + SEAL_OVERHEAD)
+
 struct store {
     sqlite3 *db;
     struct seal *seal;
     struct store_reserve reserve;
+    uint8_t nobody[STORE_PASSWORD_SEALED]; /* store_password_nobody */
     sqlite3_stmt *statement[STMT_COUNT];
 };
 
@@ -53,6 +62,8 @@ MUST_CHECK int store_row(struct store *s, sqlite3_stmt *st, struct err *e);
 void store_done(sqlite3_stmt *st);
 /* A statement without rows. *changes may be NULL. */
 MUST_CHECK int store_run(struct store *s, sqlite3_stmt *st, int *changes, struct err *e);
+/* At start: what is read instead of a password that is not there. */
+MUST_CHECK int store_password_nobody(struct store *s, struct err *e);
 /* Copies a text column that has a known maximum; cut when the file says otherwise. */
 void store_column_text(sqlite3_stmt *st, int column, char *out, size_t cap);
 

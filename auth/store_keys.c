@@ -19,6 +19,7 @@ static void read_certificate(sqlite3_stmt *st, struct store_certificate *out)
     out->issued_s = (uint64_t)sqlite3_column_int64(st, 2);
     out->expires_s = (uint64_t)sqlite3_column_int64(st, 3);
     out->ended_s = (uint64_t)sqlite3_column_int64(st, 4);
+    out->factors = (uint32_t)sqlite3_column_int64(st, 5);
 }
 
 int store_certificate_put(struct store *s, const uint8_t serial[STORE_SERIAL_BYTES],
@@ -29,9 +30,9 @@ int store_certificate_put(struct store *s, const uint8_t serial[STORE_SERIAL_BYT
     if (rc < 0)
         return rc;
     return store_run(s,
-                     store_bind(s, STMT_CERTIFICATE_PUT, "bttii", (const void *)serial,
+                     store_bind(s, STMT_CERTIFICATE_PUT, "bttiii", (const void *)serial,
                                 (size_t)STORE_SERIAL_BYTES, c->operator_name, c->fingerprint,
-                                c->issued_s, c->expires_s),
+                                c->issued_s, c->expires_s, (uint64_t)c->factors),
                      NULL, e);
 }
 
@@ -61,6 +62,17 @@ int store_certificates_end(struct store *s, const char *name, const char *why, u
     return rc;
 }
 
+int store_certificates_end_beside(struct store *s, const char *name, uint32_t factors,
+                                  const char *why, uint64_t now_s, unsigned *count, struct err *e)
+{
+    int changes;
+    int rc = store_run(
+        s, store_bind(s, STMT_CERTIFICATES_END_BESIDE, "titi", name, now_s, why, (uint64_t)factors),
+        &changes, e);
+    *count = (unsigned)changes;
+    return rc;
+}
+
 int store_certificates_sweep(struct store *s,
                              bool (*keep)(void *arg, const struct store_certificate *c), void *arg,
                              const char *why, uint64_t now_s, unsigned *count, struct err *e)
@@ -78,8 +90,8 @@ int store_certificates_sweep(struct store *s,
         if (rc <= 0)
             return rc;
         read_certificate(st, &c);
-        const void *blob = sqlite3_column_blob(st, 5);
-        serial_len = (size_t)sqlite3_column_bytes(st, 5);
+        const void *blob = sqlite3_column_blob(st, 6);
+        serial_len = (size_t)sqlite3_column_bytes(st, 6);
         if (!blob || serial_len != sizeof serial) {
             store_done(st);
             return err_set(e, ERR_TAMPERED, "store: a certificate's serial number is malformed");

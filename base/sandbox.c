@@ -257,6 +257,13 @@ int sandbox_seal(enum sandbox_program program, struct err *e)
     return 0;
 }
 
+int sandbox_prepare(enum sandbox_program program, struct err *e)
+{
+    (void)program;
+    (void)e;
+    return 0;
+}
+
 #else
 
 #define CALLS 512
@@ -310,7 +317,7 @@ static void on_sigsys(int signal_number, siginfo_t *info, void *context)
     _exit(SANDBOX_EXIT_DENIED);
 }
 
-static int prepare(enum sandbox_program program, struct err *e)
+int sandbox_prepare(enum sandbox_program program, struct err *e)
 {
     return filters[program].code ? 0 : sandbox_compile(program, &filters[program], e);
 }
@@ -321,11 +328,11 @@ int sandbox_seal(enum sandbox_program program, struct err *e)
     struct sigaction on_denied = {.sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO | SA_NODEFER};
     bool again = sealed_as != NULL;
     struct sock_fprog fprog;
-    int rc = prepare(program, e);
+    int rc = sandbox_prepare(program, e);
 
     /* A forked child finds its own filter made: it needs no memory of its own for it. */
     if (!rc && t->child != program)
-        rc = prepare(t->child, e);
+        rc = sandbox_prepare(t->child, e);
     if (rc)
         return rc;
     look_up_names();

@@ -24,6 +24,7 @@ enum sandbox_program {
     SANDBOX_WITNESS, /* sallyport-witness, started by anybody: sealed, not entered */
     SANDBOX_READER,  /* one for each request to read recordings */
     SANDBOX_FIREWALL,
+    SANDBOX_HASHER, /* authd's child that hashes passwords */
 };
 
 /* The link to the supervisor that each program is started with. */
@@ -41,6 +42,10 @@ MUST_CHECK int sandbox_enter(enum sandbox_program program, int argc, char **argv
  * seccomp-denied syscall=NAME number=N" and the process exits with status 159 (128 + SIGSYS). May
  * be called again in a forked child with the child's narrower program. */
 MUST_CHECK int sandbox_seal(enum sandbox_program program, struct err *e);
+
+/* Makes the filter of a program that will be sealed in a forked child, when its parent will not be
+ * permitted to. The table's own child (sandbox.def) needs no such call. */
+MUST_CHECK int sandbox_prepare(enum sandbox_program program, struct err *e);
 
 /* What the supervisor needs to know when it starts a program. */
 const char *sandbox_name(enum sandbox_program program);

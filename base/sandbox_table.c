@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CLONE_ANY_NAMESPACE                                                                        \
@@ -39,12 +40,13 @@ enum {
     WITNESS = BIT(WITNESS),
     READER = BIT(READER),
     FIREWALL = BIT(FIREWALL),
+    HASHER = BIT(HASHER),
     SERVERS = BIT(FRONTEND_SERVER) | BIT(BACKEND_SERVER),
     SSH = SERVERS | BIT(FRONTEND) | BIT(BACKEND),
     FORKING = SERVERS | AUTHD,
     EVENTS = LISTENER | AUTHD | AUDITD | COURIER | WITNESS,
     FILES = AUTHD | AUDITD | WITNESS,
-    CONFINED = SSH | LISTENER | FILES | POLICY_LOADER | COURIER | READER | FIREWALL,
+    CONFINED = SSH | LISTENER | FILES | POLICY_LOADER | COURIER | READER | FIREWALL | HASHER,
 };
 
 #define PROGRAM(program, name, child, open_files, address_mib, file_mib, processes, locked_kib)

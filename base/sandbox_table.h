@@ -9,7 +9,7 @@
 
 #include "base/sandbox.h"
 
-#define SANDBOX_PROGRAMS 13
+#define SANDBOX_PROGRAMS 14
 
 struct sandbox_limits {
     const char *name;

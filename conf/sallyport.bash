@@ -8,7 +8,7 @@ _sallyport()
     1) words='init setup connect login whoami user target policy source status audit help --help --version' ;;
     2)
         case $before in
-        user) words='add enroll list lock unlock forget' ;;
+        user) words='add enroll password list lock unlock forget' ;;
         target) words='add key list' ;;
         source) words='list unblock' ;;
         policy) words='check test explain who-can diff classify fmt load manifest sign verify' ;;
@@ -32,10 +32,11 @@ _sallyport()
         case ${COMP_WORDS[1]}-${COMP_WORDS[2]} in
         init-*) words='--gateway --listen --reach --admin --state --runtime --packs --users --help' ;;
         setup-*) words='--hosts --user --identity --dir --for --target --help' ;;
-        login-*) words='--forget --dir --help' ;;
-        whoami-*) words='--dir --help' ;;
+        login-*) words='--forget --operator --dir --help' ;;
+        whoami-*) words='--operator --dir --help' ;;
         user-add) words='--key --name --group --help' ;;
         user-lock) words='--reason --help' ;;
+        user-password) words='--remove --json --help' ;;
         user-list | user-enroll) words='--json --help' ;;
         target-add) words='--account --label --fingerprint --help' ;;
         target-*) words='--json --help' ;;

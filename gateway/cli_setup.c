@@ -28,7 +28,9 @@ static const char help[] =
     "  --hosts PATTERN   the hosts to reach through the gateway, as in ssh_config (default: none "
     "but the\n"
     "                    gateway itself; e.g. \"hv* *.virt.example\")\n"
-    "  --user ACCOUNT    the account on them (default: what you say, as ever)\n"
+    "  --user ACCOUNT    the account on them (default: what you say, as ever). With a password "
+    "instead of\n"
+    "                    a key: OPERATOR+ACCOUNT, your name on the gateway before it\n"
     "  --identity FILE   the SSH key to show to the gateway (default: ssh's own)\n"
     "  --dir DIR         where to put it (default: ~/.config/sallyport/GATEWAY)\n\n"
     "With --for it changes nothing, and prints what another client needs to go through the "
@@ -160,7 +162,8 @@ static void tell_next(const struct setup *s, const char *dir, const char *hosts)
            "2. Log in once:\n\n       sallyport login\n\n"
            "   It asks for a code of your authenticator; the first time, for the enrolment token "
            "that\n"
-           "   your administrator gave you.\n\n",
+           "   your administrator gave you. With a password instead of a key: `sallyport login\n"
+           "   --operator NAME`, and `ssh NAME+ACCOUNT@HOST` afterwards.\n\n",
            s->name, s->host, s->port, dir);
     if (hosts)
         printf("Then ssh reaches these hosts through the gateway: %s\n", hosts);
@@ -227,7 +230,7 @@ int cli_setup(int argc, char **argv)
         return cli_usage("setup", target ? "--target goes with --for" : "expected one setup file");
     if (hosts && !setup_plain(hosts, " .-*?!:_"))
         return cli_usage("setup", "--hosts has characters that ssh_config cannot hold");
-    if (user && !setup_plain(user, "._-@"))
+    if (user && !setup_plain(user, "._-@+"))
         return cli_usage("setup", "--user is not an account name");
 
     struct buf file;

@@ -139,10 +139,10 @@ struct frontend_channel {
 };
 
 enum login_step {
-    LOGIN_STEP_KEY,      /* a public key is wanted */
+    LOGIN_STEP_KEY,      /* a public key is wanted, or a password where the user name says so */
     LOGIN_STEP_PROBING,  /* authd is asked about a key */
     LOGIN_STEP_CLAIMING, /* authd is told of a verified signature */
-    LOGIN_STEP_CODE,     /* keyboard-interactive is wanted */
+    LOGIN_STEP_ASK,      /* keyboard-interactive is wanted */
     LOGIN_STEP_PROMPTED, /* one answer to one prompt is wanted */
     LOGIN_STEP_CHECKING, /* authd has the answer */
     LOGIN_STEP_DONE,     /* both factors: the one flag that opens channels */
@@ -153,6 +153,8 @@ struct frontend_login {
     enum login_step step;
     char user[256];
     bool user_bound;
+    bool named;       /* the user name names an operator: a password is asked for */
+    bool password;    /* it is what is asked for; otherwise a code */
     ssh_message kept; /* what is answered when authd has answered */
     bool kept_signed;
     uint8_t *key; /* of the kept message, wire format */

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The login of one connection: a public key, then a code by keyboard-interactive. This state
+ * The login of one connection: a public key, then a code by keyboard-interactive; where the user
+ * name names an operator a password before the code, with a key or instead of one. This state
  * machine, not libssh's, is what opens channels (CVE-2018-10933 was a server that trusted the
  * library's).
  *
  *     KEY -probe-> PROBING -> KEY               (agents ask before they sign)
- *     KEY -verified signature-> PROBING -> CLAIMING -> CODE | DONE | KEY
- *     CODE -request-> PROMPTED -answer-> CHECKING -> PROMPTED | DONE | OVER
+ *     KEY -verified signature-> PROBING -> CLAIMING -> ASK | DONE | KEY
+ *     KEY -request, the user name names an operator-> PROMPTED
+ *     ASK -request-> PROMPTED -answer-> CHECKING -> PROMPTED | DONE | OVER
  *
+ * - Whether a password is asked for depends on the user name alone, before and after a key: it
+ * tells nobody whether there is such an operator, or what his roles want.
  * - Only a signature that libssh verified with the key of the same request is claimed, and only one
  *   key a connection; authd counts it as a claim, and wants more than it.
  * - The first user name is bound: another one ends the connection.
@@ -23,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/destination.h"
 #include "base/log.h"
 #include "base/secret.h"
 
@@ -51,8 +56,11 @@ static void refuse(struct frontend_login *l, ssh_message m)
 {
     bool key = l->step == LOGIN_STEP_KEY || l->step == LOGIN_STEP_PROBING ||
                l->step == LOGIN_STEP_CLAIMING;
+    int methods = key ? SSH_AUTH_METHOD_PUBLICKEY : SSH_AUTH_METHOD_INTERACTIVE;
 
-    ssh_message_auth_set_methods(m, key ? SSH_AUTH_METHOD_PUBLICKEY : SSH_AUTH_METHOD_INTERACTIVE);
+    if (l->named)
+        methods |= SSH_AUTH_METHOD_INTERACTIVE;
+    ssh_message_auth_set_methods(m, methods);
     ssh_message_reply_default(m);
 }
 
@@ -159,12 +167,12 @@ void login_probed(struct frontend *f, const struct login_probed *m)
     f->again = true;
 }
 
-/* --- codes */
+/* --- passwords and codes */
 
 static void prompt(struct frontend *f, ssh_message m)
 {
     struct frontend_login *l = &f->log_in;
-    const char *prompts[1] = {"Code: "};
+    const char *prompts[1] = {l->password ? "Password: " : "Code: "};
     char echo[1] = {0};
 
     if (ssh_message_auth_interactive_request(m, "Sallyport", l->instruction, 1, prompts, echo) !=
@@ -175,11 +183,37 @@ static void prompt(struct frontend *f, ssh_message m)
     l->step = LOGIN_STEP_PROMPTED;
 }
 
+static int pass_on_code(struct frontend *f, const char *text, struct err *e)
+{
+    struct login_code m = {.answer = ""};
+    int rc;
+
+    /* What is too long is a wrong answer, and counts as one. */
+    if (strlen(text) < sizeof m.answer)
+        strcpy(m.answer, text);
+    rc = login_code_send(f->login, &m, NULL, e);
+    wipe(&m, sizeof m);
+    return rc;
+}
+
+static int pass_on_password(struct frontend *f, const char *text, struct err *e)
+{
+    struct login_password m = {.password = ""};
+    int rc;
+
+    strcpy(m.user, f->log_in.user); /* of the same size */
+    if (strlen(text) < sizeof m.password)
+        strcpy(m.password, text);
+    link_enter(f->login, login_STATE_PASSWORD);
+    rc = login_password_send(f->login, &m, NULL, e);
+    wipe(&m, sizeof m);
+    return rc;
+}
+
 /* The answer of the one response that was asked for. Owns m. */
 static void response(struct frontend *f, ssh_message m)
 {
     struct frontend_login *l = &f->log_in;
-    struct login_code code = {.answer = ""};
     const char *text;
     struct err e = ERR_INIT;
 
@@ -190,14 +224,14 @@ static void response(struct frontend *f, ssh_message m)
         return;
     }
     text = ssh_userauth_kbdint_getanswer(f->ssh, 0);
-    /* What is too long is a wrong answer, and counts as one. */
-    if (text && strlen(text) < sizeof code.answer)
-        strcpy(code.answer, text);
+    if (!text)
+        text = "";
     l->kept = m;
     l->step = LOGIN_STEP_CHECKING;
-    if (login_code_send(f->login, &code, NULL, &e) != 0)
+    if ((l->password ? pass_on_password(f, text, &e) : pass_on_code(f, text, &e)) != 0)
         frontend_link_failed(f, "login", &e);
-    wipe(&code, sizeof code);
+    /* libssh keeps it until the next answer or the session's end. */
+    wipe((void *)(uintptr_t)text, strlen(text));
 }
 
 static void interactive(struct frontend *f, ssh_message m)
@@ -208,7 +242,11 @@ static void interactive(struct frontend *f, ssh_message m)
         response(f, m);
         return;
     }
-    if (l->step == LOGIN_STEP_CODE || l->step == LOGIN_STEP_PROMPTED) {
+    if (l->step == LOGIN_STEP_KEY && l->named) {
+        l->password = true;
+        l->step = LOGIN_STEP_ASK;
+    }
+    if (l->step == LOGIN_STEP_ASK || l->step == LOGIN_STEP_PROMPTED) {
         prompt(f, m);
         ssh_message_free(m);
         return;
@@ -246,9 +284,11 @@ static void answered_key(struct frontend *f, const struct login_answer *m)
     case LOGIN_SUCCESS:
         logged_in(f);
         return;
+    case LOGIN_ASK_PASSWORD:
     case LOGIN_ASK_CODE:
-        l->step = LOGIN_STEP_CODE;
-        link_enter(f->login, login_STATE_CODE);
+        l->step = LOGIN_STEP_ASK;
+        l->password = m->verdict == LOGIN_ASK_PASSWORD;
+        link_enter(f->login, l->password ? login_STATE_PASSWORD : login_STATE_CODE);
         ssh_message_auth_set_methods(l->kept, SSH_AUTH_METHOD_INTERACTIVE);
         ssh_message_auth_reply_success(l->kept, 1);
         return;
@@ -262,7 +302,7 @@ static void answered_key(struct frontend *f, const struct login_answer *m)
     refuse(l, l->kept);
 }
 
-static void answered_code(struct frontend *f, const struct login_answer *m)
+static void answered_response(struct frontend *f, const struct login_answer *m)
 {
     struct frontend_login *l = &f->log_in;
 
@@ -270,7 +310,10 @@ static void answered_code(struct frontend *f, const struct login_answer *m)
     case LOGIN_SUCCESS:
         logged_in(f);
         return;
+    case LOGIN_ASK_PASSWORD:
     case LOGIN_ASK_CODE:
+        l->password = m->verdict == LOGIN_ASK_PASSWORD;
+        link_enter(f->login, l->password ? login_STATE_PASSWORD : login_STATE_CODE);
         prompt(f, l->kept);
         return;
     case LOGIN_FAILED:
@@ -292,7 +335,7 @@ void login_answered(struct frontend *f, const struct login_answer *m)
     if (step == LOGIN_STEP_CLAIMING)
         answered_key(f, m);
     else
-        answered_code(f, m);
+        answered_response(f, m);
     login_clear(l);
     f->again = true;
 }
@@ -304,6 +347,7 @@ static bool bind_user(struct frontend *f, ssh_message m)
 {
     struct frontend_login *l = &f->log_in;
     const char *user = ssh_message_auth_user(m);
+    char operator_name[65];
 
     if (!user || strlen(user) >= sizeof l->user) {
         frontend_leave(f, "a user name that cannot be");
@@ -312,6 +356,7 @@ static bool bind_user(struct frontend *f, ssh_message m)
     if (!l->user_bound) {
         strcpy(l->user, user); /* the length was checked */
         l->user_bound = true;
+        l->named = destination_operator(user, operator_name) > 0;
     } else if (strcmp(l->user, user) != 0) {
         frontend_leave(f, "the user name changed");
         return false;

@@ -13,6 +13,8 @@
 #include "base/msg_define.h"
 #define MSG_TABLE "auth/login.def"
 #include "base/msg_define.h"
+#define MSG_TABLE "auth/hash.def"
+#include "base/msg_define.h"
 #define MSG_TABLE "auth/grant.def"
 #include "base/msg_define.h"
 #define MSG_TABLE "audit/trail.def"

@@ -15,6 +15,8 @@
 #include "base/msg_declare.h"
 #define MSG_TABLE "auth/login.def"
 #include "base/msg_declare.h"
+#define MSG_TABLE "auth/hash.def"
+#include "base/msg_declare.h"
 #define MSG_TABLE "auth/grant.def"
 #include "base/msg_declare.h"
 #define MSG_TABLE "audit/trail.def"
@@ -61,9 +63,11 @@ enum failure_kind {
 
 /* login.answer */
 enum login_verdict {
-    LOGIN_FAILED = 0,   /* try another key; after too many: disconnect */
-    LOGIN_ASK_CODE = 1, /* first factor noted; ask for a code, text is the instruction */
-    LOGIN_SUCCESS = 2,  /* both factors */
+    LOGIN_FAILED = 0,       /* try another key; after too many: disconnect */
+    LOGIN_ASK_CODE = 1,     /* first factor noted; ask for a code, text is the instruction */
+    LOGIN_SUCCESS = 2,      /* both factors */
+    LOGIN_ASK_PASSWORD = 3, /* the key was noted and the user name asks for a password too, or it
+                             * was wrong; text is the instruction */
 };
 
 /* relay.start */

@@ -200,7 +200,7 @@ static int choose_names(const struct setup_client *wanted, char *values[VALUES],
     if (!values[IDENTITY])
         return e->code;
     values[TARGET] = cli_printf("%s", wanted->target ? wanted->target : "hv1");
-    if (!setup_plain(values[USER], "._-@") || values[USER][0] == '-')
+    if (!setup_plain(values[USER], "._-@+") || values[USER][0] == '-')
         return err_set(e, ERR_USAGE, "the account is not a name");
     if (!setup_plain(values[TARGET], "._-") || values[TARGET][0] == '-')
         return err_set(e, ERR_USAGE, "--target is not a name");

@@ -163,10 +163,6 @@ int policy_load_factors(struct loading *l, const struct yaml_node *n, uint32_t *
                             "found %s a second time, expected different factors: [key, totp]",
                             words[word]);
         found |= bits[word];
-        if (rc == 0 && bits[word] == FACTOR_PASSWORD)
-            policy_warn(l, items[i],
-                        "the gateway has no login with a password yet: nobody's login has this "
-                        "factor");
     }
     if (rc < 0)
         return rc;

@@ -293,8 +293,10 @@ static int conclude(const struct question *q, struct sum *sum, struct policy_dec
 
     /* Every role asked for both (factors_fit); no configuration gives a login with one. */
     if (!(q->r->factors & (FACTOR_KEY | FACTOR_PASSWORD)) || !(code || remembered))
-        return policy_deny(q->p, out, "factors", "factors",
-                           "Your roles need a key and a code, and this login had one of them");
+        return policy_deny(
+            q->p, out, "factors", "factors",
+            "Your roles need a key or a password, and a code, and this login had one of "
+            "them");
     if (!code && sum->remember_of && q->r->remembered_age_s >= sum->remember_s) {
         snprintf(because, sizeof because, "%s/remember", sum->remember_of->name);
         return policy_deny(

@@ -107,6 +107,13 @@ int policy_deny_at(const struct policy *p, const struct policy_request *r,
                            t->pub.name, address_text(&r->source, text));
     case ROLE_FACTORS:
         factor_names(role->factors, factors);
+        if ((role->factors & FACTOR_PASSWORD) && !(r->factors & FACTOR_PASSWORD))
+            return policy_deny(
+                p, out, "factors", because,
+                "Your role %s on %s needs the factors %s, and this login had no password (it is "
+                "asked for when you name yourself in the user name: %s+%s)",
+                role->name, t->pub.name, factors, op->pub.name,
+                escape_text(account, sizeof account, r->account, strnlen(r->account, 48)));
         return policy_deny(p, out, "factors", because,
                            "Your role %s on %s needs the factors %s, and this login had not all of "
                            "them",

@@ -192,7 +192,8 @@ static int load_operator(struct loading *l, const struct yaml_node *key, const s
             return rc;
     }
     if (!op->pub.key_count)
-        policy_warn(l, key, "%s has no public key and cannot log in", op->pub.name);
+        policy_warn(l, key, "%s has no public key and cannot log in but with a password",
+                    op->pub.name);
     return 0;
 }
 

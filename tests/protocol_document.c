@@ -11,8 +11,9 @@
 int main(void)
 {
     static const struct link_spec *const links[] = {
-        &link_listener, &link_forks,    &link_authd, &link_auditd, &link_reader, &link_elsewhere,
-        &link_courier,  &link_firewall, &link_login, &link_grant,  &link_relay,  &link_trail,
+        &link_listener,  &link_forks,   &link_authd,    &link_auditd, &link_reader,
+        &link_elsewhere, &link_courier, &link_firewall, &link_login,  &link_hash,
+        &link_grant,     &link_relay,   &link_trail,
     };
     struct buf out;
 

@@ -81,8 +81,10 @@ static void frames(const struct link_spec *spec, const uint8_t *data, size_t siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct link_spec *const links[] = {
-        &link_listener, &link_forks,  &link_relay,   &link_authd,     &link_login,  &link_grant,
-        &link_trail,    &link_auditd, &link_courier, &link_elsewhere, &link_reader, &link_firewall,
+        &link_listener, &link_forks,    &link_relay,  &link_authd,   &link_login,
+        &link_grant,    &link_trail,    &link_auditd, &link_courier, &link_elsewhere,
+        &link_reader,   &link_firewall, &link_hash, /* seeds name links by their place: new ones at
+                                                       the end */
     };
     const struct link_spec *spec;
 

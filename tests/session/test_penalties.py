@@ -122,6 +122,26 @@ class Blocks(PenaltyTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("expected an address", done.stderr)
 
+    def test_wrong_passwords(self):
+        """Of each operator, from one address: it is blocked, and nobody else pays for it."""
+        bad = "127.0.0.25"
+        subprocess.run([os.path.join(self.lab.build, "sallyport"), "user", "password", "op1", "-c", self.lab.conf],
+                       input="Korrekt-Pferd-Batterie\n", stdout=subprocess.DEVNULL, text=True, check=True)
+        guessing = [raw_ssh.Raw(self.lab, source=bad).service() for _ in range(3)]
+        for r, name in zip(guessing, ("op1", "alice", "nobody")):
+            self.addCleanup(r.close)
+            r.ask_prompt(user=name + "+root")
+            for _ in range(3):
+                self.assertEqual(r.number(), raw_ssh.PROMPT)
+                r.respond("Falsches-Pferd")
+        entry = self.blocked(bad)
+        self.assertEqual(entry["reason"], "first-factor")
+        self.assertFalse(self.gets_in(bad))
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+        users = {u["operator"]: u for u in json.loads(self.admin("user", "list", "--json").stdout)}
+        self.assertEqual([(users[n]["failures"], users[n]["locked"]) for n in ("op1", "alice")], [(0, None)] * 2)
+        self.assertLess(len([r for r in self.records() if bad in r.text()]), 4)
+
     def test_it_fills_no_trail(self):
         bad = "127.0.0.24"
         self.misbehave(bad, BLOCK)

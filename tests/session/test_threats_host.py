@@ -276,7 +276,7 @@ class Secrets(harness.SessionTest):
             "sallyport-frontend": {"libssh.so.4"},
             "sallyport-backend": {"libssh.so.4"},
             "sallyport-authd": {"libevent_core-2.1.so.7", "libsqlite3.so.0", "libjansson.so.4", "liboath.so.0",
-                                "libyaml-0.so.2"},
+                                "libyaml-0.so.2", "libcrypt.so.1"},
             "sallyport-auditd": {"libevent_core-2.1.so.7", "libjansson.so.4"},
             "sallyport-courier": {"libevent_core-2.1.so.7", "libssl.so.3"},
             "sallyport-firewall": {"libnftables.so.1"},

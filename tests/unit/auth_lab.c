@@ -184,7 +184,8 @@ void lab_remember(struct auth_lab *lab, struct login *l, const char *operator_na
                   uint64_t issued_s, uint64_t life_s)
 {
     struct device_certificate c;
-    struct store_certificate row = {.issued_s = issued_s, .expires_s = issued_s + life_s};
+    struct store_certificate row = {
+        .issued_s = issued_s, .expires_s = issued_s + life_s, .factors = FACTOR_KEY};
     struct err e = ERR_INIT;
     struct buf pem;
     char *request = lab_request("P-256");

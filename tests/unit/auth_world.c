@@ -359,7 +359,7 @@ char *world_control(struct auth_world *w, const char *request)
     return line;
 }
 
-static struct secret *secret_of(const char *uri)
+struct secret *world_secret(const char *uri)
 {
     char base32[64], *bin = NULL;
     size_t len = 0;
@@ -448,7 +448,7 @@ struct link *world_login_command(struct auth_world *w, const char *who, uint64_t
         return l;
     cr_assert_eq(login_command_send(l, &command, NULL, &e), 0);
     cr_assert_eq(world_output(w, l, text, sizeof text), -1);
-    *totp = secret_of(text);
+    *totp = world_secret(text);
     return l;
 }
 

@@ -71,6 +71,8 @@ struct link *world_login_command(struct auth_world *w, const char *who, uint64_t
  * (-1). */
 void world_input(struct link *l, const char *text);
 int world_output(struct auth_world *w, struct link *l, char *out, size_t cap);
+/* The TOTP secret of an otpauth:// address. */
+struct secret *world_secret(const char *uri);
 /* Enrols an operator the way they do it. Returns the TOTP secret; der, if not NULL, gets the
  * device's certificate (free it). Uses connection number conn. */
 struct secret *world_enrol(struct auth_world *w, const char *who, uint64_t conn, struct bytes *der);

@@ -51,7 +51,7 @@ struct policy *fixture_load_files(const struct fixture_file *files, size_t count
 struct policy *fixture_load(const char *const *roles, size_t count, struct err *e);
 /* What the default operators and targets give. */
 #define FIXTURE_WARNINGS                                                                           \
-    "operators.yaml:4:3: warning: carol has no public key and cannot log in\n"                     \
+    "operators.yaml:4:3: warning: carol has no public key and cannot log in but with a password\n" \
     "targets.yaml:4:3: warning: sw1 has no host key, so that nobody can be connected to it\n"
 
 extern char fixture_warnings[8192];

@@ -257,6 +257,22 @@ Test(destination, table)
         {"", "root@", "", "", "unknown-target"},
         {"", "@hv1", "", "", "account"},
         {"", "x\n{\"ok\":1}", "", "", "unknown-target"},
+        /* with the operator's name */
+        {"hv1:22", "alice+root", "hv1", "root", NULL},
+        {"", "alice+root@hv1", "hv1", "root", NULL},
+        {"", "alice+@gateway", "gateway", "", NULL},
+        {"gateway:22", "alice+whoever", "gateway", "", NULL},
+        {"hv1:22", "alice+", "", "", "account"},
+        {"hv1:22", "+root", "", "", "account"},
+        {"hv1:22", "a+b+c", "", "", "account"},
+        {"hv1:22", "Alice+root", "", "", "account"},
+        {"hv1:22", "alice+root@hv2", "", "", "account"},
+        {"hv1:22", "alice+../x", "", "", "account"},
+        {"", "a+b+c@hv1", "", "", "account"},
+        {"", "+root@hv1", "", "", "account"},
+        {"", "root@alice+hv1", "", "", "unknown-target"},
+        {"", "alice+root", "", "", "unknown-target"},
+        {"", "alice+root@hv1@hv2", "", "", "unknown-target"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct destination d;
@@ -268,4 +284,57 @@ Test(destination, table)
         cr_expect_eq(d.gateway, strcmp(cases[i].target, "gateway") == 0, "case %zu", i);
         cr_expect_null(strpbrk(d.problem, "\n\r\x1b"), "case %zu", i);
     }
+}
+
+/* Of what a user name names an operator, whoever there is. */
+Test(destination, operator_in_the_user_name)
+{
+    static const char longest[] =
+        "a234567890123456789012345678901234567890123456789012345678901234";
+    static const struct {
+        const char *user, *name; /* NULL: none */
+    } cases[] = {
+        {"alice+root", "alice"},
+        {"alice+root@hv1", "alice"},
+        {"alice+", "alice"},
+        {"alice+@gateway", "alice"},
+        {"_a.b-c+x", "_a.b-c"},
+        {"alice+root@hv1@x+y", "alice"},
+        {"alice+root@a+b", "alice"},
+        {"", NULL},
+        {"alice", NULL},
+        {"root@hv1", NULL},
+        {"+", NULL},
+        {"+root", NULL},
+        {"+root@hv1", NULL},
+        {"a+b+c", NULL},
+        {"a+b+c@d", NULL},
+        {"a++b", NULL},
+        {"root@alice+hv1", NULL},
+        {"@+", NULL},
+        {"Alice+root", NULL},
+        {"1alice+root", NULL},
+        {"-alice+root", NULL},
+        {".alice+root", NULL},
+        {"al ice+root", NULL},
+        {" alice+root", NULL},
+        {"alice\n+root", NULL},
+        {"al/ice+root", NULL},
+        {"\xd0\xb0lice+root", NULL}, /* a Cyrillic a */
+        {"alice\xe2\x80\x8b+root", NULL},
+        {"alice\xef\xbc\x8broot", NULL}, /* a full-width plus */
+    };
+    char name[65], user[300];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t len = destination_operator(cases[i].user, name);
+        cr_expect_str_eq(name, cases[i].name ? cases[i].name : "", "%s", cases[i].user);
+        cr_expect_eq(len, cases[i].name ? strlen(cases[i].name) + 1 : 0, "%s", cases[i].user);
+    }
+    snprintf(user, sizeof user, "%s+root", longest);
+    cr_expect_eq(destination_operator(user, name), 65);
+    cr_expect_str_eq(name, longest);
+    snprintf(user, sizeof user, "%s5+root", longest);
+    cr_expect_eq(destination_operator(user, name), 0);
+    cr_expect_str_eq(name, "");
 }

@@ -134,7 +134,10 @@ Test(store, what_was_approved_last)
     lab_set_up(&lab);
     store_close(lab.world.store);
     cr_assert_eq(sqlite3_open(lab.store_path, &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, "DROP TABLE approval; PRAGMA user_version=1", NULL, NULL, NULL),
+    cr_assert_eq(sqlite3_exec(db,
+                              "DROP TABLE approval; DROP TABLE password; ALTER TABLE certificate"
+                              " DROP COLUMN factors; PRAGMA user_version=1",
+                              NULL, NULL, NULL),
                  SQLITE_OK);
     sqlite3_close(db);
     lab.world.store = store_open(lab.store_path, seal_new(secret_random(32), &e), &e);

@@ -348,8 +348,8 @@ Test(base_link, secrets_do_not_print)
 Test(base_link, tables_are_sound)
 {
     static const struct link_spec *const links[] = {
-        &link_listener, &link_forks, &link_relay, &link_authd,
-        &link_login,    &link_grant, &link_trail, &link_auditd,
+        &link_listener, &link_forks, &link_relay, &link_authd,  &link_login,
+        &link_hash,     &link_grant, &link_trail, &link_auditd,
     };
 
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
