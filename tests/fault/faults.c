@@ -58,17 +58,27 @@ static void *next(const char *name)
     return found;
 }
 
+/* As long as the rule says, and no longer than it is there. */
+static void delay(const struct rule *r)
+{
+    const uint32_t delay_ms = r->delay_ms;
+
+    for (uint32_t waited = 0; waited < delay_ms; waited += 10) {
+        if (__atomic_load_n(&r->nth, __ATOMIC_SEQ_CST) == 0)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 /* The rule when this call is one that it is for, having waited; else NULL. */
 static const struct rule *applies(enum operation o)
 {
     struct rule *r = &rules[o];
     uint64_t seen = __atomic_add_fetch(&r->seen, 1, __ATOMIC_SEQ_CST);
-    struct timespec t = {r->delay_ms / 1000, r->delay_ms % 1000 * 1000000L};
 
     if (r->nth == 0 || seen < r->nth || seen >= r->nth + r->count)
         return NULL;
-    if (r->delay_ms)
-        nanosleep(&t, NULL);
+    delay(r);
     return r;
 }
 
