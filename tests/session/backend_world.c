@@ -86,7 +86,7 @@ static void start_server(struct world *w, const char *program)
     CHECK(forks_start_backend_send(w->forks, &start, NULL, &e) == 0);
     struct pollfd p = {.fd = link_fd(w->forks), .events = POLLIN};
     struct frame f;
-    CHECK(poll(&p, 1, 10000) == 1);
+    CHECK(poll(&p, 1, 120000) == 1);
     CHECK(link_recv(w->forks, &f, &e) == 1 && f.spec->number == forks_started_NUMBER);
     link_enter(w->forks, forks_STATE_RUNNING);
     rmdir(root);
