@@ -348,6 +348,7 @@ void world_turn(struct world *w, int ms)
     turn_trail(w);
     turn_relay(w);
     turn_others(w);
+    turn_trail(w); /* what was recorded before it was said, and after the look at the trail */
 }
 
 struct channel *world_open(struct world *w, uint32_t *number)
