@@ -17,8 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* In the order of faults.py. */
-enum operation { WRITE, FDATASYNC, FSYNC, RENAME, FALLOCATE, FTRUNCATE, OPERATIONS };
+/* In the order of faults.py. SEGMENT: a write to a file with blocks ahead; the recorder bears with
+ * it when a tile or a checkpoint finds no room. */
+enum operation { WRITE, FDATASYNC, FSYNC, RENAME, FALLOCATE, FTRUNCATE, SEGMENT, OPERATIONS };
+#define SEGMENT_BLOCKS 2048
 
 /* Applies to calls nth to nth + count - 1 (counted from 1 since `seen` was set to 0). */
 struct rule {
@@ -96,12 +98,14 @@ ssize_t write(int fd, const void *p, size_t len)
 {
     static ssize_t (*real)(int, const void *, size_t);
     const struct rule *r = NULL;
-    struct stat st;
+    struct stat st = {0};
 
     if (!real)
         real = (ssize_t(*)(int, const void *, size_t))next("write");
     if (fd > 2 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         r = applies(WRITE);
+    if (!r && st.st_blocks >= SEGMENT_BLOCKS)
+        r = applies(SEGMENT);
     if (r && r->most && len > r->most)
         len = r->most;
     /* A rule with both: the first call writes less, those after it fail. */
