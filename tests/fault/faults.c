@@ -17,8 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* In the order of faults.py. */
-enum operation { WRITE, FDATASYNC, FSYNC, RENAME, FALLOCATE, FTRUNCATE, OPERATIONS };
+/* In the order of faults.py. SEGMENT: a write to a file with blocks ahead; the recorder bears with
+ * it when a tile or a checkpoint finds no room. */
+enum operation { WRITE, FDATASYNC, FSYNC, RENAME, FALLOCATE, FTRUNCATE, SEGMENT, OPERATIONS };
+#define SEGMENT_BLOCKS 2048
 
 /* Applies to calls nth to nth + count - 1 (counted from 1 since `seen` was set to 0). */
 struct rule {
@@ -58,17 +60,27 @@ static void *next(const char *name)
     return found;
 }
 
+/* As long as the rule says, and no longer than it is there. */
+static void delay(const struct rule *r)
+{
+    const uint32_t delay_ms = r->delay_ms;
+
+    for (uint32_t waited = 0; waited < delay_ms; waited += 10) {
+        if (__atomic_load_n(&r->nth, __ATOMIC_SEQ_CST) == 0)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 /* The rule when this call is one that it is for, having waited; else NULL. */
 static const struct rule *applies(enum operation o)
 {
     struct rule *r = &rules[o];
     uint64_t seen = __atomic_add_fetch(&r->seen, 1, __ATOMIC_SEQ_CST);
-    struct timespec t = {r->delay_ms / 1000, r->delay_ms % 1000 * 1000000L};
 
     if (r->nth == 0 || seen < r->nth || seen >= r->nth + r->count)
         return NULL;
-    if (r->delay_ms)
-        nanosleep(&t, NULL);
+    delay(r);
     return r;
 }
 
@@ -86,12 +98,14 @@ ssize_t write(int fd, const void *p, size_t len)
 {
     static ssize_t (*real)(int, const void *, size_t);
     const struct rule *r = NULL;
-    struct stat st;
+    struct stat st = {0};
 
     if (!real)
         real = (ssize_t(*)(int, const void *, size_t))next("write");
     if (fd > 2 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         r = applies(WRITE);
+    if (!r && st.st_blocks >= SEGMENT_BLOCKS)
+        r = applies(SEGMENT);
     if (r && r->most && len > r->most)
         len = r->most;
     /* A rule with both: the first call writes less, those after it fail. */

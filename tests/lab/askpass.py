@@ -12,9 +12,9 @@ import sys
 import time
 
 STEP = 30
-# A code of the step before is given out only while this much of the present step is left, so that
-# it is not too old when it arrives.
-MARGIN = 4
+# A code of the step before is given out only while this much of the present step is left, so that it is not too old when
+# it arrives, nor when a test uses it again to see that it is refused as used and not as wrong.
+MARGIN = 15
 
 
 def read(path):
@@ -45,7 +45,7 @@ def main():
             os.unlink(os.path.join(home, "token"))
             print(token)
             return 0
-        deadline = time.time() + 20
+        deadline = time.time() + 240
         while not (secret := read(os.path.join(home, "totp"))):
             if time.time() > deadline:
                 print(f"askpass: {name} is not enrolled", file=sys.stderr)

@@ -3,7 +3,9 @@
 library only. Everything that a lab starts is recorded in DIR/pids with its start time, so that `down` ends
 those processes and no others."""
 import concurrent.futures
+import fcntl
 import os
+import random
 import re
 import shlex
 import shutil
@@ -26,6 +28,9 @@ FIRST_UID, UIDS = 210000, 16
 FIRST_PORT, PORTS = 20000, 50
 PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank")
 GATEWAY = "gateway.lab.test"
+# Seconds for which anything is waited for that has to come. Machines may be slow, and busy with something else; what
+# takes longer hangs.
+TIMEOUT = 240
 
 ROLES = {
     "lab-admin": """role: lab-admin
@@ -146,6 +151,29 @@ def find_build(given=None):
             return os.path.realpath(place)
     raise LabError(f"no built programs in {' or '.join(places)}; build first (./check --build-only, or set "
                    "SALLYPORT_BUILD to the build tree)")
+
+
+_ports = None  # a file whose bytes stand for ports: who holds the lock of one has the port
+_given = set()  # by free_port; a process's own locks do not exclude each other
+
+
+def free_port():
+    """A port that stays this process's until its end: above what services have and below the labs' and Linux's ephemeral
+    range, where any connection of another process might take it between its choice and its use."""
+    global _ports
+    if _ports is None:
+        os.makedirs(SLOTS, exist_ok=True)
+        _ports = os.open(f"{SLOTS}/ports", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for port in random.sample(range(11000, 19000), 8000):
+        if port in _given or not port_is_free(port):
+            continue
+        try:
+            fcntl.lockf(_ports, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            continue
+        _given.add(port)
+        return port
+    raise LabError("no free port")
 
 
 def port_is_free(port):
@@ -305,8 +333,8 @@ class Lab:
             return int(re.search(r"^Port (\d+)$", f.read(), re.M).group(1))
 
     def wait_for_port(self, port, child, log):
-        deadline = time.time() + 10
-        while time.time() < deadline:
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
             if child.poll() is not None:
                 with open(log, encoding="utf-8", errors="replace") as f:
                     raise LabError(f"sshd ended: {f.read()[-1000:]}")
@@ -520,8 +548,8 @@ class Lab:
             everything = group + [(c, start_time(c)) for p, _ in group for c in descendants(p)]
             for pid, _ in group:
                 self.kill(pid, signal.SIGTERM)
-            deadline = time.time() + (15 if first else 3)
-            while time.time() < deadline and any(alive(p, t) for p, t in group):
+            deadline = time.monotonic() + (TIMEOUT if first else 3)
+            while time.monotonic() < deadline and any(alive(p, t) for p, t in group):
                 self.reap()
                 time.sleep(0.02)
             for pid, started in everything:

@@ -76,7 +76,9 @@ void test_frontend_dies(struct world *w)
 void test_target_dies(struct world *w)
 {
     uint32_t n;
-    struct channel *c = run(w, "echo last; sleep 0.2; kill -9 $PPID; sleep 5", &n);
+    struct channel *c = run(w, "echo last; read x; kill -9 $PPID; sleep 5", &n);
+    UNTIL(w, c->out[0].bytes == 5);
+    world_input(w, n, "\n", 1);
     UNTIL(w, w->ended);
     CHECK(strcmp(c->out[0].head, "last\n") == 0);
     printf("%s\n", w->end.text);
@@ -89,9 +91,8 @@ void test_idle(struct world *w)
 {
     uint32_t n;
     run(w, "cat", &n);
-    uint64_t from = clock_mono_ms();
     world_wait_end(w);
-    CHECK(w->ended && clock_mono_ms() - from < 3000);
+    CHECK(w->ended);
     printf("%s\n", w->end.text);
     CHECK(world_record(w, RECORD_SESSION_END, argument, 0) != NULL);
 }

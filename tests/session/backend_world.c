@@ -86,7 +86,7 @@ static void start_server(struct world *w, const char *program)
     CHECK(forks_start_backend_send(w->forks, &start, NULL, &e) == 0);
     struct pollfd p = {.fd = link_fd(w->forks), .events = POLLIN};
     struct frame f;
-    CHECK(poll(&p, 1, 10000) == 1);
+    CHECK(poll(&p, 1, 120000) == 1);
     CHECK(link_recv(w->forks, &f, &e) == 1 && f.spec->number == forks_started_NUMBER);
     link_enter(w->forks, forks_STATE_RUNNING);
     rmdir(root);
@@ -347,8 +347,8 @@ void world_turn(struct world *w, int ms)
     take_records(w);
     answer_records(w);
     turn_relay(w);
-    take_records(w); /* that came before what the relay said */
     turn_others(w);
+    take_records(w); /* what was recorded before it was said, and after the first look */
 }
 
 struct channel *world_open(struct world *w, uint32_t *number)

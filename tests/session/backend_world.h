@@ -78,14 +78,14 @@ void world_init(struct world *w);
 void world_start(struct world *w, const char *program, const char *agent);
 /* One turn of everybody; waits at most ms. */
 void world_turn(struct world *w, int ms);
-/* Turns until the condition or 20 s are over. */
+/* Turns until the condition or 2 minutes are over: nothing takes so long unless it hangs. */
 #define UNTIL(w, condition)                                                                        \
     do {                                                                                           \
-        uint64_t until_ = clock_mono_ms() + 20000;                                                 \
+        uint64_t until_ = clock_mono_ms() + 120000;                                                \
         while (!(condition)) {                                                                     \
             if (clock_mono_ms() > until_) {                                                        \
                 world_print(w);                                                                    \
-                fprintf(stderr, "%s:%d: not within 20 s: %s\n", __FILE__, __LINE__, #condition);   \
+                fprintf(stderr, "%s:%d: not within 120 s: %s\n", __FILE__, __LINE__, #condition);  \
                 exit(1);                                                                           \
             }                                                                                      \
             world_turn(w, 50);                                                                     \

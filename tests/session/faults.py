@@ -8,7 +8,7 @@ import os
 import struct
 
 RULE = struct.Struct("=QQQIIII")
-OPERATIONS = ("write", "fdatasync", "fsync", "rename", "fallocate", "ftruncate")
+OPERATIONS = ("write", "fdatasync", "fsync", "rename", "fallocate", "ftruncate", "segment")
 
 
 class Faults:

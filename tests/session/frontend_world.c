@@ -379,6 +379,7 @@ static void from_frontend_relay(struct connection *c, struct frame *f)
     case relay_resize_NUMBER: {
         DECODE(resize);
         struct winsize w = {.ws_col = (unsigned short)m.columns, .ws_row = (unsigned short)m.rows};
+        fprintf(stderr, "harness: size %ux%u\n", m.columns, m.rows);
         if (ch->pty && ch->started)
             ioctl(ch->in, TIOCSWINSZ, &w);
         break;

@@ -23,8 +23,7 @@ import lablib  # noqa: E402
 import sanitizers  # noqa: E402
 import trail  # noqa: E402
 
-# A machine with two busy cores is slow; nothing here takes longer than this unless it hangs.
-TIMEOUT = 60
+TIMEOUT = lablib.TIMEOUT
 
 
 def lab_for_module(namespace, **options):
@@ -55,12 +54,12 @@ def lab_for_module(namespace, **options):
     return up, down
 
 
-def wait_until(what, condition, seconds=15):
+def wait_until(what, condition):
     """Polls; the last value of condition() when it is true, else an AssertionError that says what."""
-    deadline = time.time() + seconds
+    deadline = time.monotonic() + TIMEOUT
     while not (value := condition()):
-        if time.time() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {TIMEOUT} s: {what}")
         time.sleep(0.05)
     return value
 
@@ -223,12 +222,12 @@ class SessionTest(unittest.TestCase):
             found.append(r)
         return found
 
-    def record(self, kind, containing="", seconds=5, **fields):
+    def record(self, kind, containing="", **fields):
         """Waits for a record of this type whose payload contains the text (any case), and returns its last one."""
         def look():
             return [r for r in self.records(kind, **fields) if re.search(containing, r.text(), re.I)]
         try:
-            return wait_until(f"a record {kind} with {containing or fields}", look, seconds)[-1]
+            return wait_until(f"a record {kind} with {containing or fields}", look)[-1]
         except AssertionError as e:
             raise AssertionError(f"{e}; there were {self.records()[-12:]}") from None
 
@@ -244,13 +243,17 @@ class SessionTest(unittest.TestCase):
         return b"".join(r.payload for r in self.records(kind, session=session))
 
     def reload(self):
+        return self.reload_of(self.lab)
+
+    @staticmethod
+    def reload_of(lab):
         """SIGHUP, and the log's answer."""
-        with open(self.lab.logfile, "rb") as f:
+        with open(lab.logfile, "rb") as f:
             before = f.seek(0, os.SEEK_END)
-        lablib.Lab.kill(self.lab.gateway_pid(), 1)
+        lab.kill(lab.gateway_pid(), 1)
 
         def answer():
-            with open(self.lab.logfile, "rb") as f:
+            with open(lab.logfile, "rb") as f:
                 f.seek(before)
                 text = f.read().decode("utf-8", "replace")
             # authd's line comes first; after the supervisor's nothing of this load is still to come.
@@ -268,6 +271,13 @@ class SessionTest(unittest.TestCase):
             found.setdefault(name, []).append(pid)
         return found
 
+    def session_process(self, program):
+        """The one process of this program that serves a session: those of sessions before may take a moment to end."""
+        def one():
+            children = self.servers_and_children(program)[1]
+            return children if len(children) == 1 else None
+        return wait_until(f"one session of {program}", one)[0]
+
     def servers_and_children(self, program):
         """(the program that the supervisor started, its forked children)"""
         pids = self.gateway_processes().get(program, [])
@@ -282,6 +292,22 @@ def parent(pid):
             return int(f.read().rsplit(")", 1)[1].split()[1])
     except (OSError, IndexError):
         return None
+
+
+def rss_anon(pid):
+    """KiB; 0 of a process that has just ended."""
+    with contextlib.suppress(OSError, KeyError):
+        return int(proc_status(pid)["RssAnon"].split()[0])
+    return 0
+
+
+def copy_trail(source, target, **more):
+    """Of a trail that is being written: a file that was replaced meanwhile is no error, the copy begins anew."""
+    def copied():
+        with contextlib.suppress(shutil.Error, FileNotFoundError):
+            shutil.rmtree(target, ignore_errors=True)
+            return shutil.copytree(source, target, **more)
+    wait_until(f"a copy of {source}", copied)
 
 
 def proc_status(pid):

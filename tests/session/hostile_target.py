@@ -14,15 +14,18 @@ import threading
 import paramiko
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_OPEN, cMSG_GLOBAL_REQUEST
 
+import lablib
+
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 CHANNEL_EOF, CHANNEL_CLOSE, CHANNEL_REQUEST, OPEN_CONFIRMATION = b"\x60", b"\x61", b"\x62", b"\x5b"
-CHANNEL_SUCCESS = b"\x63"
+CHANNEL_SUCCESS, CHANNEL_FAILURE = b"\x63", b"\x64"
 
 
 class Connection(paramiko.ServerInterface):
     def __init__(self, target, transport):
         self.target, self.transport = target, transport
         self.channel, self.command = None, None
+        self.answered = threading.Event()  # the answer to the start went out, or was kept
 
     # --- what the gateway asks
 
@@ -41,7 +44,8 @@ class Connection(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED if self.target.start_answer else paramiko.OPEN_FAILED_CONNECT_FAILED
 
     def accept_forward(self):
-        self.channel = self.transport.accept(5)
+        self.channel = self.transport.accept(lablib.TIMEOUT)
+        self.answered.set()  # by the open's confirmation
         if self.channel:
             self.serve()
 
@@ -53,6 +57,7 @@ class Connection(paramiko.ServerInterface):
 
     def start(self, channel, command):
         self.channel, self.command = channel, command
+        self.transport.start_due = self.answered = threading.Event()
         threading.Thread(target=self.serve, daemon=True).start()
         return self.target.start_answer
 
@@ -67,7 +72,7 @@ class Connection(paramiko.ServerInterface):
 
     def serve(self):
         # The answer to the start goes out first.
-        self.target.started.wait(0.2)
+        self.answered.wait(lablib.TIMEOUT)
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self.target.serve(self)
 
@@ -126,7 +131,7 @@ class Connection(paramiko.ServerInterface):
 
 class Transport(paramiko.Transport):
     """Ours says how large its window and packets are, and keeps what the gateway answers."""
-    confirm = None  # (window, maximum packet) in place of paramiko's
+    start_due = None  # an event for the next answer to a request of a channel
 
     def __init__(self, sock, target):
         super().__init__(sock)
@@ -147,10 +152,14 @@ class Transport(paramiko.Transport):
                 m.add_bytes(said)
                 super()._send_message(m)
             return
+        due = self.start_due if data[:1] in (CHANNEL_SUCCESS, CHANNEL_FAILURE) else None
         if self.target.hold_start and data[:1] == CHANNEL_SUCCESS and not self.target.held.is_set():
             self.target.held.set()
-            return
-        super()._send_message(m)
+        else:
+            super()._send_message(m)
+        if due:
+            self.start_due = None
+            due.set()
 
 
 class HostileTarget:
@@ -158,7 +167,7 @@ class HostileTarget:
         self.opened = opened  # the messages to send in place of an open's confirmation
         self.serve, self.start_answer, self.confirm, self.hold_start = serve, start_answer, confirm, hold_start
         self.held = threading.Event()  # the answer to the start was due, and kept
-        self.seen, self.started, self.over = queue.Queue(), threading.Event(), threading.Event()
+        self.seen, self.over = queue.Queue(), threading.Event()
         self.key = paramiko.Ed25519Key.from_private_key_file(host_key)
         self.transports = []
         self.listener = socket.create_server(("127.0.0.1", port))

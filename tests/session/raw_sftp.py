@@ -4,6 +4,8 @@ import select
 import struct
 import time
 
+import lablib
+
 (INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, SETSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE, MKDIR, RMDIR, REALPATH,
  STAT, RENAME, READLINK, SYMLINK) = range(1, 21)
 STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 101, 102, 103, 104, 105, 200, 201
@@ -72,11 +74,11 @@ class RawSftp:
         self.child.stdin.write(data)
         self.child.stdin.flush()
 
-    def read(self, seconds=30):
+    def read(self, seconds=lablib.TIMEOUT):
         """The next packet's bytes, without the length."""
-        until = time.time() + seconds
+        until = time.monotonic() + seconds
         while len(self.have) < 4 or len(self.have) < 4 + struct.unpack(">I", self.have[:4])[0]:
-            if not select.select([self.child.stdout], [], [], max(0, until - time.time()))[0]:
+            if not select.select([self.child.stdout], [], [], max(0, until - time.monotonic()))[0]:
                 raise TimeoutError("no answer")
             more = self.child.stdout.read1(1 << 20)
             if not more:
@@ -105,4 +107,4 @@ class RawSftp:
 
     def end(self):
         self.child.stdin.close()
-        return self.child.wait(60)
+        return self.child.wait(lablib.TIMEOUT)

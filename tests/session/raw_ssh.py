@@ -33,24 +33,24 @@ def tls_context(lab, device=None, ca=None):
 
 
 def dial(lab, source="127.0.0.1"):
-    return socket.create_connection(("127.0.0.1", lab.ports[0]), timeout=10, source_address=(source, 0))
+    return socket.create_connection(("127.0.0.1", lab.ports[0]), timeout=lablib.TIMEOUT, source_address=(source, 0))
 
 
 def tls(lab, source="127.0.0.1", context=None, device=None):
     return (context or tls_context(lab, device)).wrap_socket(dial(lab, source), server_hostname=lablib.GATEWAY)
 
 
-def read_all(s, seconds=5):
+def read_all(s):
     """What comes until the end; a reset is an end."""
     data, s_timeout = b"", s.gettimeout()
-    s.settimeout(seconds)
+    s.settimeout(lablib.TIMEOUT)
     try:
         while piece := s.recv(65536):
             data += piece
     except (ConnectionResetError, ssl.SSLError, BrokenPipeError):
         pass
     except TimeoutError:
-        raise AssertionError(f"still open after {seconds} s; it said {data!r}") from None
+        raise AssertionError(f"still open after {lablib.TIMEOUT} s; it said {data!r}") from None
     s.settimeout(s_timeout)
     return data
 
@@ -109,7 +109,7 @@ def pump(outer, inner):
                         piece = outer.recv(65536)
                     except ssl.SSLWantReadError:
                         piece = None
-                    outer.settimeout(10)
+                    outer.settimeout(lablib.TIMEOUT)
                     if piece == b"":
                         return
                     if piece:
@@ -150,7 +150,7 @@ class Raw:
         if compression:
             self.t._preferred_compression = compression
         try:
-            self.t.start_client(timeout=15)
+            self.t.start_client(timeout=lablib.TIMEOUT)
         except BaseException:
             self.close()
             raise
@@ -180,10 +180,10 @@ class Raw:
         except (OSError, EOFError, ssl.SSLError) as e:
             raise Ended(str(e)) from None
 
-    def answer(self, seconds=10):
+    def answer(self, seconds=lablib.TIMEOUT):
         """The next answer's number and message; Ended when the gateway hangs up, None when nothing comes."""
-        deadline = time.time() + seconds
-        while time.time() < deadline:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             try:
                 return self.answers.queue.get(timeout=0.05)
             except queue.Empty:
@@ -191,14 +191,14 @@ class Raw:
                     raise Ended from None
         return None
 
-    def number(self, seconds=10):
+    def number(self, seconds=lablib.TIMEOUT):
         got = self.answer(seconds)
         return got and got[0]
 
-    def ends(self, seconds=15):
+    def ends(self):
         """Whether the gateway hangs up."""
-        deadline = time.time() + seconds
-        while time.time() < deadline:
+        deadline = time.monotonic() + lablib.TIMEOUT
+        while time.monotonic() < deadline:
             if not self.t.is_active():
                 return True
             time.sleep(0.05)
@@ -238,7 +238,7 @@ class Raw:
     def respond(self, *answers):
         self.send(61, len(answers), *answers)
 
-    def login(self, operator, user="root", code=None, seconds=10):
+    def login(self, operator, user="root", code=None, seconds=lablib.TIMEOUT):
         """Both factors; without a code the device's certificate is the second. Returns the last answer's number."""
         self.service()
         self.sign(operator, user)
@@ -258,8 +258,8 @@ class Raw:
 
     def run(self, command="true"):
         """After a login: (exit status, stderr) of a command."""
-        channel = self.channels().open_session(timeout=10)
-        channel.settimeout(15)
+        channel = self.channels().open_session(timeout=lablib.TIMEOUT)
+        channel.settimeout(lablib.TIMEOUT)
         channel.exec_command(command)
         said = b""
         while piece := channel.recv_stderr(4096):

@@ -402,14 +402,14 @@ class Crashes(ApprovalTest):
         def anew():
             new = self.gateway_processes().get("sallyport-authd", [])
             return new and new != [old]
-        harness.wait_until("authd is there again", anew, 30)
+        harness.wait_until("authd is there again", anew)
 
     def test_after_the_record(self):
         """The record of the new set is written, and authd never hears that it is durable."""
         serial = self.in_force()["serial"]
         self.change("that is recorded")
         self.signed()
-        TRAIL_FAULTS.set("fdatasync", count=1000, delay_ms=1000)
+        TRAIL_FAULTS.set("fdatasync", count=1000, delay_ms=120000)
         lablib.Lab.kill(self.lab.gateway_pid(), 1)
         self.record("policy-loaded", event="loaded")
         self.kill_authd()
@@ -431,15 +431,15 @@ class Crashes(ApprovalTest):
         # What SQLite could not make durable may be there or not after a crash: both are consistent.
         self.kill_authd()
         FAULTS.clear()
-        harness.wait_until("sessions", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 30)
+        harness.wait_until("sessions", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
         self.accepted()
         self.works_with(serial + 1)
 
     def works_with(self, serial):
         harness.wait_until("the new set", lambda: self.records("policy-loaded", event="loaded") and
                            self.admin("policy", "verify", "--json", check=False).returncode == 0 and
-                           self.in_force()["kind"] == "same", 30)
-        harness.wait_until("sessions", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 30)
+                           self.in_force()["kind"] == "same")
+        harness.wait_until("sessions", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
         self.assertEqual(self.in_force()["serial"], serial)
         self.keep()
 
@@ -447,7 +447,7 @@ class Crashes(ApprovalTest):
         serial = self.in_force()["serial"]
         self.change("that is stored")
         self.signed()
-        FAULTS.set("fdatasync", delay_ms=8000)
+        FAULTS.set("fdatasync", delay_ms=120000)
         lablib.Lab.kill(self.lab.gateway_pid(), 1)
         harness.wait_until("the store is being written", lambda: FAULTS.seen("fdatasync") >= 1)
         self.kill_authd()

@@ -25,7 +25,7 @@ class AttestTest(harness.SessionTest):
         def last():
             of = self.records(session=session)
             return of[-1] if of and of[-1].type == "verdict" and self.records("session-end", session=session) else None
-        return harness.wait_until(f"the verdict of {session}", last, 30).json
+        return harness.wait_until(f"the verdict of {session}", last).json
 
     def agreed(self, recorded=None, session=None, starts=None):
         """starts: recorded, and as many attested and agreed; a pair: attested, too."""
@@ -111,19 +111,24 @@ class Agreed(AttestTest):
         first.stdin.write(b"after\n")
         first.stdin.close()
         self.assertEqual(first.wait(harness.TIMEOUT), 0)
-        subprocess.run(self.ssh_words("alice", "hv1", options=("-S", control, "-O", "exit")), check=True, timeout=30,
+        subprocess.run(self.ssh_words("alice", "hv1", options=("-S", control, "-O", "exit")), check=True, timeout=harness.TIMEOUT,
                        env=self.lab.operator_env("alice"), stderr=subprocess.DEVNULL)
         master.wait(harness.TIMEOUT)
         verdict = self.agreed(13 + sum(len(b"%d" % i * 10) for i in range(60)))
         self.assertIn("others", verdict)
 
     def uploading(self):
+        """A session in the middle of an upload."""
+        before = len(self.records("session-start"))
         child = self.start_ssh("alice", "hv1", "cat >/dev/null", stdin=subprocess.PIPE)
         os.set_blocking(child.stdin.fileno(), False)
-        until = time.time() + 1.0
-        while time.time() < until:
+
+        def flows():
             with contextlib.suppress(BlockingIOError):
-                os.write(child.stdin.fileno(), b"y" * 100000)
+                for _ in range(10):
+                    os.write(child.stdin.fileno(), b"y" * 100000)
+            return [s for s in self.records("session-start")[before:] if self.records("input", session=s.session)]
+        harness.wait_until("the upload", flows)
         return child
 
     def test_the_operator_kills_ssh_in_an_upload(self):
@@ -152,7 +157,7 @@ class Agreed(AttestTest):
         child.wait(harness.TIMEOUT)
         verdict = self.verdict(self.finished_session())
         self.assertEqual(verdict["verdict"], "agreed", verdict)
-        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
 
 
 class Starts(AttestTest):
@@ -237,7 +242,7 @@ class Starts(AttestTest):
                 children = []
         for child in children:
             child.communicate(timeout=harness.TIMEOUT)
-        subprocess.run(self.ssh_words("bob", "hv1", options=("-S", control, "-O", "exit")), check=True, timeout=30,
+        subprocess.run(self.ssh_words("bob", "hv1", options=("-S", control, "-O", "exit")), check=True, timeout=harness.TIMEOUT,
                        env=self.lab.operator_env("bob"), stderr=subprocess.DEVNULL)
         master.wait(harness.TIMEOUT)
         self.assertEqual(self.agreed()["starts"]["agreed"], 40)
@@ -246,8 +251,7 @@ class Starts(AttestTest):
 class Unattested(AttestTest):
     def test_the_frontend_dies(self):
         child = self.live()
-        frontends = self.gateway_processes()["sallyport-frontend"]
-        os.kill(max(frontends), signal.SIGKILL)
+        os.kill(self.session_process("sallyport-frontend"), signal.SIGKILL)
         child.wait(harness.TIMEOUT)
         verdict = self.verdict(self.finished_session())
         self.assertEqual((verdict["verdict"], verdict["recorded"], verdict["unattested"], verdict["reason"]),

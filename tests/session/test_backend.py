@@ -19,12 +19,6 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lab")]
 import lablib  # noqa: E402
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def run(*words, **more):
     return subprocess.run(words, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, **more).stdout
 
@@ -51,7 +45,7 @@ class Backend(unittest.TestCase):
 
     @classmethod
     def start_sshd(cls, log, more=""):
-        port = free_port()
+        port = lablib.free_port()
         with open(cls.path(log + ".config"), "w", encoding="utf-8") as f:
             f.write(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {cls.path('host')}\nHostKey {cls.path('host_rsa')}\n"
                     f"AuthorizedKeysFile {cls.path('authorized_keys')}\nStrictModes no\nUsePAM no\n"
@@ -76,16 +70,16 @@ class Backend(unittest.TestCase):
     def start_agent(cls, key):
         path = cls.path(key + ".agent")
         cls.start("ssh-agent", "-D", "-a", path)
-        deadline = time.time() + 10
-        while not os.path.exists(path) and time.time() < deadline:
+        deadline = time.monotonic() + lablib.TIMEOUT
+        while not os.path.exists(path) and time.monotonic() < deadline:
             time.sleep(0.05)
         run("ssh-add", "-q", cls.path(key), env={"SSH_AUTH_SOCK": path, "PATH": os.environ["PATH"]})
         return path
 
     @staticmethod
     def wait_for_port(port):
-        deadline = time.time() + 10
-        while time.time() < deadline:
+        deadline = time.monotonic() + lablib.TIMEOUT
+        while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 return
             time.sleep(0.05)
@@ -98,7 +92,7 @@ class Backend(unittest.TestCase):
     def scenario(self, name, *arguments, keys=("host",), agent=None, port=None):
         done = subprocess.run([self.harness, self.program, str(port or self.port), ",".join(self.key(k) for k in keys),
                                agent or self.agent, name, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, errors="replace", timeout=120, check=False)
+                              stderr=subprocess.PIPE, text=True, errors="replace", timeout=lablib.TIMEOUT, check=False)
         if os.environ.get("SALLYPORT_TEST_VERBOSE"):
             print(done.stdout, done.stderr)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -171,8 +165,8 @@ class Backend(unittest.TestCase):
         out = self.path("arrived")
         self.scenario("bye-drains", out)
         # The shell on the target may be slower than our end.
-        deadline = time.time() + 10
-        while time.time() < deadline and not (os.path.exists(out) and os.path.getsize(out) == 200):
+        deadline = time.monotonic() + lablib.TIMEOUT
+        while time.monotonic() < deadline and not (os.path.exists(out) and os.path.getsize(out) == 200):
             time.sleep(0.05)
         with open(out, "rb") as f:
             self.assertEqual(f.read(), b"0123456789" * 20)

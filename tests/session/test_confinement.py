@@ -24,6 +24,10 @@ class Confinement(harness.SessionTest):
                                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.end_child, self.reviewer)
         self.reviewer.stdout.readline()
+        # Those of the test before may be on their way out.
+        harness.wait_until("one session and one reader", lambda: len(self.servers_and_children("sallyport-frontend")[1]) ==
+                           len(self.servers_and_children("sallyport-backend")[1]) ==
+                           len(self.gateway_processes()["sallyport-reader"]) == 1)
         self.processes = self.gateway_processes()
 
     def each(self):

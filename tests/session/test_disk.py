@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trail's disk fills up: marks, exhaustion and the way back without a restart; nobody fills it for all."""
+import contextlib
 import os
 import subprocess
-import time
 
 import harness
 
@@ -30,7 +30,9 @@ class DiskTest(harness.SessionTest):
     def ballast(self, leave):
         """Somebody else fills the file system until so much is left."""
         with open(self.ballast_path, "ab") as f:
-            os.posix_fallocate(f.fileno(), os.path.getsize(self.ballast_path), self.free() - leave)
+            while (size := self.free() - leave) > 0:
+                with contextlib.suppress(OSError):  # the recorder was quicker
+                    os.posix_fallocate(f.fileno(), os.fstat(f.fileno()).st_size, size)
 
     def without_ballast(self):
         if os.path.exists(self.ballast_path):
@@ -45,7 +47,7 @@ class DiskTest(harness.SessionTest):
         self.assertEqual(child.stdout.readline(), line + b"\n")
 
     def admitted(self):
-        return harness.wait_until("a session again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, harness.TIMEOUT)
+        return harness.wait_until("a session again", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
 
     def alarm(self, token):
         return self.record("alarm", alarm=token)
@@ -129,7 +131,7 @@ class Exhausted(DiskTest):
         self.ballast(0)
         os.kill(self.recorder()[0], 9)
         self.assertEqual(live.wait(harness.TIMEOUT), 74)
-        harness.wait_until("the recorder", lambda: self.records("recovery"), 20)
+        harness.wait_until("the recorder", lambda: self.records("recovery"))
         self.record("session-end", reason="recorder-died")
         self.without_ballast()
         self.admitted()
@@ -149,19 +151,17 @@ class FairShares(DiskTest):
     def test_one_operator_fills_his_share_and_the_others_go_on(self):
         self.restart()
         filler = self.start_ssh("alice", "hv1", "cat /dev/zero", stdout=subprocess.DEVNULL)
-        self.alarm("operator-share")
-        began = time.monotonic()
-        slowest = 0
-        while filler.poll() is None and time.monotonic() - began < 30:
-            before = time.monotonic()
+        alarm = self.alarm("operator-share")
+        while filler.poll() is None:
             done = self.ssh("bob", "hv1", "virsh -c test:///default list")
             self.assertEqual(done.returncode, 0, done.stderr)
-            slowest = max(slowest, time.monotonic() - before)
         self.assertEqual(filler.wait(harness.TIMEOUT), 74)
         self.assertRegex(filler.stderr.read().decode(), "the sessions of alice filled their share")
-        self.assertGreater(time.monotonic() - began, 8)
-        self.assertLess(slowest, 10)
-        self.assertEqual(len(self.records("session-end", reason="share")), 1)
+        end, = self.records("session-end", reason="share")
+        # He was slowed for seconds, and meanwhile nobody else: another one came and went.
+        self.assertGreater(end.boot_ns - alarm.boot_ns, 8 * 10**9)
+        others = {r.session for r in self.records("session-start", operator="bob") if r.index > alarm.index}
+        self.assertTrue([r for r in self.records("session-end") if r.session in others and r.index < end.index])
         # The next one of this operator is over the share as well; the others are not.
         again = self.ssh("alice", "hv1", "true")
         self.assertNotEqual(again.returncode, 0)

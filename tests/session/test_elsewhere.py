@@ -31,12 +31,6 @@ action(type="omfile" file="{dir}/plain" template="RSYSLOG_FileFormat" flushOnTXE
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Elsewhere(harness.SessionTest):
     def setUp(self):
         self.dir = self.lab.path("elsewhere")
@@ -105,12 +99,12 @@ class Elsewhere(harness.SessionTest):
 
     def test_checkpoints_reach_rsyslogd_over_tls(self):
         self.certificates()
-        port = free_port()
+        port = lablib.free_port()
         server = self.rsyslogd(port, mode="x509/certvalid")
         self.configure(self.syslog_config(port, client=True) + "elsewhere: {alarm-after: 3s}\n")
         line = harness.wait_until("a checkpoint in the log file", lambda: re.search(
             r"^<109>1 \S+ gateway\.lab\.test sallyport - checkpoint \[checkpoint@32473 [^\n]*\] ?checkpoint [^\n]*\n",
-            self.read("messages"), re.M), 20).group(0)
+            self.read("messages"), re.M)).group(0)
         self.rebuilt(line)
         # a server that drops structured data has it in the text
         harness.wait_until("the plain file", lambda: "root=" in self.read("plain"))
@@ -120,12 +114,12 @@ class Elsewhere(harness.SessionTest):
         self.assertIn("log.lab.test", self.admin("status").stdout)
         server.send_signal(signal.SIGTERM)
         server.wait()
-        alarm = self.record("alarm", "has not taken a checkpoint", 40)
+        alarm = self.record("alarm", "has not taken a checkpoint")
         self.assertEqual(alarm.json["alarm"], "checkpoint-not-taken")
         self.assertIn("error", self.status("syslog")[0])
         self.rsyslogd(port, "again", mode="x509/certvalid")
-        harness.wait_until("checkpoints again", lambda: "checkpoint@32473" in self.read("again"), 60)
-        harness.wait_until("no error any more", lambda: "error" not in self.status("syslog")[0], 20)
+        harness.wait_until("checkpoints again", lambda: "checkpoint@32473" in self.read("again"))
+        harness.wait_until("no error any more", lambda: "error" not in self.status("syslog")[0])
 
     def rebuilt(self, line):
         """The note out of one line; its signature is the log's (checked with openssl)."""
@@ -144,10 +138,10 @@ class Elsewhere(harness.SessionTest):
 
     def test_a_server_with_another_name_gets_nothing(self):
         self.certificates("other.lab.test")
-        port = free_port()
+        port = lablib.free_port()
         self.rsyslogd(port)
         self.configure(self.syslog_config(port))
-        row = harness.wait_until("an error", lambda: [r for r in self.status("syslog") if r.get("error")], 20)[0]
+        row = harness.wait_until("an error", lambda: [r for r in self.status("syslog") if r.get("error")])[0]
         self.assertIn("certificate", row["error"])
         self.assertNotIn("checkpoint", self.read("messages"))
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
@@ -165,7 +159,7 @@ class Elsewhere(harness.SessionTest):
             made = subprocess.run([program, "--init", "--name", f"{name}.lab.test/w", "--state", state], user=uid, group=uid,
                                   stdout=subprocess.PIPE, text=True, check=True)
             self.vkeys = {**getattr(self, "vkeys", {}), name: made.stdout.strip()}
-        port = port or free_port()
+        port = port or lablib.free_port()
         with open(self.lab.path("state", "public", "log.pub"), encoding="ascii") as f:
             log = f.read().strip()
         child = self.start([program, "--state", state, "--listen", f"127.0.0.1:{port}", "--log", log], name, user=uid, group=uid,
@@ -198,7 +192,7 @@ class Elsewhere(harness.SessionTest):
     def test_courier_and_witness_are_confined(self):
         entry, witness, _, _ = self.witness("w1")
         self.configure(f"witnesses: [{entry}]\n")
-        harness.wait_until("a cosignature", self.witnessed, 30)
+        harness.wait_until("a cosignature", self.witnessed)
         processes = self.gateway_processes()
         courier = processes["sallyport-courier"]
         self.assertEqual(len(courier), 1)
@@ -219,31 +213,31 @@ class Elsewhere(harness.SessionTest):
         second = self.witness("w2")[0]
         self.configure(f"witnesses: [{first}, {second}]\nelsewhere: {{alarm-after: 4s}}\n")
         note = harness.wait_until("both cosignatures", lambda: "— w1.lab.test/w " in (n := self.witnessed()) and
-                                  "— w2.lab.test/w " in n and n, 30)
+                                  "— w2.lab.test/w " in n and n)
         size = int(note.splitlines()[1])
         self.assertEqual(len(self.status("witness")), 2)
         child.kill()
         child.wait()
         kept = {f: open(os.path.join(state, f), "rb").read() for f in os.listdir(state) if len(f) == 64}
         self.assertEqual(len(kept), 1)
-        alarm = self.record("alarm", "w1.lab.test", 40)
+        alarm = self.record("alarm", "w1.lab.test")
         self.assertEqual(alarm.json["alarm"], "checkpoint-not-taken")
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
         child = self.witness("w1", port)[1]
         harness.wait_until("the first one again, with more", lambda: (n := self.witnessed()) and "— w1.lab.test/w " in n and
-                           int(n.splitlines()[1]) > size, 60)
+                           int(n.splitlines()[1]) > size)
         self.assertNotIn("seccomp-denied", self.read("w1.log"))
         self.assertEqual(self.records("alarm", alarm="other-history"), [])
 
     def test_the_shutdown_is_known_elsewhere(self):
         """The last checkpoint of an orderly end is cosigned and delivered before the courier ends."""
         self.certificates()
-        port = free_port()
+        port = lablib.free_port()
         self.rsyslogd(port)
         entry, _, state, _ = self.witness("w1")
         self.configure(f"witnesses: [{entry}]\n" + self.syslog_config(port))
-        harness.wait_until("a cosignature", self.witnessed, 30)
-        harness.wait_until("a checkpoint in the log file", lambda: "checkpoint@32473" in self.read("messages"), 30)
+        harness.wait_until("a cosignature", self.witnessed)
+        harness.wait_until("a checkpoint in the log file", lambda: "checkpoint@32473" in self.read("messages"))
         self.lab.stop()
         with open(self.lab.path("state", "trail", "checkpoint"), encoding="utf-8") as f:
             last = f.read()
@@ -252,20 +246,20 @@ class Elsewhere(harness.SessionTest):
         self.assertIn("— w1.lab.test/w ", witnessed[len(last):])
         kept = [self.read(os.path.join(state, f)) for f in os.listdir(state) if len(f) == 64]
         self.assertEqual([k.splitlines()[1] for k in kept], [last.splitlines()[1]])
-        harness.wait_until("the last one in the log file", lambda: f'size="{last.splitlines()[1]}"' in self.read("messages"), 10)
+        harness.wait_until("the last one in the log file", lambda: f'size="{last.splitlines()[1]}"' in self.read("messages"))
         self.lab.start()
         self.assertEqual(self.records("alarm", event="program-died"), [])
         self.admin("audit", "verify")
 
-    def test_nobody_there_delays_the_end_by_seconds(self):
+    def test_nobody_there_delays_the_end_and_does_not_prevent_it(self):
         entry, child, _, _ = self.witness("w1")
         self.configure(f"witnesses: [{entry}]\n")
-        harness.wait_until("a cosignature", self.witnessed, 30)
+        harness.wait_until("a cosignature", self.witnessed)
         child.send_signal(signal.SIGSTOP)  # it accepts, and never answers
         self.addCleanup(child.send_signal, signal.SIGCONT)
-        began = time.monotonic()
+        before = len(self.records("shutdown"))
         self.lab.stop()
-        self.assertLess(time.monotonic() - began, 15)
+        self.assertEqual(len(self.records("shutdown")), before + 1, "it had to be killed")
         self.lab.start()
         self.assertEqual(self.records("alarm", event="program-died"), [])
         self.assertEqual(self.records("recovery"), [])
@@ -277,7 +271,7 @@ class Elsewhere(harness.SessionTest):
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
         size = self.record("session-end").index + 1
         harness.wait_until("both cosignatures", lambda: "— w1.lab.test/w " in (n := self.witnessed()) and
-                           "— w2.lab.test/w " in n and int(n.splitlines()[1]) >= size, 40)
+                           "— w2.lab.test/w " in n and int(n.splitlines()[1]) >= size)
         proof = os.path.join(self.dir, "proof")
         self.admin("audit", "prove", "--output", proof, str(size - 1))
 
@@ -308,7 +302,7 @@ class Elsewhere(harness.SessionTest):
     def test_a_restored_copy_is_noticed(self):
         entry = self.witness("w1")[0]
         self.configure(f"witnesses: [{entry}]\n")
-        harness.wait_until("a cosignature", self.witnessed, 30)
+        harness.wait_until("a cosignature", self.witnessed)
         self.lab.stop()
         trail, aside, newer = (self.lab.path("state", n) for n in ("trail", "trail.aside", "trail.newer"))
         # Of the state all that belongs to the trail, or the recorder would not even start.
@@ -318,7 +312,7 @@ class Elsewhere(harness.SessionTest):
         self.lab.start()
         size = int(self.witnessed().splitlines()[1])
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
-        harness.wait_until("a larger one", lambda: int(self.witnessed().splitlines()[1]) > size + 20, 60)
+        harness.wait_until("a larger one", lambda: int(self.witnessed().splitlines()[1]) > size + 20)
         self.lab.stop()
         os.rename(trail, newer)
         os.rename(aside, trail)
@@ -326,7 +320,7 @@ class Elsewhere(harness.SessionTest):
         os.rename(mark_aside, mark)
         try:
             self.lab.start()
-            done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d, 40)
+            done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d)
             self.shows(done, "audit new-log")
             self.assertIn(b"w1.lab.test/w", done.stderr)
             with open(self.lab.logfile, encoding="utf-8", errors="replace") as f:
@@ -364,8 +358,8 @@ class Elsewhere(harness.SessionTest):
         good = self.witness("good")[0]
         self.assertTrue(origin)
         self.configure(f"witnesses: [{', '.join(entries)}, {good}]\nelsewhere: {{stop-after: 30s}}\n")
-        harness.wait_until("the good one's cosignature", lambda: "— good.lab.test/w " in self.witnessed(), 30)
-        harness.wait_until("errors of all others", lambda: len([r for r in self.status("witness") if r.get("error")]) == 5, 60)
+        harness.wait_until("the good one's cosignature", lambda: "— good.lab.test/w " in self.witnessed())
+        harness.wait_until("errors of all others", lambda: len([r for r in self.status("witness") if r.get("error")]) == 5)
         self.assertNotIn("h1.lab.test", self.witnessed())
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
         self.assertEqual(self.records("alarm", alarm="other-history"), [])
@@ -398,7 +392,7 @@ class Elsewhere(harness.SessionTest):
             origin = f.read().split("+")[0]
         self.assertTrue(origin.endswith("/sallyport/1"), origin)
         path = hashlib.sha256(origin.encode()).hexdigest().encode()
-        harness.wait_until("the question", lambda: [a for a in asked if a.startswith(b"GET /")], 40)
+        harness.wait_until("the question", lambda: [a for a in asked if a.startswith(b"GET /")])
         self.assertIn(path, [a for a in asked if a.startswith(b"GET /")][0])
 
     def serve(self, listener, answer):
@@ -409,7 +403,7 @@ class Elsewhere(harness.SessionTest):
             except OSError:
                 return
             try:
-                s.settimeout(5)
+                s.settimeout(harness.TIMEOUT)
                 s.recv(65536)
                 if answer is None:
                     held.append(s)
@@ -422,7 +416,7 @@ class Elsewhere(harness.SessionTest):
     def test_the_courier_is_killed_and_comes_back(self):
         entry = self.witness("w1")[0]
         self.configure(f"witnesses: [{entry}]\n")
-        harness.wait_until("a cosignature", self.witnessed, 30)
+        harness.wait_until("a cosignature", self.witnessed)
         # for the readers' group, as the checkpoint is
         self.assertEqual(os.stat(self.lab.path("state", "trail", "checkpoint.witnessed")).st_mode & 0o777, 0o640)
         child = self.live()
@@ -431,7 +425,7 @@ class Elsewhere(harness.SessionTest):
         os.kill(pid, signal.SIGKILL)
         self.record("alarm", "sallyport-courier")
         harness.wait_until("a new courier", lambda: self.gateway_processes().get("sallyport-courier", [pid]) != [pid])
-        harness.wait_until("more cosigned", lambda: int(self.witnessed().splitlines()[1]) > size, 40)
+        harness.wait_until("more cosigned", lambda: int(self.witnessed().splitlines()[1]) > size)
         child.stdin.write(b"still here\n")
         child.stdin.flush()
         self.assertEqual(child.stdout.readline(), b"still here\n")
@@ -439,23 +433,23 @@ class Elsewhere(harness.SessionTest):
     def test_no_new_session_while_nobody_knows_the_checkpoints(self):
         entry, child, _, port = self.witness("w1")
         self.configure(f"witnesses: [{entry}]\nelsewhere: {{alarm-after: 1s, stop-after: 3s}}\n")
-        harness.wait_until("a cosignature", self.witnessed, 30)
+        harness.wait_until("a cosignature", self.witnessed)
         live = self.live()
         child.kill()
         child.wait()
-        done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d, 60)
+        done = harness.wait_until("a refusal", lambda: (d := self.ssh("alice", "hv1", "true")).returncode == 75 and d)
         self.shows(done, "not been known elsewhere")
         self.record("alarm", alarm="checkpoints-known-nowhere")
         live.stdin.write(b"goes on\n")
         live.stdin.flush()
         self.assertEqual(live.stdout.readline(), b"goes on\n")
         self.witness("w1", port)
-        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
 
     # --- the witness alone
 
-    def ask(self, port, data, seconds=5):
-        with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
+    def ask(self, port, data):
+        with socket.create_connection(("127.0.0.1", port), timeout=harness.TIMEOUT) as s:
             s.sendall(data)
             said = b""
             while chunk := s.recv(65536):

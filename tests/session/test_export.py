@@ -34,7 +34,7 @@ class ExportTest(harness.SessionTest):
         def size():
             with open(self.lab.path("state", "trail", "checkpoint"), encoding="utf-8") as f:
                 return int(f.read().split("\n")[1]) > last
-        harness.wait_until("a checkpoint over the session", size, 25)
+        harness.wait_until("a checkpoint over the session", size)
 
     def export(self, session, *words, check=True, identity=True):
         return self.admin("audit", "export", *(["--identity", self.identity] if identity else []), *words, session,
@@ -69,7 +69,7 @@ class Formats(ExportTest):
         self.assertNotIn("title", text)
         for verb in ("cat", "play -s 50"):  # it wants a terminal of its own
             played = subprocess.run(["script", "-qec", f"asciinema {verb} {path}", "/dev/null"], stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE, check=False, timeout=30,
+                                    stdout=subprocess.PIPE, check=False, timeout=harness.TIMEOUT,
                                     env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": self.lab.dir})
             self.assertEqual(played.returncode, 0, played.stdout)
             self.assertIn("h\u00e9llo \ufffd w\u00f6rld", played.stdout.decode())
@@ -404,7 +404,7 @@ class Search(ExportTest):
 
     def test_another_log_is_noticed(self):
         copy = self.out("copy")
-        shutil.copytree(self.lab.path("state", "trail"), copy)
+        harness.copy_trail(self.lab.path("state", "trail"), copy)
         self.recorded("echo more")
         self.audit("index", "--identity", self.identity)
         done = self.audit("index", "--identity", self.identity, "--trail", copy, check=False)

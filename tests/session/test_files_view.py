@@ -223,7 +223,7 @@ class What(FilesTest):
         def covered():
             with open(self.lab.path("state", "trail", "checkpoint"), encoding="utf-8") as f:
                 return int(f.read().split("\n")[1]) > last
-        harness.wait_until("a checkpoint over the session", covered, 25)
+        harness.wait_until("a checkpoint over the session", covered)
         out = os.path.join(self.home, "bundle")
         self.audit("export", "--format", "bundle", "--with-recording", "--output", out, session)
         with open(os.path.join(out, "recording", "files.txt"), encoding="utf-8") as f:

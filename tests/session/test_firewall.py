@@ -34,7 +34,7 @@ import socket, ssl, sys
 source, host, port, tls = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "tls"
 head = sys.argv[5].encode() + b"\\r\\n" if len(sys.argv) > 5 else b""
 s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-s.settimeout(0.6)
+s.settimeout(1.5)  # a SYN that was lost is sent again after a second
 s.bind((source, 0))
 try:
     s.connect((host, port))
@@ -44,7 +44,7 @@ except TimeoutError:
 except ConnectionRefusedError:
     print("refused")
     sys.exit()
-s.settimeout(20)
+s.settimeout(240)
 s.sendall(head)
 if tls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -63,11 +63,11 @@ MISBEHAVE = """
 import socket, sys
 for _ in range(int(sys.argv[4])):
     s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
-    s.settimeout(0.3)
+    s.settimeout(2)
     s.bind((sys.argv[1], 0))
     try:
         s.connect((sys.argv[2], int(sys.argv[3])))
-        s.settimeout(20)
+        s.settimeout(240)
         s.sendall(sys.argv[5].encode() + b"this is no TLS\\r\\n")
         while s.recv(1000):
             pass
@@ -135,7 +135,7 @@ class Firewall(harness.SessionTest):
 
     def probe(self, source, host=GATE, port=None, tls=True, head=()):
         done = world["neighbour"].run("/usr/bin/python3", "-I", "-c", PROBE, source, host, str(port or self.port),
-                                      "tls" if tls else "plain", *head, stdout=subprocess.PIPE, text=True, timeout=60)
+                                      "tls" if tls else "plain", *head, stdout=subprocess.PIPE, text=True, timeout=harness.TIMEOUT)
         return done.stdout.strip()
 
     @staticmethod
@@ -209,7 +209,7 @@ class Ports(Firewall):
         done = self.ssh("alice", "hv1", "echo", "in")
         self.assertEqual(done.stdout, b"in\n", done.stderr)
         done = subprocess.run(self.words_from_outside("echo", "from outside"), env=self.lab.operator_env("alice"),
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.TIMEOUT,
                               check=False)
         self.assertEqual(done.stdout, b"from outside\n", done.stderr)
 
@@ -229,8 +229,8 @@ class Ports(Firewall):
     def test_confined_with_one_capability(self):
         pid, = self.firewall()
         status = harness.proc_status(pid)
-        uids = {harness.proc_status(p)["Uid"].split()[0] for name, pids in self.gateway_processes().items()
-                if name != "sallyport-firewall" for p in pids}
+        uids = {harness.proc_status(p[0])["Uid"].split()[0] for name, p in self.gateway_processes().items()
+                if name != "sallyport-firewall"}
         self.assertEqual(len(set(status["Uid"].split())), 1)
         self.assertNotIn(status["Uid"].split()[0], uids)
         self.assertEqual(status.get("Groups", "").strip(), "")
@@ -424,7 +424,7 @@ class Restarts(Firewall):
             self.assertEqual(self.probe(ALLOWED6, GATE6, port=SSH_PORT, tls=False), "hello")
             self.counted("closed", lambda: self.probe(OUTSIDE, port=SSH_PORT, tls=False), "nothing")
             for address in ("127.0.0.1", "::1"):  # loopback is open
-                with socket.create_connection((address, CLOSED_PORT), 10) as s:
+                with socket.create_connection((address, CLOSED_PORT), harness.TIMEOUT) as s:
                     self.assertEqual(s.recv(5), b"hello")
         self.assertEqual(self.probe(ALLOWED), "TLSv1.3")
         self.assertEqual(self.probe(ALLOWED6, GATE6), "TLSv1.3")
@@ -434,7 +434,7 @@ class Restarts(Firewall):
         # What goes out gets its answers.
         with namespaces.Service(CLOSED_PORT, *world["neighbour"].words()):
             for address in (ALLOWED, OUTSIDE6):
-                with socket.create_connection((address, CLOSED_PORT), 10) as s:
+                with socket.create_connection((address, CLOSED_PORT), harness.TIMEOUT) as s:
                     self.assertEqual(s.recv(5), b"hello")
         self.assertEqual(self.status()["firewall"]["close"], True)
 
@@ -468,7 +468,7 @@ class Restarts(Firewall):
         try:
             done = subprocess.run([*before, os.path.join(self.lab.build, "sallyportd"), "-c", self.lab.conf, "--libexec",
                                    self.lab.build], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+                                  stderr=subprocess.STDOUT, text=True, timeout=harness.TIMEOUT, check=False)
         except subprocess.TimeoutExpired as e:
             self.fail(f"it did not end: {e.output}")
         finally:
@@ -521,7 +521,7 @@ class Link(harness.SessionTest):
     def begin(self):
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.addCleanup(ours.close)
-        ours.settimeout(20)
+        ours.settimeout(harness.TIMEOUT)
         self.program = subprocess.Popen(
             world["neighbour"].words(os.path.join(self.lab.build, "sallyport-firewall"), "--uid", "209999", "--gid",
                                      "209999", "--root", self.lab.path("state", "empty")),
@@ -572,7 +572,7 @@ class Link(harness.SessionTest):
                     with contextlib.suppress(BrokenPipeError):
                         link.send(frame)
                 self.assertEqual(self.hear(link)[0], FAILED)
-                self.assertEqual(self.program.wait(20), 1)
+                self.assertEqual(self.program.wait(harness.TIMEOUT), 1)
                 self.assertNotIn("sallyport", self.table())
 
     def test_hostile_messages_to_one_that_runs(self):
@@ -586,7 +586,7 @@ class Link(harness.SessionTest):
                 self.assertEqual(self.hear(link)[0], STARTED)
                 link.send(frame)
                 self.assertEqual(self.hear(link)[0], FAILED)
-                self.assertEqual(self.program.wait(20), 1)
+                self.assertEqual(self.program.wait(harness.TIMEOUT), 1)
                 self.assertIn("sallyport", self.table())
 
     def test_a_proxy_is_never_blocked_and_flush_lifts_all(self):
@@ -595,7 +595,7 @@ class Link(harness.SessionTest):
 
         def reached():
             try:
-                with socket.create_connection((ALLOWED, CLOSED_PORT), 0.6) as s:
+                with socket.create_connection((ALLOWED, CLOSED_PORT), 1.5) as s:
                     return s.recv(5)
             except TimeoutError:
                 return None
@@ -615,5 +615,5 @@ class Link(harness.SessionTest):
                     self.assertEqual(self.hear(link), (APPLIED, struct.pack("!I", 1)))
                     self.assertEqual(reached(), b"hello")
                 link.close()  # an orderly end
-                self.assertEqual(self.program.wait(20), 0)
+                self.assertEqual(self.program.wait(harness.TIMEOUT), 0)
                 self.assertIn("sallyport", self.table())

@@ -15,6 +15,7 @@ import unittest
 import paramiko
 
 import harness
+import lablib
 import raw_ssh
 from hostile_target import CHANNEL_REQUEST, HostileTarget
 
@@ -91,8 +92,7 @@ def setUpModule():
     lab_up()
     unittest.addModuleCleanup(end_server)
     ForwardTest.server = Server()
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        ForwardTest.closed = s.getsockname()[1]
+    ForwardTest.closed = lablib.free_port()
     role = lab.path("conf", "roles.d", "lab-admin.yaml")
     with open(role, encoding="utf-8") as f:
         text = f.read().replace(", op1", "").replace(", op2", "").replace(", op3", "")
@@ -146,8 +146,7 @@ class Forward(ForwardTest):
             os.kill(pid, number)
 
     def test_nothing_is_asked_for_or_passes_while_the_recorder_hangs(self):
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            local = s.getsockname()[1]
+        local = lablib.free_port()
         child = self.live("op1", options=("-L", f"127.0.0.1:{local}:localhost:{self.server.port}"))
         connections, received = self.server.connections, self.server.received
         self.addCleanup(self.recorder, signal.SIGCONT)
@@ -201,10 +200,8 @@ class Forward(ForwardTest):
 
     def test_beside_a_command_that_goes_on(self):
         """-L of a running session; a refused one is told on its stderr, and everything goes on."""
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            first = s.getsockname()[1]
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            second = s.getsockname()[1]
+        first = lablib.free_port()
+        second = lablib.free_port()
         child = self.live("op1", options=("-L", f"127.0.0.1:{first}:localhost:{self.server.port}",
                                           "-L", f"127.0.0.1:{second}:localhost:22"))
         for n in range(3):
@@ -230,8 +227,7 @@ class Forward(ForwardTest):
         self.assertEqual(self.record("decision", session=session, what="forward").json["why"], "role")
 
     def test_a_lock_ends_it(self):
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            port = s.getsockname()[1]
+        port = lablib.free_port()
         child = self.start_ssh("op2", "hv1", options=("-N", "-L", f"127.0.0.1:{port}:localhost:{self.server.port}"))
         with socket.socket() as s:
             s.settimeout(harness.TIMEOUT)
@@ -278,8 +274,7 @@ class Forward(ForwardTest):
             return b""
 
     def test_more_than_ten_at_once(self):
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            port = s.getsockname()[1]
+        port = lablib.free_port()
         child = self.live("op1", options=("-L", f"127.0.0.1:{port}:localhost:{self.server.port}"))
         with contextlib.ExitStack() as stack:
             open_ones = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=harness.TIMEOUT))
@@ -296,8 +291,7 @@ class Forward(ForwardTest):
     def test_views(self):
         """What went through is told and counted, and is nobody's terminal: not typed, not shown, not searched."""
         sent, answer = b"\x1b]0;typed by nobody\x07\r\n", b"\x1b[2Jon no screen\r\n"
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            local = s.getsockname()[1]
+        local = lablib.free_port()
         child = self.live("op1", options=("-L", f"127.0.0.1:{local}:localhost:{self.server.port}"))
         with socket.create_connection(("127.0.0.1", local), timeout=harness.TIMEOUT) as s:
             s.sendall(sent + Server.turned(answer))
@@ -457,13 +451,13 @@ class HostileTargets(ForwardTest):
         self.assertNotIn("seccomp", self.log())
         return start.session
 
-    def never(self, target):
+    def never(self, target, operator="op3"):
         class Silent:
             def __bool__(self):
                 target.over.wait()
                 return False
         target.start_answer = Silent()
-        return self.start_ssh("op3", "hv2", options=("-W", f"localhost:{self.server.port}"))
+        return self.start_ssh(operator, "hv2", options=("-W", f"localhost:{self.server.port}"))
 
     def test_it_never_answers(self):
         with self.target() as target:
@@ -471,7 +465,7 @@ class HostileTargets(ForwardTest):
             self.ended(("idle",))
         self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
         with self.target() as target:
-            child = self.never(target)
+            child = self.never(target, "op1")  # who may be idle
             self.record("forward-open")
             child.kill()
             self.ended(("client-closed",))

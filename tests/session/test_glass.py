@@ -15,7 +15,6 @@ MIB = 1 << 20
 def setUpModule():
     up, _ = harness.lab_for_module(
         globals(), extra_operators=7, trail_size="96M",  # a code each, so that none waits for its next one
-       
         config="disk: {soft: 24MiB, hard: 12MiB, slow: 2s}\nbreak-glass: {operators: [alice, nobody-here, op1, op2, op3, op4, op5, op6], reserve: 8MiB}\n")
     real = lablib.Lab.make
 
@@ -40,7 +39,7 @@ class Glass(test_disk.DiskTest):
         FAULTS.clear()
         super().setUp()
         self.reserve = self.lab.path("state", "trail", "glass.reserve")
-        harness.wait_until("the reserve", lambda: "is ready" in self.admin("status").stdout, 20)
+        harness.wait_until("the reserve", lambda: "is ready" in self.admin("status").stdout)
         self.assertGreaterEqual(os.stat(self.reserve).st_blocks * 512, 18 * MIB, "it is sparse")
 
     def fill(self):
@@ -50,7 +49,7 @@ class Glass(test_disk.DiskTest):
 
     def admitted(self):
         """Somebody who is not named gets in again."""
-        return harness.wait_until("a session again", lambda: self.ssh("op7", "hv1", "true").returncode == 0, harness.TIMEOUT)
+        return harness.wait_until("a session again", lambda: self.ssh("op7", "hv1", "true").returncode == 0)
 
     def refused(self, operator):
         ran = self.lab.path("ran-on-a-full-disk")
@@ -93,7 +92,7 @@ class Glass(test_disk.DiskTest):
         self.fill()
         quiet = self.live("op2", "hv1", fresh=True)
         filler = self.start_ssh("op3", "hv2", "cat /dev/zero", fresh=True, stdout=subprocess.DEVNULL)
-        self.record("alarm", seconds=harness.TIMEOUT, alarm="disk-exhausted")  # its code is the next one
+        self.record("alarm", alarm="disk-exhausted")  # its code is the next one
         self.assertEqual(ordinary.wait(harness.TIMEOUT), 74)
         self.alarm("glass-in-use")
         self.assertFalse(os.path.exists(self.reserve))

@@ -3,7 +3,6 @@
 hangs, no process grows, and the next session works."""
 import contextlib
 import os
-import signal
 import socket
 import threading
 import time
@@ -12,7 +11,7 @@ import harness
 import sanitizers
 from hostile_target import HostileTarget
 
-setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=2)
+setUpModule, tearDownModule = harness.lab_for_module(globals(), extra_operators=3)
 
 # What a session of either process may take; sandbox.def's bound of the address space is far above.
 MEMORY_KIB = 24 * 1024
@@ -22,7 +21,7 @@ targets: {env: lab, name: hv2}
 accounts: [root]
 factors: [key, totp]
 remember: 1h
-session: {idle: 1s, max: 4s}
+session: {idle: 1s}
 allow: {shell: true, exec: true}
 """
 
@@ -34,10 +33,11 @@ class Hostile(harness.SessionTest):
         lab.stop_sshd("hv2")
         role = lab.path("conf", "roles.d", "lab-admin.yaml")
         with open(role, encoding="utf-8") as f:
-            text = f.read().replace(", op1", "")
+            text = f.read().replace(", op1", "").replace(", op3", "")
         lab.write_conf("roles.d/lab-admin.yaml", text)
         lab.write_conf("roles.d/limits.yaml", LIMITS)
-        lab.kill(lab.gateway_pid(), signal.SIGHUP)
+        lab.write_conf("roles.d/longest.yaml", LIMITS.replace("limits", "longest").replace("op1", "op3").replace("idle: 1s", "max: 4s"))
+        cls.reload_of(lab)
 
     def target(self, serve, **more):
         return HostileTarget(self.lab.port_of("hv2"), self.lab.path("hv2", "host_key"), serve, **more)
@@ -62,8 +62,7 @@ class Hostile(harness.SessionTest):
             if most and not pids:
                 break
             for pid in pids:
-                with contextlib.suppress(OSError, KeyError):
-                    most = max(most, int(harness.proc_status(pid)["RssAnon"].split()[0]))
+                most = max(most, harness.rss_anon(pid))
             time.sleep(0.1)
         return most
 
@@ -98,7 +97,7 @@ class Hostile(harness.SessionTest):
     def test_a_whole_command_in_one_piece(self):
         """The answer to the start, output, status and close come before the gateway looks once: all of it counts."""
         def serve(c):
-            target.held.wait(5)
+            target.held.wait(harness.TIMEOUT)
             with c.at_once():
                 c.data(b"quick\n")
                 c.stderr(b"err\n")
@@ -114,7 +113,7 @@ class Hostile(harness.SessionTest):
 
     def test_a_close_before_the_answer_to_the_start(self):
         def serve(c):
-            target.held.wait(5)
+            target.held.wait(harness.TIMEOUT)
             c.data(b"lost")
             c.exit_status(0)
             c.close()
@@ -131,7 +130,7 @@ class Hostile(harness.SessionTest):
             c.eof()
             c.close()
         with self.target(serve):
-            done = self.ssh("alice", "hv2", "x", timeout=120)
+            done = self.ssh("alice", "hv2", "x", timeout=harness.TIMEOUT)
         self.told(done, b"done")
         self.assertEqual(done.returncode, 0)
         self.assertLess(len(self.records("exec")), 10)
@@ -145,7 +144,7 @@ class Hostile(harness.SessionTest):
             c.open_channel(b"direct-tcpip", b"127.0.0.1", 22, b"127.0.0.1", 4000)
             c.global_request(b"tcpip-forward", True, b"", 2222)
             c.global_request(b"hostkeys-00@openssh.com", False, b"x")
-            answers = [c.target.seen.get(timeout=10) for _ in range(6)]
+            answers = [c.target.seen.get(timeout=harness.TIMEOUT) for _ in range(6)]
             c.data(repr(sorted(answers)).encode())
             c.exit_status(0)
             c.eof()
@@ -181,22 +180,22 @@ class Hostile(harness.SessionTest):
             child = self.start_ssh("alice", "hv2", "x")
             sanitizers.assert_memory_below(self, self.memory(8), MEMORY_KIB)
             child.kill()
-        harness.wait_until("its end", lambda: self.session_records("session-end"), 20)
+        harness.wait_until("its end", lambda: self.session_records("session-end"))
         self.works()
 
     def test_windows_and_packets_of_impossible_sizes(self):
         for window, packet in ((0xffffffff, 0), (0xffffffff, 9), (0xffffffff, 10), (0xffffffff, 11),
                                (0xffffffff, 0xffffffff), (0, 32768), (1, 1)):
             def serve(c):
-                c.target.over.wait(15)
+                c.target.over.wait()
             with self.subTest(window=window, packet=packet), self.target(serve, confirm=(window, packet)):
                 child = self.start_ssh("op1", "hv2", "x")
                 child.stdin.write(b"y" * 50000)
                 child.stdin.flush()
                 child.wait(harness.TIMEOUT)  # the limit of idleness at the latest
                 self.assertNotEqual(child.returncode, 0)
-                harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1], 30)
-            harness.wait_until("sessions", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+                harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
+            harness.wait_until("sessions", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
 
     def test_a_storm_of_key_exchanges(self):
         def serve(c):
@@ -207,7 +206,7 @@ class Hostile(harness.SessionTest):
             c.eof()
             c.close()
         with self.target(serve):
-            done = self.ssh("alice", "hv2", "x", timeout=120)
+            done = self.ssh("alice", "hv2", "x", timeout=harness.TIMEOUT)
         self.told(done, b"." * 20)
 
     # --- ends
@@ -229,22 +228,19 @@ class Hostile(harness.SessionTest):
         self.shows(done, "refused to start", 69)
         self.assertTrue([r for r in self.session_records("exec") if r.json["event"] == "close"], self.records("exec"))
 
-    def end_of(self, serve, reason, text, **more):
+    def end_of(self, serve, reason, text, operator="op1", **more):
         with self.target(serve, **more):
-            began = time.time()
-            child = self.start_ssh("op1", "hv2", "x")
+            child = self.start_ssh(operator, "hv2", "x")
             child.stdin.write(b"input that nobody reads")
             child.stdin.flush()
             _, said = child.communicate(timeout=harness.TIMEOUT)
-            took = time.time() - began
         self.assertNotEqual(child.returncode, 0)
         self.assertIn(text, said.decode("utf-8", "replace"))
         end = harness.wait_until("its end", lambda: self.session_records("session-end"))[-1].json
         self.assertEqual(end["reason"], reason)
-        return took
 
     def test_a_target_that_is_silent_meets_the_idle_limit(self):
-        self.assertLess(self.end_of(lambda c: c.target.over.wait(), "idle", "nothing was typed or transferred for 1 second"), 20)
+        self.end_of(lambda c: c.target.over.wait(), "idle", "nothing was typed or transferred for 1 second")
 
     def test_a_target_that_never_answers_the_start_meets_the_idle_limit(self):
         def never(target):
@@ -256,7 +252,7 @@ class Hostile(harness.SessionTest):
         with self.target(lambda c: None) as target:
             target.start_answer = never(target)
             child = self.start_ssh("op1", "hv2", "x")
-            child.wait(30)
+            child.wait(harness.TIMEOUT)
         end = harness.wait_until("its end", lambda: self.session_records("session-end"))[-1].json
         self.assertEqual(end["reason"], "idle")
 
@@ -265,7 +261,7 @@ class Hostile(harness.SessionTest):
             while not c.target.over.is_set():
                 c.data(b".")
                 time.sleep(0.2)
-        self.assertLess(self.end_of(serve, "max", "your role permits 4 seconds"), 25)
+        self.end_of(serve, "max", "your role permits 4 seconds", "op3")
 
     def test_a_lock_ends_a_session_whose_buffers_are_full_both_ways(self):
         """Neither the client nor the target reads."""
@@ -282,12 +278,10 @@ class Hostile(harness.SessionTest):
             feeder.start()
             time.sleep(4)
             self.assertTrue(self.servers_and_children("sallyport-backend")[1])
-            began = time.time()
             self.admin("user", "lock", "op2", "--reason", "test")
-            harness.wait_until("its backend is gone", lambda: not self.servers_and_children("sallyport-backend")[1], 15)
-            self.assertLess(time.time() - began, 5)
+            harness.wait_until("its backend is gone", lambda: not self.servers_and_children("sallyport-backend")[1])
             # The frontend tells a client that does not listen for 10 s.
-            harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-frontend")[1], 20)
+            harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-frontend")[1])
             child.kill()
             feeder.join(5)
         end = harness.wait_until("its end", lambda: self.session_records("session-end"))[-1].json
@@ -319,7 +313,7 @@ class Hostile(harness.SessionTest):
                         s, _ = listener.accept()
                         with s, contextlib.suppress(OSError):
                             act(s)
-                            s.settimeout(15)
+                            s.settimeout(harness.TIMEOUT)
                             while s.recv(4096):
                                 pass
                 threading.Thread(target=serve, daemon=True).start()

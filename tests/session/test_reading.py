@@ -98,7 +98,7 @@ class Reading(harness.SessionTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("not in `admins` or `readers`", done.stderr)
         self.assertNotIn("alice", done.stdout)
-        refused = self.record("reader-act", "refused", seconds=70, event="refused")
+        refused = self.record("reader-act", "refused", event="refused")
         self.assertEqual(refused.json["uid"], 65534)
 
     def test_a_reviewer_may_do_nothing_else(self):
@@ -129,11 +129,12 @@ class Reading(harness.SessionTest):
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.end_child, child)
         self.assertTrue(child.stdout.readline())
-        self.assertEqual(len(self.gateway_processes()["sallyport-reader"]), 1)
+        harness.wait_until("one reader alone", lambda: len(self.gateway_processes()["sallyport-reader"]) == 1)
         child.kill()
         harness.wait_until("the reader's end", lambda: "sallyport-reader" not in self.gateway_processes())
 
     def test_not_too_many_at_once(self):
+        harness.wait_until("no reader", lambda: "sallyport-reader" not in self.gateway_processes())
         self.live()
         for _ in range(8):
             child = subprocess.Popen(self.reviewer_words("audit", "show", "--follow", "last"), user=self.uid,

@@ -160,9 +160,9 @@ class Retention(harness.SessionTest):
                     lablib.Lab.kill(pid, signal.SIGKILL)
                 child.kill()
                 child.wait()
-                harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 90)
+                harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
                 harness.wait_until("no order under way",
-                                   lambda: not os.path.exists(self.lab.path("state", "trail", "prune.pending")), 20)
+                                   lambda: not os.path.exists(self.lab.path("state", "trail", "prune.pending")))
                 self.verified()
                 if self.records("prune"):
                     self.assertIn(self.by_order(), self.shown(session))
@@ -176,7 +176,7 @@ class Retention(harness.SessionTest):
         self.carry_out(self.order("--session", self.session(b"x")), "ann", "bob")
         self.verified()
         copy = tempfile.mkdtemp(dir=self.lab.dir)
-        shutil.copytree(self.lab.path("state", "trail"), os.path.join(copy, "trail"))
+        harness.copy_trail(self.lab.path("state", "trail"), os.path.join(copy, "trail"))
         path = max(glob.glob(os.path.join(copy, "trail", "*.spp")))
         with open(path, "rb") as f:
             data = f.read()

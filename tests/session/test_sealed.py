@@ -2,6 +2,7 @@
 """Recordings are sealed: what was typed or seen is nowhere below the gateway's directories but for the reviewers, each of
 whom reads what is his; and Debian's age opens the keys."""
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -72,7 +73,7 @@ class Sealed(harness.SessionTest):
         half = len(markers["seen"]) // 2
         child.stdin.write(f": {markers['typed']}; echo {markers['seen'][:half]}''{markers['seen'][half:]}\nexit\n".encode())
         child.stdin.flush()
-        screen = child.communicate(timeout=20)[0]
+        screen = child.communicate(timeout=harness.TIMEOUT)[0]
         self.assertIn(markers["seen"].encode(), screen)
         self.ssh("alice", "hv1", "echo", markers["exec"], options=("-o", "SetEnv=LC_MARK=" + markers["env"]))
         self.assertEqual(self.ssh("alice", "hv1", "cat", stdin=markers["stdin"].encode()).stdout,
@@ -93,7 +94,8 @@ class Sealed(harness.SessionTest):
                            len(self.records("session-end")))
 
     def search(self, path, markers):
-        with open(path, "rb") as f:
+        data = b""
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:  # replaced since it was listed
             data = f.read()
         for name, marker in markers.items():
             for spelling in spellings(marker):

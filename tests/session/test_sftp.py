@@ -58,7 +58,7 @@ class SftpTest(harness.SessionTest):
     def sftp(self, operator, *lines, host="hv1", options=()):
         return subprocess.run(["sftp", "-q", "-F", self.lab.path("as", operator, "ssh_config"), *options, "-b", "-", host],
                               input="\n".join(lines) + "\n", text=True, env=self.lab.operator_env(operator),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.TIMEOUT, check=False)
 
     def events(self, event, session=None, **fields):
         session = session or self.record("session-start").session
@@ -130,7 +130,7 @@ class Moving(SftpTest):
         self.assertEqual(a.kind, raw_sftp.HANDLE)
         done = subprocess.run(["scp", "-q", "-F", self.lab.path("as", "alice", "ssh_config"), self.path("logs/syslog"),
                                f"hv1:{self.path('drop/copy')}"], env=self.lab.operator_env("alice"), check=False,
-                              stderr=subprocess.PIPE, timeout=60)
+                              stderr=subprocess.PIPE, timeout=harness.TIMEOUT)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.content("drop/copy"), self.content("logs/syslog"))
         sftp.end()
@@ -182,7 +182,7 @@ class Moving(SftpTest):
                 pass
             for program in ("sallyport-frontend", "sallyport-backend"):
                 for pid in self.servers_and_children(program)[1]:
-                    most = max(most, int(harness.proc_status(pid)["RssAnon"].split()[0]))
+                    most = max(most, harness.rss_anon(pid))
             time.sleep(0.1)
         sanitizers.assert_memory_below(self, most, MEMORY_KIB)
         sftp.child.kill()
@@ -345,7 +345,7 @@ class Gate(SftpTest):
     def scp(self, operator, *options):
         words = ["scp", "-q", *options, "-F", self.lab.path("as", operator, "ssh_config"),
                  f"hv1:{self.path('logs/syslog')}", self.path("secret/" + operator)]
-        return subprocess.run(words, env=self.lab.operator_env(operator), check=False, timeout=60,
+        return subprocess.run(words, env=self.lab.operator_env(operator), check=False, timeout=harness.TIMEOUT,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -356,7 +356,7 @@ class Hostile(SftpTest):
         with self.assertRaises(Gone):
             while True:
                 sftp.read()
-        sftp.child.wait(30)
+        sftp.child.wait(harness.TIMEOUT)
         session = self.finished_session()
         self.assertEqual(self.events("refused", session)[-1]["why"], why)
         return session
@@ -451,7 +451,7 @@ class Target(SftpTest):
                 data = answer(int.from_bytes(body[1:5], "big"), body)
                 for i in range(0, len(data), 30000):
                     c.data(data[i:i + 30000])
-            c.target.over.wait(20)
+            c.target.over.wait()
         return HostileTarget(self.lab.port_of("hv2"), self.lab.path("hv2", "host_key"), serve)
 
     def violation(self, *answers):
@@ -464,7 +464,7 @@ class Target(SftpTest):
                     sftp.ask(raw_sftp.READ, h, (u64(0),), 100)
                 else:
                     sftp.open("/f")
-            sftp.child.wait(30)
+            sftp.child.wait(harness.TIMEOUT)
             self.assertIn(b"hv2 broke the SFTP protocol", sftp.child.stderr.read())
         session = self.finished_session()
         self.assertEqual(self.records("session-end", session=session)[-1].json["reason"], "target-violation")
@@ -495,7 +495,7 @@ class Target(SftpTest):
             with self.assertRaises(Gone):
                 sftp.open("/f")
                 sftp.read()
-            sftp.child.wait(30)
+            sftp.child.wait(harness.TIMEOUT)
         session = self.finished_session()
         self.assertEqual(self.records("session-end", session=session)[-1].json["reason"], "target-violation")
 
@@ -522,7 +522,7 @@ class Target(SftpTest):
                     flood = flood[os.write(sftp.child.stdin.fileno(), flood):]
                 except BlockingIOError:
                     time.sleep(0.1)
-            most = max(int(harness.proc_status(pid)["RssAnon"].split()[0])
+            most = max(harness.rss_anon(pid)
                        for program in ("sallyport-frontend", "sallyport-backend")
                        for pid in self.servers_and_children(program)[1])
             sanitizers.assert_memory_below(self, most, MEMORY_KIB)

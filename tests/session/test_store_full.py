@@ -47,4 +47,4 @@ class StoreFull(harness.SessionTest):
         def refilled():
             self.ssh("op3", "hv1", "true", fresh=True, env=self.answering("000000"), options=ONE_TRY)
             return os.stat(reserve).st_blocks * 512 == 4 << 20
-        harness.wait_until("the reserve has its blocks again", refilled, 25)
+        harness.wait_until("the reserve has its blocks again", refilled)

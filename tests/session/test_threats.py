@@ -110,7 +110,7 @@ class BeforeLogin(Threats):
 
     @staticmethod
     def whoami(r):
-        channel = r.t.open_session(timeout=10)
+        channel = r.t.open_session(timeout=harness.TIMEOUT)
         channel.exec_command("whoami")
         return channel.makefile().read().decode()
 
@@ -172,7 +172,7 @@ class BeforeLogin(Threats):
                 s = raw_ssh.tunnel(self.lab)
                 raw_ssh.server_kexinit(s)
                 s.sendall(struct.pack(">IB", length, 4) + bytes(64))
-                self.assertLess(len(raw_ssh.read_all(s, 10)), 1000)
+                self.assertLess(len(raw_ssh.read_all(s)), 1000)
                 s.close()
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
         self.assertEqual(self.records("alarm"), [])
@@ -296,7 +296,7 @@ class Codes(Threats):
             r.close()
         for name in ("alice", "bob", "carol", "erin"):
             self.assertEqual((self.failures(name)["failures"], self.failures(name)["locked"]), (0, None))
-        self.assertLessEqual(len(self.records()), 6, "a stranger fills the trail")
+        self.assertLessEqual(len([r for r in self.records() if r.type != "seal"]), 6, "a stranger fills the trail")
         self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
 
     def stranger(self):
@@ -357,9 +357,9 @@ class AfterLogin(Threats):
 
     def test_channels_are_ten(self):
         t = self.logged_in()
-        channels = [t.open_session(timeout=20) for _ in range(10)]
+        channels = [t.open_session(timeout=harness.TIMEOUT) for _ in range(10)]
         with self.assertRaises(paramiko.ChannelException):
-            t.open_session(timeout=20)
+            t.open_session(timeout=harness.TIMEOUT)
         channels[0].exec_command("echo still")
         self.assertEqual(channels[0].makefile().read(), b"still\n")
 
@@ -377,7 +377,7 @@ class AfterLogin(Threats):
         self.assertEqual(self.records("authentication", operator="bob"), [])
 
     def test_two_starts_on_one_channel(self):
-        channel = self.logged_in().open_session(timeout=20)
+        channel = self.logged_in().open_session(timeout=harness.TIMEOUT)
         channel.exec_command("sleep 2")
         with self.assertRaises(paramiko.SSHException):
             channel.exec_command("id")
@@ -387,5 +387,5 @@ class AfterLogin(Threats):
         for kind, more in (("direct-tcpip", {"dest_addr": ("127.0.0.1", 22), "src_addr": ("127.0.0.1", 1)}),
                            ("x11", {"src_addr": ("127.0.0.1", 1)}), ("tun@openssh.com", {}), ("direct-streamlocal@openssh.com", {})):
             with self.assertRaises(paramiko.SSHException):
-                t.open_channel(kind, timeout=10, **more)
-        t.open_session(timeout=10).exec_command("true")
+                t.open_channel(kind, timeout=harness.TIMEOUT, **more)
+        t.open_session(timeout=harness.TIMEOUT).exec_command("true")

@@ -72,17 +72,17 @@ class Load:
 
 class TrailTest(harness.SessionTest):
     def works_again(self):
-        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 90)
+        harness.wait_until("sessions again", lambda: self.ssh("alice", "hv1", "true").returncode == 0)
 
     def loaded(self, name):
         load = Load(self, name)
-        harness.wait_until("both ways flow", load.flows, 20)
+        harness.wait_until("both ways flow", load.flows)
         time.sleep(random.uniform(0.2, 0.8))
         return load
 
     def each_has_one_end(self, *sessions):
         for s in sessions:
-            harness.wait_until("an end record", lambda s=s: self.records("session-end", session=s), 20)
+            harness.wait_until("an end record", lambda s=s: self.records("session-end", session=s))
             of = self.records(session=s)
             kinds = [r.type for r in of if r.type not in ("attestation", "verdict")]
             self.assertEqual(kinds.count("session-end"), 1)
@@ -168,7 +168,7 @@ class WhenFull(TrailTest):
             self.assertFalse(os.path.exists(self.lab.path("ran")))
             # Killed on the full disk, the recorder comes back from its reserve, and leaves nothing that piles up.
             lablib.Lab.kill(self.servers_and_children("sallyport-auditd")[0][0], signal.SIGKILL)
-            self.record("recovery", seconds=20)
+            self.record("recovery")
             self.assertNotEqual(self.ssh("alice", "hv1", "true").returncode, 0)
             torn = [n for n in os.listdir(directory) if n.startswith("torn-")]
             self.assertLessEqual(len(torn), 2, torn)

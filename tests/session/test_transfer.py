@@ -63,8 +63,7 @@ class Transfer(harness.SessionTest):
     def memory_is_bounded(self):
         for program in ("sallyport-frontend", "sallyport-backend"):
             for pid in self.servers_and_children(program)[1]:
-                taken = int(harness.proc_status(pid)["RssAnon"].split()[0])
-                sanitizers.assert_memory_below(self, taken, 8 * 1024, program)
+                sanitizers.assert_memory_below(self, harness.rss_anon(pid), 8 * 1024, program)
 
     def test_300_megabytes_for_a_reader_who_pauses(self):
         child = self.start_ssh("alice", "hv1", "head -c 300000000 /dev/zero")

@@ -126,7 +126,7 @@ class ToolTest(harness.SessionTest):
             ids = [r.session for r in self.records("session-start", **which)]
             verdicts = {r.session for r in self.records("verdict")}
             return ids if len(ids) >= count and verdicts.issuperset(ids) else None
-        ids = harness.wait_until(f"{count} sessions and their verdicts", ended, 30)
+        ids = harness.wait_until(f"{count} sessions and their verdicts", ended)
         self.assertEqual(len(ids), count)
         return ids
 

@@ -42,8 +42,8 @@ bool world_load_roles(struct auth_world *w, const char *operators, const char *c
 
 /* The next message of a link, while records are acknowledged. False: it closed. */
 bool world_await(struct auth_world *w, struct link *l, struct frame *f);
-/* Nothing comes on the link for 200 ms. On the supervisor's, authd.failure is no news: here and in
- * world_await it is noted and passed over. */
+/* Nothing comes on the link when authd has done what it had to, nor for 200 ms more. On the
+ * supervisor's, authd.failure is no news: here and in world_await it is noted and passed over. */
 bool world_quiet(struct auth_world *w, struct link *l);
 /* The next message, which must be this one. */
 #define world_expect(w, l, f, message) world_expect_number(w, l, f, message##_NUMBER, #message)

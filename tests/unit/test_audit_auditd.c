@@ -18,7 +18,7 @@
 #include "gateway/messages.h"
 #include "tests/unit/audit_lab.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 120000
 
 struct recorder {
     struct audit_lab lab;

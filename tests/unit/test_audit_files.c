@@ -276,7 +276,7 @@ static long resident_kb(void)
 }
 
 /* What a backend that was taken over may send: memory stays bounded, and it ends in time. */
-Test(file_ops, floods, .timeout = 120)
+Test(file_ops, floods, .timeout = 300)
 {
     static char record[RECORD_PAYLOAD_MAX];
     const long before = resident_kb();

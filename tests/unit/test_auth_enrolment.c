@@ -23,7 +23,7 @@ static int confirm(struct auth_world *w, struct link *l, const struct secret *to
     return world_output(w, l, text, cap);
 }
 
-Test(enrolment, a_token_is_redeemed_once, .timeout = 60)
+Test(enrolment, a_token_is_redeemed_once, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct secret *first, *second;
@@ -53,7 +53,7 @@ Test(enrolment, a_token_is_redeemed_once, .timeout = 60)
     world_tear_down(w);
 }
 
-Test(enrolment, a_token_that_was_replaced_or_expired_is_none, .timeout = 60)
+Test(enrolment, a_token_that_was_replaced_or_expired_is_none, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct secret *totp;
@@ -88,7 +88,7 @@ static time_t begins(const char *pem)
     return timegm(&tm);
 }
 
-Test(enrolment, a_remembered_login_counts_from_its_code, .timeout = 60)
+Test(enrolment, a_remembered_login_counts_from_its_code, .timeout = 300)
 {
     struct login_command command = {.channel = 1, .command = "login"};
     struct auth_world *w = &world;

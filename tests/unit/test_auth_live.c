@@ -107,7 +107,7 @@ static unsigned count(const char *text, const char *what)
 
 /* ---- a new set ---- */
 
-Test(live, less_is_narrowed_and_nothing_is_ended, .timeout = 60)
+Test(live, less_is_narrowed_and_nothing_is_ended, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct grant_narrow m;
@@ -152,7 +152,7 @@ Test(live, less_is_narrowed_and_nothing_is_ended, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, more_is_not_given, .timeout = 60)
+Test(live, more_is_not_given, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s;
@@ -172,7 +172,7 @@ Test(live, more_is_not_given, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, what_the_login_was_is_what_counts, .timeout = 60)
+Test(live, what_the_login_was_is_what_counts, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s;
@@ -195,7 +195,7 @@ Test(live, what_the_login_was_is_what_counts, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, the_record_comes_first_but_is_not_waited_for_long, .timeout = 60)
+Test(live, the_record_comes_first_but_is_not_waited_for_long, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct trail_stop stop = {"no space left"};
@@ -228,7 +228,7 @@ Test(live, the_record_comes_first_but_is_not_waited_for_long, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, a_set_that_comes_before_the_backend, .timeout = 60)
+Test(live, a_set_that_comes_before_the_backend, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct grant_narrow m;
@@ -268,7 +268,7 @@ Test(live, a_set_that_comes_before_the_backend, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, many_at_once, .timeout = 120)
+Test(live, many_at_once, .timeout = 300)
 {
     enum { SESSIONS = 600 };
     static struct running s[SESSIONS];
@@ -280,7 +280,7 @@ Test(live, many_at_once, .timeout = 120)
     for (unsigned i = 0; i < SESSIONS; i++)
         ask_session(w, &s[i], 10 + i, &der);
     load(w, NULL);
-    uint64_t end = clock_mono_ms() + 30000;
+    uint64_t end = clock_mono_ms() + 240000;
     while (count(w->log, "decision-again") < SESSIONS && clock_mono_ms() < end)
         world_quiet(w, w->supervisor);
     cr_expect_eq(
@@ -296,7 +296,7 @@ Test(live, many_at_once, .timeout = 120)
 #define WINDOW(times) ROLE("when: [\"Mon " times " UTC\"]\nallow: {shell: true, exec: true}\n")
 
 /* LAB_NOW is Monday, 10:00:00. */
-Test(live, a_window_ends_and_is_announced, .timeout = 60)
+Test(live, a_window_ends_and_is_announced, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s, late;
@@ -323,7 +323,7 @@ Test(live, a_window_ends_and_is_announced, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, a_window_that_is_moved_is_announced_anew, .timeout = 60)
+Test(live, a_window_that_is_moved_is_announced_anew, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s;
@@ -346,7 +346,7 @@ Test(live, a_window_that_is_moved_is_announced_anew, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, what_another_role_gives_stays_when_a_window_ends, .timeout = 60)
+Test(live, what_another_role_gives_stays_when_a_window_ends, .timeout = 300)
 {
     static const char *const roles[] = {
         ROLE("allow: {exec: true}\n"),
@@ -374,7 +374,7 @@ Test(live, what_another_role_gives_stays_when_a_window_ends, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, a_clock_that_is_set_back, .timeout = 60)
+Test(live, a_clock_that_is_set_back, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s;
@@ -404,7 +404,7 @@ static void restart(struct auth_world *w, const char *role)
     load(w, role);
 }
 
-Test(live, a_successor_decides_about_what_it_was_told, .timeout = 60)
+Test(live, a_successor_decides_about_what_it_was_told, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct grant_narrow m;
@@ -442,7 +442,7 @@ Test(live, a_successor_decides_about_what_it_was_told, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, a_successor_heeds_windows_and_ends_what_it_does_not_understand, .timeout = 60)
+Test(live, a_successor_heeds_windows_and_ends_what_it_does_not_understand, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s, junk;
@@ -475,7 +475,7 @@ Test(live, a_successor_heeds_windows_and_ends_what_it_does_not_understand, .time
     finish(w, totp, &der);
 }
 
-Test(live, locks_and_forgotten_devices, .timeout = 60)
+Test(live, locks_and_forgotten_devices, .timeout = 300)
 {
     struct auth_world *w = &world;
     struct running s;
