@@ -32,7 +32,7 @@ static const char help[] =
     "  --json          print JSON, complete\n\n"
     "Command rules, patterns and forwards are compared as they are written. Exit status: 0 the "
     "same, 1\n"
-    "different, 2 wrong usage.\n\n"
+    "different, 2 wrong usage, or a set that cannot be read or has a mistake.\n\n"
     "Examples:\n"
     "  sallyport policy diff HEAD .\n"
     "  sallyport policy diff origin/main:conf/policy conf/policy\n"
@@ -298,5 +298,5 @@ int cli_policy_diff(int argc, char **argv)
     diff_clear(&d);
     policy_source_clear(&old);
     policy_source_clear(&new);
-    return rc < 0 ? cli_fail("%s", e.text) : differs ? CLI_FAILED : CLI_DONE;
+    return rc < 0 ? policy_trouble("%s", e.text) : differs ? POLICY_FINDINGS : POLICY_FINE;
 }

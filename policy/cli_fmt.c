@@ -23,9 +23,9 @@ static const char help[] =
     "  --check         print the names of files that would change, and change nothing\n"
     "  --write         write the files that change\n"
     "  --json          print JSON: a list of {file, changed} or {file, error}\n\n"
-    "Exit status: 0 fine, 1 with --check: a file would change; or a file cannot be formatted, 2 "
-    "wrong\n"
-    "usage.\n\n"
+    "Exit status: 0 fine, 1 with --check: a file would change, 2 wrong usage, or a file that "
+    "cannot be\n"
+    "formatted.\n\n"
     "Examples:\n"
     "  sallyport policy fmt --check roles.d/*.yaml roles.d/tests/*.yaml\n"
     "  sallyport policy fmt --write operators.yaml\n";
@@ -76,7 +76,7 @@ static int one(const char *path, const struct arguments *a)
         cli_fail("%s", e.text);
     else if (changed && (a->check || a->write))
         printf("%s\n", path);
-    return rc < 0 || (a->check && changed) ? CLI_FAILED : CLI_DONE;
+    return rc < 0 ? POLICY_TROUBLE : a->check && changed ? POLICY_FINDINGS : POLICY_FINE;
 }
 
 int cli_policy_fmt(int argc, char **argv)

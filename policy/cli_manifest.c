@@ -16,6 +16,7 @@
 #include "auth/cli_admin.h"
 #include "gateway/cli.h"
 #include "policy/cli_approval.h"
+#include "policy/cli_policy.h"
 
 static const char help[] =
     "usage: sallyport policy manifest [DIR] [--previous auto|none|MANIFEST|HASH] [--serial N] "
@@ -28,7 +29,10 @@ static const char help[] =
     "                SHA-256, with --serial; `none` where no approvers are in force\n"
     "  --serial N    default: one above that of the manifest in force\n"
     "  -c DIR        the gateway's configuration directory, for `auto`\n"
-    "  --json        print JSON\n";
+    "  --json        print JSON\n\n"
+    "Exit status: 0 written, 2 not: wrong usage, a set that cannot be loaded, or nobody tells what "
+    "is in\n"
+    "force.\n";
 
 struct arguments {
     const char *dir, *confdir, *previous, *serial;
@@ -193,7 +197,7 @@ int cli_policy_manifest(int argc, char **argv)
         show(&w, &text, &given, removed);
     else
         status = e.code == ERR_USAGE ? cli_usage("policy manifest", "%s", e.text)
-                                     : cli_fail("%s", e.text);
+                                     : policy_trouble("%s", e.text);
     json_decref(removed);
     policy_free(policy);
     approval_dir_clear(&dir);

@@ -39,7 +39,9 @@ static const char help[] =
     "All but\n"
     "`load` need neither root nor, where they are told what is in force, a gateway. The exit "
     "status is 0\n"
-    "when all is fine, 1 with findings, 2 when the command line is wrong.\n"
+    "when all is fine, 1 with findings, 2 when there is no answer: the command line is wrong, or "
+    "what it\n"
+    "names cannot be read.\n"
     "`sallyport policy VERB --help` tells more about each.\n";
 
 static const struct {
@@ -53,6 +55,31 @@ static const struct {
     {"manifest", cli_policy_manifest}, {"sign", cli_policy_sign},
     {"verify", cli_policy_verify},
 };
+
+int policy_trouble(const char *format, ...)
+{
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    cli_fail("%s", text);
+    return POLICY_TROUBLE;
+}
+
+/* An answer of which a part is lost is none. A reader who has enough and goes (head) says nothing
+ * against it, but he gets no status of a whole answer either. */
+static int said_whole(int status)
+{
+    struct err e = ERR_INIT;
+
+    errno = EIO;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    err_errno(&e, "the answer cannot be written");
+    return policy_trouble("%s", e.text);
+}
 
 int cli_policy(int argc, char **argv)
 {
@@ -68,7 +95,7 @@ int cli_policy(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(argv[1], verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
+            return said_whole(verbs[i].run(argc - 1, argv + 1));
         words[i] = verbs[i].name;
     }
     const char *nearest = nearest_word(argv[1], words);

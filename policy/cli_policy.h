@@ -2,8 +2,7 @@
  *
  * `sallyport policy VERB`: what its verbs share. They run as whoever called them, change nothing
  * but what `fmt --write` rewrites, and take the files of a set as input that may hold any mistake.
- * Exit statuses: 0 fine, 1 findings (errors, failed tests, differences, a denial) or a failure, 2
- * wrong usage. */
+ * Exit statuses: see enum policy_exit. */
 #ifndef SALLYPORT_POLICY_CLI_POLICY_H
 #define SALLYPORT_POLICY_CLI_POLICY_H
 
@@ -16,6 +15,17 @@
 #include "base/err.h"
 #include "policy/address.h"
 #include "policy/policy.h"
+
+/* As diff(1) numbers them, and `audit verify`: whoever acts on findings, in CI above all, must
+ * never take for one that the question could not be answered. Of every verb:
+ *
+ *     0  fine: no mistake, all tests pass, allowed, somebody, the same, a class, done
+ *     1  findings: the verb did its work, and the answer is the other one
+ *     2  trouble: wrong usage; a set, file or revision that cannot be read, or has a mistake where
+ *        the verb needs one without; a name that is not in the set; no gateway; no room */
+enum policy_exit { POLICY_FINE = 0, POLICY_FINDINGS = 1, POLICY_TROUBLE = 2 };
+/* "sallyport: TEXT" on stderr; returns POLICY_TROUBLE. */
+int policy_trouble(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Each gets its own name as argv[0]. */
 int cli_policy_check(int argc, char **argv);

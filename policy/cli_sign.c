@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "gateway/cli.h"
 #include "policy/cli_approval.h"
+#include "policy/cli_policy.h"
 
 static const char help[] =
     "usage: sallyport policy sign --author|--approve --key FILE [DIR] [OPTION]...\n\n"
@@ -29,7 +30,10 @@ static const char help[] =
     "  --as NAME      the key's owner, where that list does not have the key\n"
     "  --previous M   the manifest in force: shows which files changed since\n"
     "  --yes          do not ask\n"
-    "  --json         print JSON\n";
+    "  --json         print JSON\n\n"
+    "Exit status: 0 signed, 1 not: the answer was no, or it is the author's own change, 2 wrong "
+    "usage, or\n"
+    "it cannot be signed.\n";
 
 struct arguments {
     const char *dir, *key, *approvers, *as, *previous;
@@ -356,7 +360,8 @@ int cli_policy_sign(int argc, char **argv)
     if (rc == 0)
         rc = sign(&w, &dir, &given, name, &path, &e);
     if (rc < 0) {
-        status = cli_fail("%s", e.text);
+        cli_fail("%s", e.text);
+        status = rc == ERR_DENIED ? POLICY_FINDINGS : POLICY_TROUBLE;
     } else if (w.json) {
         json_t *out = json_pack("{s:s, s:s, s:I, s:s}", "as", w.author ? "author" : "approver",
                                 "name", name, "serial", (json_int_t)m.serial, "file", path);

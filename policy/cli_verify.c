@@ -12,6 +12,7 @@
 #include "auth/cli_admin.h"
 #include "gateway/cli.h"
 #include "policy/cli_approval.h"
+#include "policy/cli_policy.h"
 
 static const char help[] =
     "usage: sallyport policy verify [DIR] [--approvers FILE] [--previous none|MANIFEST|HASH "
@@ -27,7 +28,8 @@ static const char help[] =
     "  --serial N     the serial in force, with a hash\n"
     "  -c DIR         the gateway's configuration directory\n"
     "  --json         print JSON\n\n"
-    "Exit status: 0 approved, 1 not, 2 wrong usage.\n";
+    "Exit status: 0 approved, 1 not, 2 wrong usage, or the set, or what is in force, cannot be "
+    "read.\n";
 
 struct arguments {
     const char *dir, *confdir, *approvers, *previous, *serial;
@@ -165,6 +167,7 @@ int cli_policy_verify(int argc, char **argv)
     struct policy *policy = NULL;
     struct arguments w;
     struct err e = ERR_INIT;
+    bool known = false; /* the set, and what is in force: the rest is about them */
     int status = CLI_DONE, rc;
 
     if (parse(argc, argv, &w, &status) != 0)
@@ -175,6 +178,7 @@ int cli_policy_verify(int argc, char **argv)
         rc = err_set(&e, ERR_MEMORY, "out of memory");
     if (rc == 0)
         rc = in_force(&w, &dir, &given, &e);
+    known = rc == 0;
     if (rc == 0) {
         policy = policy_load(buf_head(&dir.block), buf_len(&dir.block), NULL, &e);
         rc = policy ? 0 : e.code;
@@ -185,8 +189,10 @@ int cli_policy_verify(int argc, char **argv)
         show_json(result, &given, &e);
     else if (rc == 0)
         show(result, &given);
+    if (rc < 0 && !w.json)
+        cli_fail("%s", e.text);
     if (rc < 0)
-        status = w.json ? CLI_FAILED : cli_fail("%s", e.text);
+        status = known && rc != ERR_MEMORY ? POLICY_FINDINGS : POLICY_TROUBLE;
     policy_free(policy);
     free(result);
     approval_given_clear(&given);

@@ -81,6 +81,51 @@ class Words(Set):
             self.policy(*words, status=2)
 
 
+class Statuses(Set):
+    """1 is an answer, 2 is none: nobody takes a set that cannot be read for one that differs."""
+
+    ASKED = (("check",), ("test",), ("diff", "."), ("who-can", "--on", "hv1"), ("verify", "--previous", "none"),
+             ("explain", "--as", "alice", "--on", "hv1"), ("manifest", "--previous", "none", "--serial", "1"))
+
+    def test_what_is_not_there_or_cannot_be_read(self):
+        self.committed()
+        for words in self.ASKED:
+            self.assertRegex(self.both(self.policy(*words, "gone", status=2)), "gone.*(No such file|neither a directory nor a revision)")
+        self.policy("diff", "gone", ".", status=2)
+        self.policy("diff", "HEAD", "HEAD:gone", status=2)
+        self.policy("fmt", "gone.yaml", status=2)
+        self.policy("fmt", "--check", "gone.yaml", "site.yaml", status=2)
+        self.policy("classify", "--packs", "gone", "--", "ls", status=2)
+        self.policy("sign", "--author", "--key", "gone", ".", status=2)
+        self.policy("load", "--config", self.dir, status=2)
+        self.policy("verify", "--config", self.dir, ".", status=2)  # no gateway says what is in force
+        os.remove(os.path.join(self.dir, "operators.yaml"))
+        for words in self.ASKED:
+            self.assertIn("operators.yaml", self.both(self.policy(*words, ".", status=2)))
+
+    def test_a_set_with_a_mistake_is_a_finding_of_check_and_verify_alone(self):
+        self.committed()
+        self.change("roles.d/kvm.yaml", "members", "memebers")
+        self.write("sallyport.yaml", "")
+        for words in self.ASKED:
+            found = self.policy(*words, ".", status=1 if words[0] in ("check", "verify") else 2)
+            self.assertIn("memebers", self.both(found))
+        self.assertEqual(self.policy("diff", "--json", "HEAD", ".", status=2).stdout, "")
+
+    def test_an_answer_that_cannot_be_written_is_none(self):
+        self.committed()
+        for words in (("check", "."), ("diff", "HEAD", "."), ("diff", "--json", "HEAD", "."), ("fmt", "roles.d/kvm.yaml"),
+                      ("who-can", "--on", "hv1", ".")):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([os.path.join(self.lab.build, "sallyport"), "policy", *words], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=harness.TIMEOUT, cwd=self.dir, check=False)
+            self.assertEqual((done.returncode, "No space left" in done.stderr), (2, True), (words, done.stderr))
+
+    @staticmethod
+    def both(done):
+        return done.stdout + done.stderr
+
+
 class Check(Set):
     def test_fine(self):
         self.assertIn("2 operators, 2 targets, 1 roles, 1 tests", self.policy("check", ".").stdout)
@@ -148,7 +193,7 @@ class Ask(Set):
         self.assertEqual((keys["from"]["file"], keys["from"]["line"]), ("roles.d/kvm.yaml", 5))
         # A zone that no file names.
         self.policy("explain", "--as", "alice", "--on", "hv1", "--from", "10.20.1.4", "--at", "2026-03-02 02:00 Europe/Berlin", ".")
-        self.assertIn('did you mean the operator "alice"', self.policy("explain", "--as", "alcie", "--on", "hv1", ".", status=1).stderr)
+        self.assertIn('did you mean the operator "alice"', self.policy("explain", "--as", "alcie", "--on", "hv1", ".", status=2).stderr)
 
     def test_who_can(self):
         listed = json.loads(self.policy("who-can", "--on", "hv1", "--json", ".").stdout)
@@ -160,7 +205,7 @@ class Ask(Set):
                       ("--at", "2026-03-01 10:00 Asia/Seoul")):
             self.assertEqual(self.policy("who-can", "--on", "hv1", *words, ".", status=1).stdout, "nobody\n")
         self.assertEqual(self.policy("who-can", "--on", "hv2", ".", status=1).stdout, "nobody\n")
-        self.assertIn('did you mean "hv1"', self.policy("who-can", "--on", "hv11", ".", status=1).stderr)
+        self.assertIn('did you mean "hv1"', self.policy("who-can", "--on", "hv11", ".", status=2).stderr)
 
 
 class Changes(Set):
@@ -178,7 +223,7 @@ class Changes(Set):
                          [{"operators": ["alice", "bob"], "accounts": ["root"], "targets": ["hv2"]}])
         self.assertEqual(told["changes"][0]["changed"][0]["kind"], "newly allowed")
         self.policy("diff", "HEAD~1:", ".", status=1)
-        self.assertIn("neither a directory nor a revision", self.policy("diff", "HEAD~7", ".", status=1).stderr)
+        self.assertIn("neither a directory nor a revision", self.policy("diff", "HEAD~7", ".", status=2).stderr)
 
     def test_equal_lines_are_one(self):
         self.committed()
@@ -210,7 +255,7 @@ class Changes(Set):
         self.policy("fmt", "--check", "a.yaml", "b.yaml")
         with open(os.path.join(self.dir, "a.yaml"), encoding="utf-8") as f:
             self.assertEqual(f.read(), "a: 1  # x\nb: [c]\n")
-        self.assertIn("c.yaml:1:4: found a value over several lines", self.policy("fmt", "--write", "c.yaml", status=1).stderr)
+        self.assertIn("c.yaml:1:4: found a value over several lines", self.policy("fmt", "--write", "c.yaml", status=2).stderr)
         self.assertEqual(json.loads(self.policy("fmt", "--json", "b.yaml").stdout), [{"file": "b.yaml", "changed": False}])
 
 
@@ -242,4 +287,4 @@ class Load(harness.SessionTest):
     def test_no_gateway(self):
         empty = tempfile.mkdtemp(prefix="sallyport-")
         self.addCleanup(shutil.rmtree, empty)
-        self.assertEqual(self.admin("policy", "load", "-c", empty, check=False).returncode, 1)
+        self.assertEqual(self.admin("policy", "load", "-c", empty, check=False).returncode, 2)
