@@ -248,14 +248,14 @@ class Changes(Set):
     def test_fmt(self):
         self.write("a.yaml", "a:   1 # x\nb: [ c ]\n")
         self.write("b.yaml", "a: 1\n")
-        self.write("c.yaml", "a: x\n  y\n")
+        self.write("c.yaml", "? a\n  b\n: c\n")
         self.assertEqual(self.policy("fmt", "a.yaml").stdout, "a: 1  # x\nb: [c]\n")
         self.assertEqual(self.policy("fmt", "--check", "a.yaml", "b.yaml", status=1).stdout, "a.yaml\n")
         self.policy("fmt", "--write", "a.yaml", "b.yaml")
         self.policy("fmt", "--check", "a.yaml", "b.yaml")
         with open(os.path.join(self.dir, "a.yaml"), encoding="utf-8") as f:
             self.assertEqual(f.read(), "a: 1  # x\nb: [c]\n")
-        self.assertIn("c.yaml:1:4: found a value over several lines", self.policy("fmt", "--write", "c.yaml", status=2).stderr)
+        self.assertIn("c.yaml:1:3: found a key over several lines", self.policy("fmt", "--write", "c.yaml", status=2).stderr)
         self.assertEqual(json.loads(self.policy("fmt", "--json", "b.yaml").stdout), [{"file": "b.yaml", "changed": False}])
 
 
