@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/utf8.h"
 #include "base/yaml_tree.h"
 #include "policy/zone.h"
 
@@ -112,9 +114,6 @@ static int add_open_file(int fd, const char *name, const struct stat *st, size_t
 {
     const size_t name_len = strlen(name), head = 2 + name_len + 4;
 
-    if (name_len > 255)
-        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", name,
-                       name_len);
     if (st->st_size > (off_t)max)
         return err_set(e, ERR_INPUT, "%s: found %lld bytes, expected at most %zu", name,
                        (long long)st->st_size, max);
@@ -190,6 +189,35 @@ struct names {
     size_t count, cap;
 };
 
+bool bundle_name_visible(const char *name)
+{
+    const size_t len = strlen(name);
+    uint32_t c = 0;
+
+    for (size_t i = 0, n; i < len; i += n) {
+        n = utf8_next((const uint8_t *)name + i, len - i, &c);
+        if (!n || !utf8_visible(c))
+            return false;
+    }
+    return len > 0;
+}
+
+int bundle_check_name(const char *name, struct err *e)
+{
+    char shown[1100];
+
+    escape_text(shown, sizeof shown, name, strnlen(name, 255));
+    if (strlen(name) > 255)
+        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", shown,
+                       strlen(name));
+    return bundle_name_visible(name)
+               ? 0
+               : err_set(e, ERR_INPUT,
+                         "%s: found a file name with characters that cannot be shown, "
+                         "expected visible ones in UTF-8",
+                         shown);
+}
+
 static int names_add(struct names *names, const char *dir, const char *file, struct err *e)
 {
     if (names->count == FILES_MAX)
@@ -205,7 +233,7 @@ static int names_add(struct names *names, const char *dir, const char *file, str
     if (asprintf(&names->name[names->count], "%s%s%s", dir, *dir ? "/" : "", file) < 0)
         return err_set(e, ERR_MEMORY, "%s: out of memory", file);
     names->count++;
-    return 0;
+    return bundle_check_name(names->name[names->count - 1], e);
 }
 
 static void names_free(struct names *names)
@@ -223,18 +251,18 @@ static bool belongs(const struct place *place, const char *file)
     return file[0] != '.' && len > suffix && strcmp(file + len - suffix, place->suffix) == 0;
 }
 
-bool bundle_has_place(const char *name)
+enum bundle_place bundle_place(const char *name)
 {
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         const char *path = places[i].path;
         const size_t len = strlen(path);
-        if (!places[i].directory
-                ? strcmp(name, path) == 0
-                : strncmp(name, path, len) == 0 && name[len] == '/' &&
-                      !strchr(name + len + 1, '/') && belongs(&places[i], name + len + 1))
-            return true;
+        if (strcmp(name, path) == 0)
+            return places[i].directory ? BUNDLE_FOLDER : BUNDLE_FILE;
+        if (places[i].directory && strncmp(name, path, len) == 0 && name[len] == '/' &&
+            !strchr(name + len + 1, '/') && belongs(&places[i], name + len + 1))
+            return BUNDLE_FILE;
     }
-    return false;
+    return BUNDLE_NO_PLACE;
 }
 
 static int list_dir(int dirfd, const struct place *place, unsigned owner_uid, struct names *names,

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/yaml_tree.h"
 #include "gateway/cli.h"
+#include "policy/bundle.h"
 #include "policy/cli_policy.h"
 #include "policy/fmt.h"
 
@@ -39,8 +41,14 @@ struct arguments {
 static int format_file(const char *path, const struct arguments *a, bool *changed, struct err *e)
 {
     struct buf before, after;
+    struct stat st;
     int rc;
 
+    /* Whatever * stood for, in somebody's working copy. */
+    if (!bundle_name_visible(path))
+        return err_set(e, ERR_INPUT, "found a file name with characters that cannot be shown");
+    if (a->write && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+        return err_set(e, ERR_INPUT, "%s: found a symbolic link, expected a regular file", path);
     buf_init(&before, 1);
     buf_init(&after, 4u * YAML_FILE_MAX);
     rc = cli_read_file(path, YAML_FILE_MAX, &before, e);
@@ -66,9 +74,14 @@ static int format_file(const char *path, const struct arguments *a, bool *change
 static int one(const char *path, const struct arguments *a)
 {
     struct err e = ERR_INIT;
+    char shown[4096];
     bool changed = false;
     int rc = format_file(path, a, &changed, &e);
 
+    if (!bundle_name_visible(path)) {
+        path = escape_text(shown, sizeof shown, path, strlen(path));
+        err_wrap(&e, "%s", path);
+    }
     if (a->list)
         json_array_append_new(
             a->list, rc < 0 ? json_pack("{s:s, s:s}", "file", path, "error", e.text)

@@ -180,6 +180,25 @@ static int read_directory(struct policy_source *s, unsigned owner_uid, struct er
     return rc;
 }
 
+/* Where a directory and a revision have one name, neither is taken: who proposes a change could put
+ * a directory "origin/main" into it, and have it compared with itself. */
+static int check_directory(const char *given, struct err *e)
+{
+    int rc;
+
+    if (given[0] == '/' || strcmp(given, ".") == 0 || strcmp(given, "..") == 0 ||
+        strncmp(given, "./", 2) == 0 || strncmp(given, "../", 3) == 0)
+        return 0;
+    rc = policy_git_knows(given, e);
+    if (rc < 0)
+        return err_wrap(e, "cannot tell whether it is a revision, too (./%s is none)", given);
+    return rc == 0 ? 0
+                   : err_set(e, ERR_INPUT,
+                             "found a directory and a revision of that name, expected ./%s for the "
+                             "directory, or the commit's hash",
+                             given);
+}
+
 int policy_source_read(struct policy_source *s, const char *given, const char *at, bool revisions,
                        struct err *e)
 {
@@ -193,7 +212,9 @@ int policy_source_read(struct policy_source *s, const char *given, const char *a
     s->strict = !given;
     s->given = given ? given : cli_confdir(NULL);
     if (!revisions || !given || (stat(given, &st) == 0 && S_ISDIR(st.st_mode))) {
-        rc = read_directory(s, owner_uid, e);
+        rc = given && revisions ? check_directory(given, e) : 0;
+        if (rc == 0)
+            rc = read_directory(s, owner_uid, e);
     } else {
         s->revision = true;
         rc = policy_git_read(given, &s->block, e);

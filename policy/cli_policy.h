@@ -74,6 +74,8 @@ void policy_source_clear(struct policy_source *s);
 /* policy/cli_git.c: whether the current directory is in a repository that has it; the set of it as
  * a block. Runs git without a shell; nothing is checked out. */
 MUST_CHECK int policy_git_read(const char *revision, struct buf *block, struct err *e);
+/* 1: it names a tree here, 0: it does not, or there is no git. Negative: nobody can say. */
+MUST_CHECK int policy_git_knows(const char *revision, struct err *e);
 
 /* "2026-03-02 10:00 Asia/Seoul" (policy_moment); NULL: now. */
 MUST_CHECK int policy_time(const struct policy *p, const char *text, uint64_t *now_s,

@@ -259,6 +259,109 @@ class Changes(Set):
         self.assertEqual(json.loads(self.policy("fmt", "--json", "b.yaml").stdout), [{"file": "b.yaml", "changed": False}])
 
 
+class Hostile(Set):
+    """Repositories and working copies of whoever proposes a change."""
+
+    def index(self, mode, oid, path):
+        self.git("update-index", "--add", "--cacheinfo", f"{mode},{oid},{path}")
+
+    def object(self, *words, text=None):
+        return subprocess.run(["git", *words], cwd=self.dir, input=text, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def test_a_directory_does_not_stand_for_a_revision(self):
+        self.committed()
+        self.git("branch", "origin/main")
+        self.change("roles.d/kvm.yaml", "env: prod", "env: [prod, lab]")
+        self.policy("diff", "origin/main", ".", status=1)
+        head = self.object("rev-parse", "HEAD")
+        for name in ("origin/main", "origin/main:", head, "HEAD:roles.d"):
+            shutil.copytree(self.dir, os.path.join(self.dir, name), ignore=lambda d, names: [n for n in names if n in (".git", "origin")])
+            self.assertIn("found a directory and a revision of that name", self.policy("diff", name, ".", status=2).stderr)
+            self.assertEqual(self.policy("diff", "./" + name, ".").stdout, "no difference\n")
+            shutil.rmtree(os.path.join(self.dir, name))
+        shutil.copytree(self.dir, os.path.join(self.dir, "other"), ignore=shutil.ignore_patterns(".git", "origin"))
+        self.policy("diff", "other", ".")
+        self.policy("diff", "other", "other", env={**os.environ, "PATH": "/nowhere"})  # without git
+
+    def test_folders_that_are_something_else(self):
+        self.committed()
+        head = self.object("rev-parse", "HEAD")
+        link = self.object("hash-object", "-w", "--stdin", text="/etc")
+        for mode, oid in (("160000", head), ("120000", link), ("100644", link)):
+            self.git("rm", "-rq", "--cached", "roles.d")
+            self.index(mode, oid, "roles.d")
+            self.git("commit", "-qm", "odd")
+            self.assertIn("roles.d: found something else, expected a directory", self.policy("diff", "HEAD", ".", status=2).stderr)
+            self.git("reset", "-q", head)
+        for mode, oid, path, found in (("160000", head, "roles.d/x.yaml", "roles.d/x.yaml: found something else, expected a regular"),
+                                       ("120000", link, "site.yaml", "site.yaml: found something else, expected a regular"),
+                                       ("100644", link, "roles.d/x.yaml/y.yaml", "roles.d/x.yaml: found a directory, expected a regular"),
+                                       ("100644", link, "site.yaml/roles.d/y", "site.yaml: found a directory, expected a regular"),
+                                       ("100644", link, "roles.d/\x1b[31m.yaml", "roles.d/\\x1b[31m.yaml: found a file name with")):
+            self.index(mode, oid, path)
+            self.git("commit", "-qm", "odd")
+            self.assertIn(found, self.policy("diff", "HEAD", ".", status=2).stderr)
+            self.git("reset", "-q", head)
+
+    def test_names_that_cannot_be_shown(self):
+        for name in (b"roles.d/\xff.yaml", b"roles.d/a\nb.yaml", b"roles.d/\x1b]0;x\a.yaml", "roles.d/\u202elmay.yaml".encode()):
+            path = os.path.join(self.dir.encode(), name)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("role: x\n")
+            told = self.policy("check", ".", status=1).stdout
+            self.assertRegex(told, r"\A[!-~ ]*: error: found a file name with characters that cannot be shown[!-~ ]*\n\Z")
+            self.assertEqual(len(json.loads(self.policy("check", "--json", ".", status=1).stdout)), 1)
+            os.unlink(path)
+            shown = subprocess.run([os.path.join(self.lab.build, "sallyport"), "policy", "fmt", "--json", path], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, timeout=harness.TIMEOUT, check=False)
+            self.assertEqual((shown.returncode, len(json.loads(shown.stdout))), (2, 1))
+
+    def test_revisions_that_are_none(self):
+        self.committed()
+        for name in ("^HEAD", "HEAD..HEAD", "HEAD:targets.yaml", ":targets.yaml", "", ":", "HEAD:../x", "HEAD\nHEAD", "HEAD --all"):
+            self.policy("diff", name, ".", status=2)
+        self.policy("diff", "--", "--show-toplevel", ".", status=2)
+        self.policy("diff", "--", "-x", "--git-dir", status=2)
+
+    def test_no_program_of_its_configuration_runs(self):
+        self.committed()
+        ran = os.path.join(self.dir, "ran")
+        touch = f"touch {ran}; false"
+        for key in ("core.fsmonitor", "core.sshCommand", "core.pager", "core.askPass", "diff.x.textconv", "filter.x.smudge", "filter.x.clean"):
+            self.git("config", key, touch)
+        for key in ("alias.rev-parse", "alias.ls-tree", "alias.cat-file", "credential.helper"):
+            self.git("config", key, "!" + touch)
+        self.git("config", "core.hooksPath", self.dir)
+        self.write(".git/info/attributes", "* diff=x filter=x\n")
+        self.policy("diff", "HEAD", ".")
+        # What is missing is not fetched: that is the configuration's program, too.
+        self.git("config", "core.repositoryformatversion", "1")
+        self.git("config", "extensions.partialClone", "origin")
+        self.git("config", "remote.origin.promisor", "true")
+        self.git("config", "protocol.allow", "always")
+        missing = self.object("rev-parse", "HEAD:targets.yaml")
+        os.unlink(os.path.join(self.dir, ".git", "objects", missing[:2], missing[2:]))
+        for url in ("ssh://x.invalid/y", f"ext::sh -c {touch.replace(' ', '% ')}"):
+            self.git("config", "remote.origin.url", url)
+            self.assertIn("targets.yaml: git cannot give it", self.policy("diff", "HEAD", ".", status=2).stderr)
+        self.assertFalse(os.path.exists(ran))
+
+    def test_somebody_elses_repository(self):
+        self.committed()
+        for where, names, files in os.walk(self.dir):
+            for name in [where, *(os.path.join(where, n) for n in names + files)]:
+                os.chown(name, 4711, 4711)
+        told = self.policy("diff", "HEAD", ".", status=2, env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"})
+        self.assertIn("dubious ownership", told.stderr)
+
+    def test_fmt_writes_files_alone(self):
+        self.write("a.yaml", "a:   1\n")
+        os.symlink("a.yaml", os.path.join(self.dir, "link.yaml"))
+        self.assertIn("link.yaml: found a symbolic link", self.policy("fmt", "--write", "link.yaml", status=2).stderr)
+        self.policy("fmt", "--write", "roles.d", status=2)
+        self.assertTrue(os.path.islink(os.path.join(self.dir, "link.yaml")))
+
+
 class Load(harness.SessionTest):
     def test_load(self):
         done = self.admin("policy", "load", "--json")
