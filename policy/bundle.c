@@ -161,7 +161,7 @@ static int add_file(int dirfd, const char *path, unsigned owner_uid, struct buf 
 static int add_zone(int zoneinfo, const char *name, unsigned owner_uid, struct buf *out,
                     struct err *e)
 {
-    char path[sizeof BUNDLE_ZONES + ZONE_NAME_MAX];
+    char path[sizeof BUNDLE_ZONES + ZONE_NAME_MAX], magic[4];
     struct stat st;
     int fd = open_below(zoneinfo, name, 0, 0), rc = 0;
 
@@ -170,7 +170,9 @@ static int add_zone(int zoneinfo, const char *name, unsigned owner_uid, struct b
                    ? err_errno(e, ZONEINFO "/%s: cannot be opened", name)
                    : 0;
     snprintf(path, sizeof path, BUNDLE_ZONES "%s", name);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    /* Besides zones there are folders, and lists of them. */
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && pread(fd, magic, 4, 0) == 4 &&
+        memcmp(magic, "TZif", 4) == 0) {
         rc = check_owner(fd, path, false, owner_uid, &st, e);
         if (rc == 0)
             rc = add_open_file(fd, path, &st, ZONE_FILE_MAX, out, e);
@@ -328,6 +330,32 @@ bool bundle_is_zone(const char *name)
            zone_name_good(name + sizeof BUNDLE_ZONES - 1);
 }
 
+/* Each once, in order: a set has many windows and few zones, and whoever writes it does not say how
+ * long the supervisor looks at it. */
+static int names_put(struct names *names, const char *name, struct err *e)
+{
+    size_t from = 0, to = names->count;
+
+    while (from < to) {
+        const size_t middle = (from + to) / 2;
+        const int order = strcmp(names->name[middle], name);
+        if (order == 0)
+            return 0;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    int rc = names_add(names, "", name, e);
+    if (rc < 0)
+        return rc;
+    char *added = names->name[names->count - 1];
+    memmove(names->name + from + 1, names->name + from,
+            (names->count - 1 - from) * sizeof *names->name);
+    names->name[from] = added;
+    return 0;
+}
+
 /* The word after "HH:MM" and blanks, wherever in a file that stands, if it could be a zone's name.
  * What is missed by this (a name that YAML puts together of two lines) is unknown to the loader. */
 static int scan_zones(const struct bundle_file *file, struct names *names, struct err *e)
@@ -351,11 +379,7 @@ static int scan_zones(const struct bundle_file *file, struct names *names, struc
         name[len] = 0;
         if (!zone_name_good(name) || strcmp(name, "UTC") == 0)
             continue;
-        /* Each once: a set has many windows and few zones. */
-        size_t known = 0;
-        while (known < names->count && strcmp(names->name[known], name) != 0)
-            known++;
-        int rc = known == names->count ? names_add(names, "", name, e) : 0;
+        int rc = names_put(names, name, e);
         if (rc < 0)
             return rc;
         if (names->count > ZONES_MAX)
@@ -378,15 +402,10 @@ int bundle_add_zones(unsigned owner_uid, const char *also, struct buf *out, stru
         if (strncmp(file.name, "roles.d/", 8) == 0 || strcmp(file.name, "site.yaml") == 0)
             rc = scan_zones(&file, &names, e);
     }
-    size_t known = 0;
-    while (also && known < names.count && strcmp(names.name[known], also) != 0)
-        known++;
-    if (rc == 0 && also && known == names.count && zone_name_good(also) && strcmp(also, "UTC") != 0)
-        rc = names_add(&names, "", also, e);
+    if (rc == 0 && also && zone_name_good(also) && strcmp(also, "UTC") != 0)
+        rc = names_put(&names, also, e);
     if (rc == 0 && names.count && (fd = open(ZONEINFO, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
         rc = check_owner(fd, ZONEINFO, true, owner_uid, &st, e);
-    if (names.count)
-        qsort(names.name, names.count, sizeof *names.name, by_name);
     for (size_t i = 0; rc == 0 && fd >= 0 && i < names.count; i++)
         rc = add_zone(fd, names.name[i], owner_uid, out, e);
     if (fd >= 0)
