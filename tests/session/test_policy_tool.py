@@ -239,6 +239,19 @@ class Changes(Set):
         told = json.loads(self.policy("diff", "--json", "HEAD", ".", status=1).stdout)
         self.assertEqual(len(told["changes"][0]["parts"][0]["operators"]), 10002)
 
+    def test_too_much_for_every_combination(self):
+        self.write("operators.yaml", "operators:\n" + "".join(f"  op{i}: {{}}\n" for i in range(80)))
+        os.unlink(os.path.join(self.dir, "roles.d/tests/kvm.yaml"))
+        os.unlink(os.path.join(self.dir, "roles.d/kvm.yaml"))
+        for r in range(40):  # everybody holds twelve or so of them, and nobody the same
+            members = ", ".join(f"op{i}" for i in range(80) if (i * 31 + r * (i % 7 + 3) * 17) % 101 < 30)
+            self.write(f"roles.d/r{r}.yaml", f"role: r{r}\nmembers: [{members}]\ntargets: {{env: prod}}\naccounts: [root]\n"
+                       f"when: [\"Mon-Fri {r % 12:02}:00-{12 + r % 7}:{r:02} UTC\"]\nallow: {{sftp: {{read: [/r{r}]}}}}\n")
+        self.committed()
+        self.write("site.yaml", "from: [" + ", ".join(f"10.{i}.0.0/16" for i in range(40)) + "]\n")
+        self.assertTrue(self.policy("diff", "HEAD", ".", status=1).stdout.startswith("More differs than can be compared quickly: roles are"))
+        self.assertIs(json.loads(self.policy("diff", "--json", "HEAD", ".", status=1).stdout)["exact"], False)
+
     def test_a_new_key_is_told(self):
         self.committed()
         self.change("operators.yaml", 'keys: ["', 'from: [10.0.0.0/8], keys: ["')
