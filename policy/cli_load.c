@@ -71,7 +71,8 @@ int cli_policy_load(int argc, char **argv)
                                           {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
-    struct policy_options o = {.verb = "policy load", .help = help, .table = table};
+    struct policy_options o = {
+        .verb = "policy load", .help = help, .table = table, .shorts = ":c:h"};
     const char *confdir = NULL;
     struct err e = ERR_INIT;
     json_t *reply = NULL;

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -39,40 +38,25 @@ struct arguments {
     bool json;
 };
 
-static int parse(int argc, char **argv, struct arguments *w, int *status)
+static bool parse(int argc, char **argv, struct policy_options *o, struct arguments *w)
 {
-    static const struct option options[] = {
-        {"previous", required_argument, NULL, 'p'}, {"serial", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},           {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},           {0}};
-
     *w = (struct arguments){.previous = "auto"};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
-        if (c == 'p') {
+    policy_options_begin(o);
+    for (int c; (c = policy_next_option(o, argc, argv)) != -1;) {
+        if (c == 'p')
             w->previous = optarg;
-        } else if (c == 's') {
+        else if (c == 's')
             w->serial = optarg;
-        } else if (c == 'j') {
+        else if (c == 'j')
             w->json = true;
-        } else if (c == 'c') {
+        else if (c == 'c')
             w->confdir = optarg;
-        } else if (c == 'h') {
-            fputs(help, stdout);
-            *status = CLI_DONE;
-            return -1;
-        } else {
-            *status = cli_bad_option("policy manifest", c, argv);
-            return -1;
-        }
     }
     w->confdir = cli_confdir(w->confdir);
-    w->dir = optind < argc ? argv[optind++] : w->confdir;
-    if (optind == argc)
-        return 0;
-    *status = cli_usage("policy manifest", "found \"%s\", expected no more words", argv[optind]);
-    return -1;
+    w->dir = w->confdir;
+    if (policy_words(o, argc, argv, 1, "no more words") && optind < argc)
+        w->dir = argv[optind];
+    return o->status < 0;
 }
 
 /* What it comes after. */
@@ -157,6 +141,12 @@ static void show(const struct arguments *w, const struct buf *text,
 
 int cli_policy_manifest(int argc, char **argv)
 {
+    static const struct option table[] = {
+        {"previous", required_argument, NULL, 'p'}, {"serial", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},           {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},           {0}};
+    struct policy_options o = {
+        .verb = "policy manifest", .help = help, .table = table, .shorts = ":c:h"};
     struct approval_given given = {0};
     struct approval_dir dir;
     struct arguments w;
@@ -167,8 +157,8 @@ int cli_policy_manifest(int argc, char **argv)
     json_t *removed;
     int status = CLI_DONE, rc;
 
-    if (parse(argc, argv, &w, &status) != 0)
-        return status;
+    if (!parse(argc, argv, &o, &w))
+        return o.status;
     removed = json_array();
     buf_init(&text, MANIFEST_MAX);
     rc = approval_dir_read(w.dir, &dir, &e);
@@ -196,8 +186,8 @@ int cli_policy_manifest(int argc, char **argv)
     if (rc == 0)
         show(&w, &text, &given, removed);
     else
-        status = e.code == ERR_USAGE ? cli_usage("policy manifest", "%s", e.text)
-                                     : policy_trouble("%s", e.text);
+        status =
+            e.code == ERR_USAGE ? policy_usage(&o, "%s", e.text) : policy_trouble("%s", e.text);
     json_decref(removed);
     policy_free(policy);
     approval_dir_clear(&dir);

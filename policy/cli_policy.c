@@ -136,7 +136,7 @@ static int bad_option(const struct policy_options *o, int c, char **argv)
 
 int policy_next_option(struct policy_options *o, int argc, char **argv)
 {
-    int c = getopt_long(argc, argv, ":c:h", o->table, NULL);
+    int c = getopt_long(argc, argv, o->shorts ? o->shorts : ":h", o->table, NULL);
 
     if (c == 'h') {
         fputs(o->help, stdout);

@@ -41,7 +41,8 @@ struct policy_options {
     const char *verb; /* "policy check" */
     const char *help;
     const struct option *table;
-    int status; /* -1: go on; else the verb ends with it */
+    const char *shorts; /* with ':' first; NULL: -h alone */
+    int status;         /* -1: go on; else the verb ends with it */
 };
 /* The next option, or -1 at the end; then, where o->status is not -1, the verb ends with it: help
  * was printed, or a mistake was told with the nearest option. Begin with policy_options_begin. */

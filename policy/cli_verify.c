@@ -2,7 +2,6 @@
  *
  * `sallyport policy verify`: whether the gateway would take a set, by the function that it decides
  * with. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -36,54 +35,36 @@ struct arguments {
     bool json;
 };
 
-static int parse(int argc, char **argv, struct arguments *w, int *status)
+static bool parse(int argc, char **argv, struct policy_options *o, struct arguments *w)
 {
-    static const struct option options[] = {{"approvers", required_argument, NULL, 'a'},
-                                            {"previous", required_argument, NULL, 'p'},
-                                            {"serial", required_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-
     *w = (struct arguments){0};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
-        if (c == 'a') {
+    policy_options_begin(o);
+    for (int c; (c = policy_next_option(o, argc, argv)) != -1;) {
+        if (c == 'a')
             w->approvers = optarg;
-        } else if (c == 'p') {
+        else if (c == 'p')
             w->previous = optarg;
-        } else if (c == 's') {
+        else if (c == 's')
             w->serial = optarg;
-        } else if (c == 'j') {
+        else if (c == 'j')
             w->json = true;
-        } else if (c == 'c') {
+        else if (c == 'c')
             w->confdir = optarg;
-        } else if (c == 'h') {
-            fputs(help, stdout);
-            *status = CLI_DONE;
-            return -1;
-        } else {
-            *status = cli_bad_option("policy verify", c, argv);
-            return -1;
-        }
     }
     w->confdir = cli_confdir(w->confdir);
-    w->dir = optind < argc ? argv[optind++] : w->confdir;
-    if (optind != argc)
-        *status = cli_usage("policy verify", "found \"%s\", expected no more words", argv[optind]);
-    else if (w->serial && !w->previous)
-        *status = cli_usage("policy verify", "--serial goes with --previous");
+    w->dir = w->confdir;
+    if (!policy_words(o, argc, argv, 1, "no more words"))
+        return false;
+    if (optind < argc)
+        w->dir = argv[optind];
+    if (w->serial && !w->previous)
+        o->status = policy_usage(o, "--serial goes with --previous");
     else if (w->previous && !w->approvers && strcmp(w->previous, "none") != 0)
-        *status = cli_usage("policy verify", "--previous wants --approvers, of the set in force");
+        o->status = policy_usage(o, "--previous wants --approvers, of the set in force");
     else if (w->previous && w->approvers && strcmp(w->previous, "none") == 0)
-        *status = cli_usage("policy verify",
-                            "--previous none is for a first set, which nobody before approves: "
-                            "without --approvers");
-    else
-        return 0;
-    return -1;
+        o->status = policy_usage(o, "--previous none is for a first set, which nobody before "
+                                    "approves: without --approvers");
+    return o->status < 0;
 }
 
 static int in_force(const struct arguments *w, const struct approval_dir *dir,
@@ -161,6 +142,15 @@ static void show(const struct approval *a, const struct approval_given *given)
 
 int cli_policy_verify(int argc, char **argv)
 {
+    static const struct option table[] = {{"approvers", required_argument, NULL, 'a'},
+                                          {"previous", required_argument, NULL, 'p'},
+                                          {"serial", required_argument, NULL, 's'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    struct policy_options o = {
+        .verb = "policy verify", .help = help, .table = table, .shorts = ":c:h"};
     struct approval_given given = {0};
     struct approval *result;
     struct approval_dir dir;
@@ -170,8 +160,8 @@ int cli_policy_verify(int argc, char **argv)
     bool known = false; /* the set, and what is in force: the rest is about them */
     int status = CLI_DONE, rc;
 
-    if (parse(argc, argv, &w, &status) != 0)
-        return status;
+    if (!parse(argc, argv, &o, &w))
+        return o.status;
     result = calloc(1, sizeof *result);
     rc = approval_dir_read(w.dir, &dir, &e);
     if (rc == 0 && !result)

@@ -71,6 +71,10 @@ class Words(Set):
             self.assertIn("--json", text)
             self.assertIn("did you mean \"--json\"", self.policy(verb, "--jsno", status=2).stderr)
             self.assertIn("no option --frobnicate", self.policy(verb, "--frobnicate", status=2).stderr)
+        for verb in ("manifest", "sign", "verify"):
+            self.assertIn("did you mean \"--json\"", self.policy(verb, "--jsno", status=2).stderr)
+        for verb in ("check", "diff", "fmt", "test"):  # that ask no gateway
+            self.assertIn("no option -c", self.policy(verb, "-c", self.dir, ".", status=2).stderr)
         self.assertIn('did you mean "explain"', self.policy("explian", status=2).stderr)
         self.policy(status=2)
         for words in (("check", ".", "."), ("explain", "--as", "alice"), ("who-can",), ("diff", "."), ("fmt",), ("load", "x"),
