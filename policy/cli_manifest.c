@@ -15,7 +15,6 @@
 #include "auth/cli_admin.h"
 #include "gateway/cli.h"
 #include "policy/cli_approval.h"
-#include "policy/cli_policy.h"
 
 static const char help[] =
     "usage: sallyport policy manifest [DIR] [--previous auto|none|MANIFEST|HASH] [--serial N] "
@@ -33,34 +32,8 @@ static const char help[] =
     "is in\n"
     "force.\n";
 
-struct arguments {
-    const char *dir, *confdir, *previous, *serial;
-    bool json;
-};
-
-static bool parse(int argc, char **argv, struct policy_options *o, struct arguments *w)
-{
-    *w = (struct arguments){.previous = "auto"};
-    policy_options_begin(o);
-    for (int c; (c = policy_next_option(o, argc, argv)) != -1;) {
-        if (c == 'p')
-            w->previous = optarg;
-        else if (c == 's')
-            w->serial = optarg;
-        else if (c == 'j')
-            w->json = true;
-        else if (c == 'c')
-            w->confdir = optarg;
-    }
-    w->confdir = cli_confdir(w->confdir);
-    w->dir = w->confdir;
-    if (policy_words(o, argc, argv, 1, "no more words") && optind < argc)
-        w->dir = argv[optind];
-    return o->status < 0;
-}
-
 /* What it comes after. */
-static int place(const struct arguments *w, struct approval_given *given, uint64_t *serial,
+static int place(const struct approval_arguments *w, struct approval_given *given, uint64_t *serial,
                  struct err *e)
 {
     int rc = strcmp(w->previous, "auto") == 0 ? approval_ask(w->confdir, given, e)
@@ -105,7 +78,7 @@ static int remove_signatures(const char *dir, json_t *removed, struct err *e)
     return rc;
 }
 
-static void show(const struct arguments *w, const struct buf *text,
+static void show(const struct approval_arguments *w, const struct buf *text,
                  const struct approval_given *given, json_t *removed)
 {
     char previous[2 * MANIFEST_HASH + 1] = "none", hash[2 * MANIFEST_HASH + 1];
@@ -149,7 +122,7 @@ int cli_policy_manifest(int argc, char **argv)
         .verb = "policy manifest", .help = help, .table = table, .shorts = ":c:h"};
     struct approval_given given = {0};
     struct approval_dir dir;
-    struct arguments w;
+    struct approval_arguments w = {0};
     struct err e = ERR_INIT;
     struct policy *policy = NULL;
     struct buf text;
@@ -157,7 +130,8 @@ int cli_policy_manifest(int argc, char **argv)
     json_t *removed;
     int status = CLI_DONE, rc;
 
-    if (!parse(argc, argv, &o, &w))
+    w.previous = "auto";
+    if (!approval_parse(argc, argv, &o, &w))
         return o.status;
     removed = json_array();
     buf_init(&text, MANIFEST_MAX);

@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "gateway/cli.h"
 #include "policy/cli_approval.h"
-#include "policy/cli_policy.h"
 
 static const char help[] =
     "usage: sallyport policy sign --author|--approve --key FILE [DIR] [OPTION]...\n\n"

@@ -11,7 +11,6 @@
 #include "auth/cli_admin.h"
 #include "gateway/cli.h"
 #include "policy/cli_approval.h"
-#include "policy/cli_policy.h"
 
 static const char help[] =
     "usage: sallyport policy verify [DIR] [--approvers FILE] [--previous none|MANIFEST|HASH "
@@ -30,33 +29,10 @@ static const char help[] =
     "Exit status: 0 approved, 1 not, 2 wrong usage, or the set, or what is in force, cannot be "
     "read.\n";
 
-struct arguments {
-    const char *dir, *confdir, *approvers, *previous, *serial;
-    bool json;
-};
-
-static bool parse(int argc, char **argv, struct policy_options *o, struct arguments *w)
+static bool parse(int argc, char **argv, struct policy_options *o, struct approval_arguments *w)
 {
-    *w = (struct arguments){0};
-    policy_options_begin(o);
-    for (int c; (c = policy_next_option(o, argc, argv)) != -1;) {
-        if (c == 'a')
-            w->approvers = optarg;
-        else if (c == 'p')
-            w->previous = optarg;
-        else if (c == 's')
-            w->serial = optarg;
-        else if (c == 'j')
-            w->json = true;
-        else if (c == 'c')
-            w->confdir = optarg;
-    }
-    w->confdir = cli_confdir(w->confdir);
-    w->dir = w->confdir;
-    if (!policy_words(o, argc, argv, 1, "no more words"))
+    if (!approval_parse(argc, argv, o, w))
         return false;
-    if (optind < argc)
-        w->dir = argv[optind];
     if (w->serial && !w->previous)
         o->status = policy_usage(o, "--serial goes with --previous");
     else if (w->previous && !w->approvers && strcmp(w->previous, "none") != 0)
@@ -67,7 +43,7 @@ static bool parse(int argc, char **argv, struct policy_options *o, struct argume
     return o->status < 0;
 }
 
-static int in_force(const struct arguments *w, const struct approval_dir *dir,
+static int in_force(const struct approval_arguments *w, const struct approval_dir *dir,
                     struct approval_given *out, struct err *e)
 {
     struct err ignored = ERR_INIT;
@@ -155,7 +131,7 @@ int cli_policy_verify(int argc, char **argv)
     struct approval *result;
     struct approval_dir dir;
     struct policy *policy = NULL;
-    struct arguments w;
+    struct approval_arguments w = {0};
     struct err e = ERR_INIT;
     bool known = false; /* the set, and what is in force: the rest is about them */
     int status = CLI_DONE, rc;
