@@ -14,7 +14,7 @@
  *       indentation of what follows, or of the level that it was written at
  *
  * Refused (ERR_INPUT with file, line, column): a key over several lines, a value alone, a byte
- * order mark, carriage returns that end no line; what base/yaml_tree.h refuses. What comes out is
+ * order mark; what base/yaml_tree.h refuses. What comes out is
  * read again and compared, so that nothing is lost by a mistake here: where something would be, it
  * is refused too. Pure. */
 #ifndef SALLYPORT_POLICY_FMT_H

@@ -290,17 +290,6 @@ static int on_event(struct reader *r, const yaml_event_t *event, struct err *e)
     }
 }
 
-static size_t line_of(const char *text, const char *at)
-{
-    size_t line = 1;
-
-    while ((text = memchr(text, '\n', (size_t)(at - text))) != NULL) {
-        text++;
-        line++;
-    }
-    return line;
-}
-
 int fmt_file_read(struct fmt_file *f, const char *name, const char *text, size_t len, struct err *e)
 {
     struct reader r = {.f = f, .text = text, .len = len};
@@ -312,13 +301,6 @@ int fmt_file_read(struct fmt_file *f, const char *name, const char *text, size_t
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         return err_set(e, ERR_INPUT, "%s:1:1: found a byte order mark, expected text without",
                        name);
-    for (const char *at = text; (at = memchr(at, '\r', (size_t)(text + len - at))) != NULL; at++) {
-        if (at + 1 == text + len || at[1] != '\n')
-            return err_set(e, ERR_INPUT,
-                           "%s:%zu: found a carriage return alone, expected lines that end with a "
-                           "newline",
-                           name, line_of(text, at));
-    }
     if (memchr(text, 0, len) || !yaml_parser_initialize(&parser))
         return err_set(e, ERR_INPUT, "%s: found a NUL byte", name);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -112,7 +112,7 @@ static const struct {
 } refused[] = {
     {"? a\n  b\n: c\n", "f.yaml:1:3: found a key over several lines"},
     {"? |\n  b\n: c\n", "f.yaml:1:3: found a key over several lines"},
-    {"a: 1\nb: 2 # c\rd: 3\n", "f.yaml:2: found a carriage return alone"},
+    {"a: 1\nb: 2 # c\rd: 3\n", "f.yaml:2:9: found a carriage return alone"},
     {"|\n  text\n", "found a value alone"},
     {"a: &x 1\n", "f.yaml:1:4: found an anchor"},
     {"a: 1\na: 2\n", "f.yaml:2:1: found the key"},
