@@ -8,15 +8,14 @@
  *     - a list or map in brackets stays on one line, or goes there from several, when it fits
  *       FMT_COLUMNS and has no comment and no value over several lines within; else each item has a
  *       line
- *     - a value over several lines, plain, quoted or after | or >, keeps its lines; they are
- * indented as what is below its key would be
+ *     - a value over several lines, plain, quoted or after | or >, keeps its lines; they get the
+ *       indentation of what would be below its key
  *     - a comment that ends a line stands two blanks after it; one with a line of its own has the
  *       indentation of what follows, or of the level that it was written at
  *
  * Refused (ERR_INPUT with file, line, column): a key over several lines, a value alone, a byte
- * order mark; what base/yaml_tree.h refuses. What comes out is
- * read again and compared, so that nothing is lost by a mistake here: where something would be, it
- * is refused too. Pure. */
+ * order mark; what base/yaml_tree.h refuses. What comes out is read again and compared, so that
+ * nothing is lost by a mistake here: where something would be, it is refused too. Pure. */
 #ifndef SALLYPORT_POLICY_FMT_H
 #define SALLYPORT_POLICY_FMT_H
 
