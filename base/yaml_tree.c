@@ -13,6 +13,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/utf8.h"
+
 /* A block holds some hundred nodes; a scalar that needs more gets a block of its own size. */
 #define BLOCK_SIZE 65536u
 
@@ -104,6 +106,61 @@ static int event_error(const struct yaml_doc *doc, const yaml_event_t *event, st
                     "found %s, expected %s", found, expected);
 }
 
+static void position_of(const unsigned char *p, size_t offset, unsigned *line, unsigned *column)
+{
+    *line = *column = 1;
+    for (size_t i = 0; i < offset; i++) {
+        if (p[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if ((p[i] & 0xc0) != 0x80) {
+            ++*column;
+        }
+    }
+}
+
+/* What people are shown as something else than YAML reads: line breaks that editors and reviews do
+ * not know, so that a key stands in a comment; and what puts text in another order. 0: neither. */
+static uint32_t misleading(const unsigned char *p, size_t len)
+{
+    uint32_t c = 0;
+
+    if (p[0] == '\r')
+        return len > 1 && p[1] == '\n' ? 0 : '\r';
+    if (!utf8_next(p, len, &c))
+        return 0; /* libyaml has an error for it */
+    return c == 0x85 || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ? c : 0;
+}
+
+static int refuse_misleading(const struct yaml_doc *doc, const unsigned char *p, size_t len,
+                             struct err *e)
+{
+    static const unsigned char begins[] = {'\r', 0xc2, 0xe2};
+    unsigned line, column;
+
+    for (size_t k = 0; k < sizeof begins; k++) {
+        const unsigned char *at = p;
+        uint32_t c = 0;
+        while (at && (at = memchr(at, begins[k], (size_t)(p + len - at))) &&
+               !(c = misleading(at, (size_t)(p + len - at))))
+            at++;
+        if (!at)
+            continue;
+        position_of(p, (size_t)(at - p), &line, &column);
+        if (c == '\r')
+            return error_at(
+                doc, line, column, e,
+                "found a carriage return alone, expected lines that end with a newline");
+        return error_at(doc, line, column, e,
+                        "found the character U+%04X, which %s, expected text that is read as it is "
+                        "shown",
+                        (unsigned)c,
+                        c == 0x85 || c < 0x202a ? "ends a line for YAML alone"
+                                                : "shows text in another order");
+    }
+    return 0;
+}
+
 /* libyaml's own errors. Those of its reader (bytes that are not UTF-8, control characters) have an
  * offset only, from which line and column are counted here. */
 static int parser_error(const struct yaml_doc *doc, const yaml_parser_t *parser, const void *bytes,
@@ -114,18 +171,9 @@ static int parser_error(const struct yaml_doc *doc, const yaml_parser_t *parser,
 
     if (parser->error == YAML_MEMORY_ERROR)
         return err_set(e, ERR_MEMORY, "%s: out of memory", doc->name);
-    if (parser->error == YAML_READER_ERROR) {
-        const unsigned char *p = bytes;
-        line = column = 1;
-        for (size_t i = 0; i < parser->problem_offset && i < len; i++) {
-            if (p[i] == '\n') {
-                line++;
-                column = 1;
-            } else if ((p[i] & 0xc0) != 0x80) {
-                column++;
-            }
-        }
-    }
+    if (parser->error == YAML_READER_ERROR)
+        position_of(bytes, parser->problem_offset < len ? parser->problem_offset : len, &line,
+                    &column);
     if (parser->context)
         return error_at(doc, line, column, e, "%s, %s", parser->context, problem);
     return error_at(doc, line, column, e, "%s", problem);
@@ -367,6 +415,8 @@ struct yaml_doc *yaml_parse(const char *name, const void *bytes, size_t len, str
                       YAML_FILE_MAX);
         goto out;
     }
+    if (bytes && len && (rc = refuse_misleading(doc, bytes, len, e)) < 0)
+        goto out;
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, bytes ? bytes : (const void *)"", bytes ? len : 0);
     while (rc == 0 && !end) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * YAML as a tree whose every node knows its line and column, built on libyaml's events. Aliases,
- * anchors, tags, merge keys, duplicate keys, several documents, control characters, and anything
+ * anchors, tags, merge keys, duplicate keys, several documents, control characters, line breaks
+ * that only YAML knows, text that is shown in another order than it is read in, and anything
  * over the bounds below are errors with a position. All scalars are text; the getters convert. Used
  * by the supervisor (configuration) and by authd's loader (policy). Does no I/O. */
 #ifndef SALLYPORT_BASE_YAML_TREE_H

@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/utf8.h"
 #include "base/yaml_tree.h"
 #include "policy/zone.h"
 
@@ -112,9 +114,6 @@ static int add_open_file(int fd, const char *name, const struct stat *st, size_t
 {
     const size_t name_len = strlen(name), head = 2 + name_len + 4;
 
-    if (name_len > 255)
-        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", name,
-                       name_len);
     if (st->st_size > (off_t)max)
         return err_set(e, ERR_INPUT, "%s: found %lld bytes, expected at most %zu", name,
                        (long long)st->st_size, max);
@@ -162,7 +161,7 @@ static int add_file(int dirfd, const char *path, unsigned owner_uid, struct buf 
 static int add_zone(int zoneinfo, const char *name, unsigned owner_uid, struct buf *out,
                     struct err *e)
 {
-    char path[sizeof BUNDLE_ZONES + ZONE_NAME_MAX];
+    char path[sizeof BUNDLE_ZONES + ZONE_NAME_MAX], magic[4];
     struct stat st;
     int fd = open_below(zoneinfo, name, 0, 0), rc = 0;
 
@@ -171,7 +170,9 @@ static int add_zone(int zoneinfo, const char *name, unsigned owner_uid, struct b
                    ? err_errno(e, ZONEINFO "/%s: cannot be opened", name)
                    : 0;
     snprintf(path, sizeof path, BUNDLE_ZONES "%s", name);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    /* Besides zones there are folders, and lists of them. */
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && pread(fd, magic, 4, 0) == 4 &&
+        memcmp(magic, "TZif", 4) == 0) {
         rc = check_owner(fd, path, false, owner_uid, &st, e);
         if (rc == 0)
             rc = add_open_file(fd, path, &st, ZONE_FILE_MAX, out, e);
@@ -190,6 +191,35 @@ struct names {
     size_t count, cap;
 };
 
+bool bundle_name_visible(const char *name)
+{
+    const size_t len = strlen(name);
+    uint32_t c = 0;
+
+    for (size_t i = 0, n; i < len; i += n) {
+        n = utf8_next((const uint8_t *)name + i, len - i, &c);
+        if (!n || !utf8_visible(c))
+            return false;
+    }
+    return len > 0;
+}
+
+int bundle_check_name(const char *name, struct err *e)
+{
+    char shown[1100];
+
+    escape_text(shown, sizeof shown, name, strnlen(name, 255));
+    if (strlen(name) > 255)
+        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", shown,
+                       strlen(name));
+    return bundle_name_visible(name)
+               ? 0
+               : err_set(e, ERR_INPUT,
+                         "%s: found a file name with characters that cannot be shown, "
+                         "expected visible ones in UTF-8",
+                         shown);
+}
+
 static int names_add(struct names *names, const char *dir, const char *file, struct err *e)
 {
     if (names->count == FILES_MAX)
@@ -205,7 +235,7 @@ static int names_add(struct names *names, const char *dir, const char *file, str
     if (asprintf(&names->name[names->count], "%s%s%s", dir, *dir ? "/" : "", file) < 0)
         return err_set(e, ERR_MEMORY, "%s: out of memory", file);
     names->count++;
-    return 0;
+    return bundle_check_name(names->name[names->count - 1], e);
 }
 
 static void names_free(struct names *names)
@@ -223,18 +253,18 @@ static bool belongs(const struct place *place, const char *file)
     return file[0] != '.' && len > suffix && strcmp(file + len - suffix, place->suffix) == 0;
 }
 
-bool bundle_has_place(const char *name)
+enum bundle_place bundle_place(const char *name)
 {
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         const char *path = places[i].path;
         const size_t len = strlen(path);
-        if (!places[i].directory
-                ? strcmp(name, path) == 0
-                : strncmp(name, path, len) == 0 && name[len] == '/' &&
-                      !strchr(name + len + 1, '/') && belongs(&places[i], name + len + 1))
-            return true;
+        if (strcmp(name, path) == 0)
+            return places[i].directory ? BUNDLE_FOLDER : BUNDLE_FILE;
+        if (places[i].directory && strncmp(name, path, len) == 0 && name[len] == '/' &&
+            !strchr(name + len + 1, '/') && belongs(&places[i], name + len + 1))
+            return BUNDLE_FILE;
     }
-    return false;
+    return BUNDLE_NO_PLACE;
 }
 
 static int list_dir(int dirfd, const struct place *place, unsigned owner_uid, struct names *names,
@@ -300,6 +330,32 @@ bool bundle_is_zone(const char *name)
            zone_name_good(name + sizeof BUNDLE_ZONES - 1);
 }
 
+/* Each once, in order: a set has many windows and few zones, and whoever writes it does not say how
+ * long the supervisor looks at it. */
+static int names_put(struct names *names, const char *name, struct err *e)
+{
+    size_t from = 0, to = names->count;
+
+    while (from < to) {
+        const size_t middle = (from + to) / 2;
+        const int order = strcmp(names->name[middle], name);
+        if (order == 0)
+            return 0;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    int rc = names_add(names, "", name, e);
+    if (rc < 0)
+        return rc;
+    char *added = names->name[names->count - 1];
+    memmove(names->name + from + 1, names->name + from,
+            (names->count - 1 - from) * sizeof *names->name);
+    names->name[from] = added;
+    return 0;
+}
+
 /* The word after "HH:MM" and blanks, wherever in a file that stands, if it could be a zone's name.
  * What is missed by this (a name that YAML puts together of two lines) is unknown to the loader. */
 static int scan_zones(const struct bundle_file *file, struct names *names, struct err *e)
@@ -323,11 +379,7 @@ static int scan_zones(const struct bundle_file *file, struct names *names, struc
         name[len] = 0;
         if (!zone_name_good(name) || strcmp(name, "UTC") == 0)
             continue;
-        /* Each once: a set has many windows and few zones. */
-        size_t known = 0;
-        while (known < names->count && strcmp(names->name[known], name) != 0)
-            known++;
-        int rc = known == names->count ? names_add(names, "", name, e) : 0;
+        int rc = names_put(names, name, e);
         if (rc < 0)
             return rc;
         if (names->count > ZONES_MAX)
@@ -350,15 +402,10 @@ int bundle_add_zones(unsigned owner_uid, const char *also, struct buf *out, stru
         if (strncmp(file.name, "roles.d/", 8) == 0 || strcmp(file.name, "site.yaml") == 0)
             rc = scan_zones(&file, &names, e);
     }
-    size_t known = 0;
-    while (also && known < names.count && strcmp(names.name[known], also) != 0)
-        known++;
-    if (rc == 0 && also && known == names.count && zone_name_good(also) && strcmp(also, "UTC") != 0)
-        rc = names_add(&names, "", also, e);
+    if (rc == 0 && also && zone_name_good(also) && strcmp(also, "UTC") != 0)
+        rc = names_put(&names, also, e);
     if (rc == 0 && names.count && (fd = open(ZONEINFO, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
         rc = check_owner(fd, ZONEINFO, true, owner_uid, &st, e);
-    if (names.count)
-        qsort(names.name, names.count, sizeof *names.name, by_name);
     for (size_t i = 0; rc == 0 && fd >= 0 && i < names.count; i++)
         rc = add_zone(fd, names.name[i], owner_uid, out, e);
     if (fd >= 0)

@@ -46,8 +46,13 @@ MUST_CHECK int bundle_add_zones(unsigned owner_uid, const char *also, struct buf
 /* As owner_uid: owners and modes do not matter. For tools that decide nothing, never for what comes
  * into force. */
 #define BUNDLE_ANY_OWNER (~0u)
-/* Whether a file of this name is part of a set. */
-bool bundle_has_place(const char *name);
+/* What a set has under this name, if anything. */
+enum bundle_place { BUNDLE_NO_PLACE, BUNDLE_FILE, BUNDLE_FOLDER };
+enum bundle_place bundle_place(const char *name);
+/* Names of files are told to people and are in JSON: of what is visible in UTF-8 alone. */
+bool bundle_name_visible(const char *name);
+/* That, and not too long; with an error that has the name escaped. */
+MUST_CHECK int bundle_check_name(const char *name, struct err *e);
 /* A sealed memfd of it; the caller closes it. Negative on error. */
 int bundle_memfd(const struct buf *bundle, struct err *e);
 

@@ -13,6 +13,28 @@
 #include "gateway/cli.h"
 #include "policy/bundle.h"
 
+bool approval_parse(int argc, char **argv, struct policy_options *o, struct approval_arguments *w)
+{
+    policy_options_begin(o);
+    for (int c; (c = policy_next_option(o, argc, argv)) != -1;) {
+        if (c == 'a')
+            w->approvers = optarg;
+        else if (c == 'p')
+            w->previous = optarg;
+        else if (c == 's')
+            w->serial = optarg;
+        else if (c == 'j')
+            w->json = true;
+        else if (c == 'c')
+            w->confdir = optarg;
+    }
+    w->confdir = cli_confdir(w->confdir);
+    w->dir = w->confdir;
+    if (policy_words(o, argc, argv, 1, "no more words") && optind < argc)
+        w->dir = argv[optind];
+    return o->status < 0;
+}
+
 int approval_dir_read(const char *dir, struct approval_dir *out, struct err *e)
 {
     int rc, fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

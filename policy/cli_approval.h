@@ -6,11 +6,20 @@
 #define SALLYPORT_POLICY_CLI_APPROVAL_H
 
 #include "policy/approval.h"
+#include "policy/cli_policy.h"
 
 /* Each gets its own name as argv[0] and returns the exit status. */
 int cli_policy_manifest(int argc, char **argv);
 int cli_policy_sign(int argc, char **argv);
 int cli_policy_verify(int argc, char **argv);
+
+/* The words of manifest and verify. */
+struct approval_arguments {
+    const char *dir, *confdir, *approvers, *previous, *serial;
+    bool json;
+};
+/* Begins with what is in w. False: the verb ends with o->status. */
+bool approval_parse(int argc, char **argv, struct policy_options *o, struct approval_arguments *w);
 
 /* A directory as the gateway would read it, sallyport.yaml with it. */
 struct approval_dir {

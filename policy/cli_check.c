@@ -24,7 +24,7 @@ static const char help[] =
     "  --no-tests      do not run the set's tests\n"
     "  --strict        warnings count as findings\n"
     "  --json          print JSON: a list of {file, line, column, severity, text}\n\n"
-    "Exit status: 0 no finding, 1 findings, 2 wrong usage.\n\n"
+    "Exit status: 0 no finding, 1 findings, 2 wrong usage, or the set cannot be read.\n\n"
     "Examples:\n"
     "  sallyport policy check\n"
     "  sallyport policy check conf/policy\n"
@@ -101,9 +101,10 @@ static int run_tests(const struct policy_source *s, struct findings *f, size_t *
     return rc < 0 && rc != ERR_MEMORY ? findings_add(f, e.text, false) : rc;
 }
 
-/* Everything that is found out about the set, into f. */
+/* Everything that is found out about the set, into f. *read: the files could be read, so that it is
+ * about the set. */
 static int examine(struct policy_source *s, const struct arguments *a, struct findings *f,
-                   size_t *tests)
+                   bool *read, size_t *tests)
 {
     struct buf errors, warnings;
     struct err e = ERR_INIT;
@@ -111,6 +112,7 @@ static int examine(struct policy_source *s, const struct arguments *a, struct fi
     buf_init(&errors, 16u << 20);
     buf_init(&warnings, 16u << 20);
     int rc = policy_source_read(s, a->dir, NULL, false, &e);
+    *read = rc != ERR_SYSTEM && rc != ERR_MEMORY && rc != ERR_BUSY;
     if (rc == 0)
         s->policy =
             policy_load_gather(buf_head(&s->block), buf_len(&s->block), &warnings, &errors, &e);
@@ -156,12 +158,13 @@ int cli_policy_check(int argc, char **argv)
     struct findings f = {0};
     struct arguments a;
     size_t tests = 0;
+    bool read;
     int status;
 
     if (!parse(argc, argv, &o, &a))
         return o.status;
-    if (examine(&s, &a, &f, &tests) < 0) {
-        status = cli_fail("out of memory");
+    if (examine(&s, &a, &f, &read, &tests) < 0) {
+        status = policy_trouble("out of memory");
         goto out;
     }
     if (a.json)
@@ -172,7 +175,9 @@ int cli_policy_check(int argc, char **argv)
         printf("%s: %zu operators, %zu targets, %zu roles, %zu tests\n", s.given,
                policy_operator_count(s.policy), policy_target_count(s.policy),
                policy_role_count(s.policy), tests);
-    status = f.errors || (a.strict && f.count) ? CLI_FAILED : CLI_DONE;
+    status = !read                               ? POLICY_TROUBLE
+             : f.errors || (a.strict && f.count) ? POLICY_FINDINGS
+                                                 : POLICY_FINE;
 out:
     findings_clear(&f);
     policy_source_clear(&s);

@@ -16,6 +16,7 @@
 #include "base/json_out.h"
 #include "base/log.h"
 #include "gateway/cli.h"
+#include "policy/cli_policy.h"
 #include "policy/packs.h"
 #include "policy/wrappers.h"
 
@@ -242,15 +243,13 @@ static int classify(const struct packs *packs, const struct words *argv, bool js
     int rc = json ? report_json(&r, argv, &opaque, &e)
                   : wrappers_walk(argv, on_command, &r, &opaque, &e);
 
-    if (rc < 0) {
-        cli_fail("%s", e.text[0] ? e.text : err_text((enum err_code)rc));
-        return CLI_USAGE;
-    }
+    if (rc < 0)
+        return policy_trouble("%s", e.text[0] ? e.text : err_text((enum err_code)rc));
     if (!json && !r.classes)
         printf("no class\n");
     if (!json && opaque)
         printf("%sit runs something that its text does not show\n", r.classes ? "\n" : "");
-    return r.classes ? CLI_DONE : CLI_FAILED;
+    return r.classes ? POLICY_FINE : POLICY_FINDINGS;
 }
 
 static int run(int count, char **words, const char *given, bool json)
@@ -259,7 +258,7 @@ static int run(int count, char **words, const char *given, bool json)
     char *dir = given ? cli_printf("%s", given) : default_dir();
     struct err e = ERR_INIT;
     struct words argv;
-    int status = CLI_USAGE;
+    int status = POLICY_TROUBLE;
 
     if (!packs)
         cli_fail("out of memory");

@@ -23,7 +23,9 @@ static const char help[] =
     "renamed or\n"
     "written otherwise and gives the same is no difference. OLD and NEW are directories, or "
     "revisions of\n"
-    "the git repository here: REV is the current directory at REV, REV:PATH the directory PATH.\n\n"
+    "the git repository here: REV is the current directory at REV, REV:PATH the directory PATH. A "
+    "name\n"
+    "that is both is refused; ./NAME is the directory.\n\n"
     "  --at TIME       when the comparison of hours begins (default: now)\n"
     "  --exact         compare every combination, however long it takes; without it, where very "
     "much\n"
@@ -32,7 +34,7 @@ static const char help[] =
     "  --json          print JSON, complete\n\n"
     "Command rules, patterns and forwards are compared as they are written. Exit status: 0 the "
     "same, 1\n"
-    "different, 2 wrong usage.\n\n"
+    "different, 2 wrong usage, or a set that cannot be read or has a mistake.\n\n"
     "Examples:\n"
     "  sallyport policy diff HEAD .\n"
     "  sallyport policy diff origin/main:conf/policy conf/policy\n"
@@ -298,5 +300,5 @@ int cli_policy_diff(int argc, char **argv)
     diff_clear(&d);
     policy_source_clear(&old);
     policy_source_clear(&new);
-    return rc < 0 ? cli_fail("%s", e.text) : differs ? CLI_FAILED : CLI_DONE;
+    return rc < 0 ? policy_trouble("%s", e.text) : differs ? POLICY_FINDINGS : POLICY_FINE;
 }

@@ -33,7 +33,7 @@ static const char help[] =
     "  --json          print JSON\n\n"
     "Without a question it is whether a session may begin. Exit status: 0 allowed, 1 denied, 2 "
     "wrong\n"
-    "usage.\n\n"
+    "usage, a set that cannot be loaded, or that does not have the operator or the target.\n\n"
     "Examples:\n"
     "  sallyport policy explain --as alice --on hv1 --from 10.20.1.4\n"
     "  sallyport policy explain --as alice --on hv1 --run 'virsh start web1' conf/policy\n"
@@ -294,7 +294,7 @@ int cli_policy_explain(int argc, char **argv)
     struct policy_source s = {0};
     struct arguments a;
     struct err e = ERR_INIT;
-    bool allowed = false;
+    bool allowed = false, known = false;
 
     if (!parse(argc, argv, &o, &a))
         return o.status;
@@ -305,6 +305,7 @@ int cli_policy_explain(int argc, char **argv)
         rc = policy_explain(s.policy, &a.request, a.asked ? &a.ask : NULL, &x, &e);
         if (rc == 0) {
             allowed = answered(&x);
+            known = x.operator_known && x.target_known;
             hint_names(s.policy, &x, &a);
             if (a.json)
                 print_json(&x);
@@ -314,5 +315,7 @@ int cli_policy_explain(int argc, char **argv)
         policy_explanation_clear(&x);
     }
     policy_source_clear(&s);
-    return rc < 0 ? cli_fail("%s", e.text) : allowed ? CLI_DONE : CLI_FAILED;
+    if (rc < 0)
+        return policy_trouble("%s", e.text);
+    return allowed ? POLICY_FINE : known ? POLICY_FINDINGS : POLICY_TROUBLE;
 }

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/yaml_tree.h"
 #include "gateway/cli.h"
+#include "policy/bundle.h"
 #include "policy/cli_policy.h"
 #include "policy/fmt.h"
 
@@ -15,17 +17,18 @@ static const char help[] =
     "usage: sallyport policy fmt [OPTION]... FILE...\n\n"
     "Prints the files in one layout: two blanks a level, one blank after : and , and -, lists and "
     "maps\n"
-    "on one line as they are where they fit 100 columns and have no comment within, at most one "
+    "in brackets on one line where they fit 100 columns and have no comment within, at most one "
     "empty\n"
-    "line. Comments, the order of keys and the quotes of values are kept; what the file says is "
-    "the same,\n"
-    "which is checked by reading both. FILE - is standard input.\n\n"
+    "line. Comments, the order of keys, the quotes of values and the lines of those that have "
+    "several are\n"
+    "kept; what the file says is the same, which is checked by reading both. FILE - is standard "
+    "input.\n\n"
     "  --check         print the names of files that would change, and change nothing\n"
     "  --write         write the files that change\n"
     "  --json          print JSON: a list of {file, changed} or {file, error}\n\n"
-    "Exit status: 0 fine, 1 with --check: a file would change; or a file cannot be formatted, 2 "
-    "wrong\n"
-    "usage.\n\n"
+    "Exit status: 0 fine, 1 with --check: a file would change, 2 wrong usage, or a file that "
+    "cannot be\n"
+    "formatted.\n\n"
     "Examples:\n"
     "  sallyport policy fmt --check roles.d/*.yaml roles.d/tests/*.yaml\n"
     "  sallyport policy fmt --write operators.yaml\n";
@@ -38,8 +41,14 @@ struct arguments {
 static int format_file(const char *path, const struct arguments *a, bool *changed, struct err *e)
 {
     struct buf before, after;
+    struct stat st;
     int rc;
 
+    /* Whatever * stood for, in somebody's working copy. */
+    if (!bundle_name_visible(path))
+        return err_set(e, ERR_INPUT, "found a file name with characters that cannot be shown");
+    if (a->write && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+        return err_set(e, ERR_INPUT, "%s: found a symbolic link, expected a regular file", path);
     buf_init(&before, 1);
     buf_init(&after, 4u * YAML_FILE_MAX);
     rc = cli_read_file(path, YAML_FILE_MAX, &before, e);
@@ -65,9 +74,14 @@ static int format_file(const char *path, const struct arguments *a, bool *change
 static int one(const char *path, const struct arguments *a)
 {
     struct err e = ERR_INIT;
+    char shown[4096];
     bool changed = false;
     int rc = format_file(path, a, &changed, &e);
 
+    if (!bundle_name_visible(path)) {
+        path = escape_text(shown, sizeof shown, path, strlen(path));
+        err_wrap(&e, "%s", path);
+    }
     if (a->list)
         json_array_append_new(
             a->list, rc < 0 ? json_pack("{s:s, s:s}", "file", path, "error", e.text)
@@ -76,7 +90,7 @@ static int one(const char *path, const struct arguments *a)
         cli_fail("%s", e.text);
     else if (changed && (a->check || a->write))
         printf("%s\n", path);
-    return rc < 0 || (a->check && changed) ? CLI_FAILED : CLI_DONE;
+    return rc < 0 ? POLICY_TROUBLE : a->check && changed ? POLICY_FINDINGS : POLICY_FINE;
 }
 
 int cli_policy_fmt(int argc, char **argv)

@@ -26,6 +26,7 @@
 #define OID_MAX       64 /* SHA-256 in hex */
 #define LISTING_MAX   (64u * 1024 * 1024)
 #define COMPLAINT     1000
+#define NO_REVISION   "git: failed" /* by rev-parse --quiet, that there is no such revision */
 #define GIT_FILES_MAX 65536u
 
 struct blob {
@@ -45,6 +46,7 @@ static _Noreturn void run_git(char *const argv[], const int in[2], const int out
         _exit(127);
     setenv("GIT_NO_REPLACE_OBJECTS", "1", 1);
     setenv("GIT_NO_LAZY_FETCH", "1", 1);
+    setenv("GIT_ALLOW_PROTOCOL", "", 1); /* of a git that does not know the former */
     setenv("GIT_OPTIONAL_LOCKS", "0", 1);
     setenv("LC_ALL", "C", 1);
     execvp(argv[0], argv);
@@ -137,6 +139,12 @@ out:
     return rc;
 }
 
+/* SHA-1 or SHA-256 in hex, which is no option either. */
+static bool is_oid(const char *text, size_t len)
+{
+    return (len == 40 || len == OID_MAX) && strspn(text, "0123456789abcdef") >= len;
+}
+
 /* The tree's name. A revision alone is the current directory in it. */
 static int tree_of(const char *revision, char oid[OID_MAX + 1], struct err *e)
 {
@@ -154,18 +162,20 @@ static int tree_of(const char *revision, char oid[OID_MAX + 1], struct err *e)
     buf_init(&output, 4096);
     int rc = git(argv, NULL, &output, e);
     free(name);
-    const size_t len = buf_len(&output);
-    if (rc == 0 && (len < 41 || len > OID_MAX + 1))
-        rc = err_set(e, ERR_NOT_FOUND, "git: failed");
+    char *line = rc == 0 ? buf_string(&output) : NULL;
+    const size_t len = line ? strcspn(line, "\n") : 0;
+    if (rc == 0 && (!line || !is_oid(line, len) || len + 1 != buf_len(&output))) /* ^HEAD, A..B */
+        rc = err_set(e, ERR_NOT_FOUND, NO_REVISION);
     if (rc == 0) {
-        memcpy(oid, buf_head(&output), len - 1);
-        oid[len - 1] = 0;
-    } else if (strcmp(e->text, "git: failed") == 0) {
+        memcpy(oid, line, len);
+        oid[len] = 0;
+    } else if (strcmp(e->text, NO_REVISION) == 0) {
         err_set(e, ERR_NOT_FOUND,
                 "\"%s\" is neither a directory nor a revision of a git repository here (as in "
                 "HEAD~1 or main:conf/policy)",
                 escape_text(shown, sizeof shown, revision, strnlen(revision, 64)));
     }
+    free(line);
     buf_clear(&output);
     return rc;
 }
@@ -198,18 +208,31 @@ static int take_entry(struct blobs *blobs, char *entry, struct err *e)
     *path++ = 0;
     type = strchr(entry, ' ');
     oid = type ? strchr(type + 1, ' ') : NULL;
-    if (!oid || strlen(oid + 1) > OID_MAX)
+    if (!oid || !is_oid(oid + 1, strlen(oid + 1)))
         return err_set(e, ERR_PROTOCOL, "git: a listing that has another form");
     *type++ = *oid++ = 0;
-    if (!bundle_has_place(path))
-        return 0;
+    /* A folder is no entry, so what is one under a folder's name is a link or a submodule. What is
+     * in a file's place and has entries below it is a folder. Either would have the set without it
+     * compared. */
+    for (char *slash = path; bundle_place(path) == BUNDLE_NO_PLACE;) {
+        slash = strchr(slash, '/');
+        if (!slash)
+            return 0;
+        *slash = 0;
+        const bool file = bundle_place(path) == BUNDLE_FILE;
+        if (file) {
+            escape_text(shown, sizeof shown, path, strnlen(path, 255));
+            return err_set(e, ERR_INPUT, "%s: found a directory, expected a regular file", shown);
+        }
+        *slash++ = '/';
+    }
+    const bool folder = bundle_place(path) == BUNDLE_FOLDER;
     escape_text(shown, sizeof shown, path, strnlen(path, 255));
-    if (strcmp(entry, "100644") != 0 && strcmp(entry, "100755") != 0)
-        return err_set(e, ERR_INPUT, "%s: found something else, expected a regular file", shown);
-    if (strlen(path) > 255)
-        return err_set(e, ERR_INPUT, "%s: found a name of %zu bytes, expected at most 255", shown,
-                       strlen(path));
-    return add_blob(blobs, path, oid, e);
+    if (folder || (strcmp(entry, "100644") != 0 && strcmp(entry, "100755") != 0))
+        return err_set(e, ERR_INPUT, "%s: found something else, expected a %s", shown,
+                       folder ? "directory" : "regular file");
+    const int rc = bundle_check_name(path, e);
+    return rc < 0 ? rc : add_blob(blobs, path, oid, e);
 }
 
 static int by_name(const void *a, const void *b)
@@ -295,6 +318,23 @@ static int read_blobs(const struct blobs *blobs, struct buf *block, struct err *
     buf_clear(&input);
     buf_clear(&output);
     return rc;
+}
+
+int policy_git_knows(const char *revision, struct err *e)
+{
+    char tree[OID_MAX + 1];
+    struct err said = ERR_INIT;
+
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return err_errno(e, "git");
+    if (tree_of(revision, tree, &said) == 0)
+        return 1;
+    if (said.code == ERR_NOT_FOUND &&
+        (strstr(said.text, "neither a directory") || strstr(said.text, "not a git repository") ||
+         strstr(said.text, "cannot run git")))
+        return 0;
+    *e = said;
+    return said.code;
 }
 
 int policy_git_read(const char *revision, struct buf *block, struct err *e)

@@ -23,7 +23,7 @@ static const char help[] =
     "  --json          print JSON: {loaded, generation, hash, sessions, ended, narrowed, "
     "warnings}\n"
     "                  or {loaded, error}\n\n"
-    "Exit status: 0 in force, 1 refused, or no gateway answers, 2 wrong usage.\n\n"
+    "Exit status: 0 in force, 1 refused, 2 wrong usage, or no gateway answers.\n\n"
     "Example:\n"
     "  sallyport policy check && sallyport policy load\n";
 
@@ -33,7 +33,7 @@ static int print_refusal(const struct err *e, bool json)
         policy_print_json(json_pack("{s:b, s:s}", "loaded", 0, "error", e->text));
     else
         cli_fail("%s; the set in force is still the one from before", e->text);
-    return CLI_FAILED;
+    return POLICY_FINDINGS;
 }
 
 /* Takes nothing of the reply on trust but its shape: what is missing is 0 or empty. */
@@ -71,7 +71,8 @@ int cli_policy_load(int argc, char **argv)
                                           {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
-    struct policy_options o = {.verb = "policy load", .help = help, .table = table};
+    struct policy_options o = {
+        .verb = "policy load", .help = help, .table = table, .shorts = ":c:h"};
     const char *confdir = NULL;
     struct err e = ERR_INIT;
     json_t *reply = NULL;
@@ -91,8 +92,8 @@ int cli_policy_load(int argc, char **argv)
     if (rc == ERR_DENIED)
         return print_refusal(&e, json);
     if (rc < 0)
-        return cli_fail("%s", e.text);
+        return policy_trouble("%s", e.text);
     print_loaded(reply, json);
     json_decref(reply);
-    return CLI_DONE;
+    return POLICY_FINE;
 }

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -28,51 +27,13 @@ static const char help[] =
     "                SHA-256, with --serial; `none` where no approvers are in force\n"
     "  --serial N    default: one above that of the manifest in force\n"
     "  -c DIR        the gateway's configuration directory, for `auto`\n"
-    "  --json        print JSON\n";
-
-struct arguments {
-    const char *dir, *confdir, *previous, *serial;
-    bool json;
-};
-
-static int parse(int argc, char **argv, struct arguments *w, int *status)
-{
-    static const struct option options[] = {
-        {"previous", required_argument, NULL, 'p'}, {"serial", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},           {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},           {0}};
-
-    *w = (struct arguments){.previous = "auto"};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
-        if (c == 'p') {
-            w->previous = optarg;
-        } else if (c == 's') {
-            w->serial = optarg;
-        } else if (c == 'j') {
-            w->json = true;
-        } else if (c == 'c') {
-            w->confdir = optarg;
-        } else if (c == 'h') {
-            fputs(help, stdout);
-            *status = CLI_DONE;
-            return -1;
-        } else {
-            *status = cli_bad_option("policy manifest", c, argv);
-            return -1;
-        }
-    }
-    w->confdir = cli_confdir(w->confdir);
-    w->dir = optind < argc ? argv[optind++] : w->confdir;
-    if (optind == argc)
-        return 0;
-    *status = cli_usage("policy manifest", "found \"%s\", expected no more words", argv[optind]);
-    return -1;
-}
+    "  --json        print JSON\n\n"
+    "Exit status: 0 written, 2 not: wrong usage, a set that cannot be loaded, or nobody tells what "
+    "is in\n"
+    "force.\n";
 
 /* What it comes after. */
-static int place(const struct arguments *w, struct approval_given *given, uint64_t *serial,
+static int place(const struct approval_arguments *w, struct approval_given *given, uint64_t *serial,
                  struct err *e)
 {
     int rc = strcmp(w->previous, "auto") == 0 ? approval_ask(w->confdir, given, e)
@@ -117,7 +78,7 @@ static int remove_signatures(const char *dir, json_t *removed, struct err *e)
     return rc;
 }
 
-static void show(const struct arguments *w, const struct buf *text,
+static void show(const struct approval_arguments *w, const struct buf *text,
                  const struct approval_given *given, json_t *removed)
 {
     char previous[2 * MANIFEST_HASH + 1] = "none", hash[2 * MANIFEST_HASH + 1];
@@ -153,9 +114,15 @@ static void show(const struct arguments *w, const struct buf *text,
 
 int cli_policy_manifest(int argc, char **argv)
 {
+    static const struct option table[] = {
+        {"previous", required_argument, NULL, 'p'}, {"serial", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},           {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},           {0}};
+    struct policy_options o = {
+        .verb = "policy manifest", .help = help, .table = table, .shorts = ":c:h"};
     struct approval_given given = {0};
     struct approval_dir dir;
-    struct arguments w;
+    struct approval_arguments w = {0};
     struct err e = ERR_INIT;
     struct policy *policy = NULL;
     struct buf text;
@@ -163,8 +130,9 @@ int cli_policy_manifest(int argc, char **argv)
     json_t *removed;
     int status = CLI_DONE, rc;
 
-    if (parse(argc, argv, &w, &status) != 0)
-        return status;
+    w.previous = "auto";
+    if (!approval_parse(argc, argv, &o, &w))
+        return o.status;
     removed = json_array();
     buf_init(&text, MANIFEST_MAX);
     rc = approval_dir_read(w.dir, &dir, &e);
@@ -192,8 +160,8 @@ int cli_policy_manifest(int argc, char **argv)
     if (rc == 0)
         show(&w, &text, &given, removed);
     else
-        status = e.code == ERR_USAGE ? cli_usage("policy manifest", "%s", e.text)
-                                     : cli_fail("%s", e.text);
+        status =
+            e.code == ERR_USAGE ? policy_usage(&o, "%s", e.text) : policy_trouble("%s", e.text);
     json_decref(removed);
     policy_free(policy);
     approval_dir_clear(&dir);

@@ -39,7 +39,9 @@ static const char help[] =
     "All but\n"
     "`load` need neither root nor, where they are told what is in force, a gateway. The exit "
     "status is 0\n"
-    "when all is fine, 1 with findings, 2 when the command line is wrong.\n"
+    "when all is fine, 1 with findings, 2 when there is no answer: the command line is wrong, or "
+    "what it\n"
+    "names cannot be read.\n"
     "`sallyport policy VERB --help` tells more about each.\n";
 
 static const struct {
@@ -53,6 +55,31 @@ static const struct {
     {"manifest", cli_policy_manifest}, {"sign", cli_policy_sign},
     {"verify", cli_policy_verify},
 };
+
+int policy_trouble(const char *format, ...)
+{
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    cli_fail("%s", text);
+    return POLICY_TROUBLE;
+}
+
+/* An answer of which a part is lost is none. A reader who has enough and goes (head) says nothing
+ * against it, but he gets no status of a whole answer either. */
+static int said_whole(int status)
+{
+    struct err e = ERR_INIT;
+
+    errno = EIO;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    err_errno(&e, "the answer cannot be written");
+    return policy_trouble("%s", e.text);
+}
 
 int cli_policy(int argc, char **argv)
 {
@@ -68,7 +95,7 @@ int cli_policy(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(argv[1], verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
+            return said_whole(verbs[i].run(argc - 1, argv + 1));
         words[i] = verbs[i].name;
     }
     const char *nearest = nearest_word(argv[1], words);
@@ -109,7 +136,7 @@ static int bad_option(const struct policy_options *o, int c, char **argv)
 
 int policy_next_option(struct policy_options *o, int argc, char **argv)
 {
-    int c = getopt_long(argc, argv, ":c:h", o->table, NULL);
+    int c = getopt_long(argc, argv, o->shorts ? o->shorts : ":h", o->table, NULL);
 
     if (c == 'h') {
         fputs(o->help, stdout);
@@ -153,6 +180,25 @@ static int read_directory(struct policy_source *s, unsigned owner_uid, struct er
     return rc;
 }
 
+/* Where a directory and a revision have one name, neither is taken: who proposes a change could put
+ * a directory "origin/main" into it, and have it compared with itself. */
+static int check_directory(const char *given, struct err *e)
+{
+    int rc;
+
+    if (given[0] == '/' || strcmp(given, ".") == 0 || strcmp(given, "..") == 0 ||
+        strncmp(given, "./", 2) == 0 || strncmp(given, "../", 3) == 0)
+        return 0;
+    rc = policy_git_knows(given, e);
+    if (rc < 0)
+        return err_wrap(e, "cannot tell whether it is a revision, too (./%s is none)", given);
+    return rc == 0 ? 0
+                   : err_set(e, ERR_INPUT,
+                             "found a directory and a revision of that name, expected ./%s for the "
+                             "directory, or the commit's hash",
+                             given);
+}
+
 int policy_source_read(struct policy_source *s, const char *given, const char *at, bool revisions,
                        struct err *e)
 {
@@ -166,7 +212,9 @@ int policy_source_read(struct policy_source *s, const char *given, const char *a
     s->strict = !given;
     s->given = given ? given : cli_confdir(NULL);
     if (!revisions || !given || (stat(given, &st) == 0 && S_ISDIR(st.st_mode))) {
-        rc = read_directory(s, owner_uid, e);
+        rc = given && revisions ? check_directory(given, e) : 0;
+        if (rc == 0)
+            rc = read_directory(s, owner_uid, e);
     } else {
         s->revision = true;
         rc = policy_git_read(given, &s->block, e);

@@ -2,8 +2,7 @@
  *
  * `sallyport policy VERB`: what its verbs share. They run as whoever called them, change nothing
  * but what `fmt --write` rewrites, and take the files of a set as input that may hold any mistake.
- * Exit statuses: 0 fine, 1 findings (errors, failed tests, differences, a denial) or a failure, 2
- * wrong usage. */
+ * Exit statuses: see enum policy_exit. */
 #ifndef SALLYPORT_POLICY_CLI_POLICY_H
 #define SALLYPORT_POLICY_CLI_POLICY_H
 
@@ -16,6 +15,17 @@
 #include "base/err.h"
 #include "policy/address.h"
 #include "policy/policy.h"
+
+/* As diff(1) numbers them, and `audit verify`: whoever acts on findings, in CI above all, must
+ * never take for one that the question could not be answered. Of every verb:
+ *
+ *     0  fine: no mistake, all tests pass, allowed, somebody, the same, a class, done
+ *     1  findings: the verb did its work, and the answer is the other one
+ *     2  trouble: wrong usage; a set, file or revision that cannot be read, or has a mistake where
+ *        the verb needs one without; a name that is not in the set; no gateway; no room */
+enum policy_exit { POLICY_FINE = 0, POLICY_FINDINGS = 1, POLICY_TROUBLE = 2 };
+/* "sallyport: TEXT" on stderr; returns POLICY_TROUBLE. */
+int policy_trouble(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Each gets its own name as argv[0]. */
 int cli_policy_check(int argc, char **argv);
@@ -31,7 +41,8 @@ struct policy_options {
     const char *verb; /* "policy check" */
     const char *help;
     const struct option *table;
-    int status; /* -1: go on; else the verb ends with it */
+    const char *shorts; /* with ':' first; NULL: -h alone */
+    int status;         /* -1: go on; else the verb ends with it */
 };
 /* The next option, or -1 at the end; then, where o->status is not -1, the verb ends with it: help
  * was printed, or a mistake was told with the nearest option. Begin with policy_options_begin. */
@@ -64,6 +75,8 @@ void policy_source_clear(struct policy_source *s);
 /* policy/cli_git.c: whether the current directory is in a repository that has it; the set of it as
  * a block. Runs git without a shell; nothing is checked out. */
 MUST_CHECK int policy_git_read(const char *revision, struct buf *block, struct err *e);
+/* 1: it names a tree here, 0: it does not, or there is no git. Negative: nobody can say. */
+MUST_CHECK int policy_git_knows(const char *revision, struct err *e);
 
 /* "2026-03-02 10:00 Asia/Seoul" (policy_moment); NULL: now. */
 MUST_CHECK int policy_time(const struct policy *p, const char *text, uint64_t *now_s,

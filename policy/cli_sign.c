@@ -4,7 +4,6 @@
  * or on a token works as it does elsewhere), and puts the signature where the gateway looks for it.
  * What is signed is a copy of the bytes that were shown. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -29,79 +28,46 @@ static const char help[] =
     "  --as NAME      the key's owner, where that list does not have the key\n"
     "  --previous M   the manifest in force: shows which files changed since\n"
     "  --yes          do not ask\n"
-    "  --json         print JSON\n";
+    "  --json         print JSON\n\n"
+    "Exit status: 0 signed, 1 not: the answer was no, or it is the author's own change, 2 wrong "
+    "usage, or\n"
+    "it cannot be signed.\n";
 
 struct arguments {
     const char *dir, *key, *approvers, *as, *previous;
     bool author, approve, yes, json;
 };
 
-static int parse(int argc, char **argv, struct arguments *w, int *status)
+static bool parse(int argc, char **argv, struct policy_options *o, struct arguments *w)
 {
-    static const struct option options[] = {{"author", no_argument, NULL, 'A'},
-                                            {"approve", no_argument, NULL, 'P'},
-                                            {"key", required_argument, NULL, 'k'},
-                                            {"approvers", required_argument, NULL, 'a'},
-                                            {"as", required_argument, NULL, 'n'},
-                                            {"previous", required_argument, NULL, 'p'},
-                                            {"yes", no_argument, NULL, 'y'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *confdir = NULL;
 
     *w = (struct arguments){0};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:k:h", options, NULL)) != -1;) {
-        switch (c) {
-        case 'A':
-            w->author = true;
-            break;
-        case 'P':
-            w->approve = true;
-            break;
-        case 'k':
+    policy_options_begin(o);
+    for (int c; (c = policy_next_option(o, argc, argv)) != -1;) {
+        w->author = w->author || c == 'A';
+        w->approve = w->approve || c == 'P';
+        w->yes = w->yes || c == 'y';
+        w->json = w->json || c == 'j';
+        if (c == 'k')
             w->key = optarg;
-            break;
-        case 'a':
+        else if (c == 'a')
             w->approvers = optarg;
-            break;
-        case 'n':
+        else if (c == 'n')
             w->as = optarg;
-            break;
-        case 'p':
+        else if (c == 'p')
             w->previous = optarg;
-            break;
-        case 'y':
-            w->yes = true;
-            break;
-        case 'j':
-            w->json = true;
-            break;
-        case 'c':
+        else if (c == 'c')
             confdir = optarg;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            *status = CLI_DONE;
-            return -1;
-        default:
-            *status = cli_bad_option("policy sign", c, argv);
-            return -1;
-        }
     }
-    w->dir = optind < argc ? argv[optind++] : cli_confdir(confdir);
-    if (optind != argc)
-        *status = cli_usage("policy sign", "found \"%s\", expected no more words", argv[optind]);
-    else if (w->author == w->approve)
-        *status = cli_usage("policy sign", "expected one of --author and --approve");
+    if (!policy_words(o, argc, argv, 1, "no more words"))
+        return false;
+    w->dir = optind < argc ? argv[optind] : cli_confdir(confdir);
+    if (w->author == w->approve)
+        o->status = policy_usage(o, "expected one of --author and --approve");
     else if (!w->key)
-        *status = cli_usage("policy sign", "expected --key with an SSH key");
-    else
-        return 0;
-    return -1;
+        o->status = policy_usage(o, "expected --key with an SSH key");
+    return o->status < 0;
 }
 
 /* --- what it is */
@@ -325,6 +291,19 @@ static int sign(const struct arguments *w, const struct approval_dir *dir,
 
 int cli_policy_sign(int argc, char **argv)
 {
+    static const struct option table[] = {{"author", no_argument, NULL, 'A'},
+                                          {"approve", no_argument, NULL, 'P'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"approvers", required_argument, NULL, 'a'},
+                                          {"as", required_argument, NULL, 'n'},
+                                          {"previous", required_argument, NULL, 'p'},
+                                          {"yes", no_argument, NULL, 'y'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    struct policy_options o = {
+        .verb = "policy sign", .help = help, .table = table, .shorts = ":c:k:h"};
     char name[OPERATOR_NAME_MAX + 1] = "", *path = NULL;
     struct approval_given given = {0};
     struct approval_dir dir;
@@ -333,8 +312,8 @@ int cli_policy_sign(int argc, char **argv)
     struct err e = ERR_INIT;
     int status = CLI_DONE, rc;
 
-    if (parse(argc, argv, &w, &status) != 0)
-        return status;
+    if (!parse(argc, argv, &o, &w))
+        return o.status;
     rc = approval_dir_read(w.dir, &dir, &e);
     if (rc == 0 && !dir.manifest.p)
         rc = err_set(&e, ERR_NOT_FOUND, "%s has no manifest; `sallyport policy manifest` makes it",
@@ -356,7 +335,8 @@ int cli_policy_sign(int argc, char **argv)
     if (rc == 0)
         rc = sign(&w, &dir, &given, name, &path, &e);
     if (rc < 0) {
-        status = cli_fail("%s", e.text);
+        cli_fail("%s", e.text);
+        status = rc == ERR_DENIED ? POLICY_FINDINGS : POLICY_TROUBLE;
     } else if (w.json) {
         json_t *out = json_pack("{s:s, s:s, s:I, s:s}", "as", w.author ? "author" : "approver",
                                 "name", name, "serial", (json_int_t)m.serial, "file", path);

@@ -18,7 +18,8 @@ static const char help[] =
     "  --verbose       print the tests that pass too\n"
     "  --json          print JSON: {run, failed, tests: [{file, line, column, passed, asked, "
     "found}]}\n\n"
-    "Exit status: 0 all pass, 1 one fails, 2 wrong usage.\n\n"
+    "Exit status: 0 all pass, 1 one fails, 2 wrong usage, or the tests cannot be run because the\n"
+    "set or a test has a mistake (`sallyport policy check` tells each).\n\n"
     "Examples:\n"
     "  sallyport policy test\n"
     "  sallyport policy test --verbose conf/policy\n";
@@ -76,5 +77,5 @@ int cli_policy_test(int argc, char **argv)
         printf("%s: %zu tests, %zu failed\n", s.given, run, failed);
     json_decref(out.list);
     policy_source_clear(&s);
-    return rc < 0 ? cli_fail("%s", e.text) : failed ? CLI_FAILED : CLI_DONE;
+    return rc < 0 ? policy_trouble("%s", e.text) : failed ? POLICY_FINDINGS : POLICY_FINE;
 }

@@ -2,7 +2,6 @@
  *
  * `sallyport policy verify`: whether the gateway would take a set, by the function that it decides
  * with. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -27,64 +26,24 @@ static const char help[] =
     "  --serial N     the serial in force, with a hash\n"
     "  -c DIR         the gateway's configuration directory\n"
     "  --json         print JSON\n\n"
-    "Exit status: 0 approved, 1 not, 2 wrong usage.\n";
+    "Exit status: 0 approved, 1 not, 2 wrong usage, or the set, or what is in force, cannot be "
+    "read.\n";
 
-struct arguments {
-    const char *dir, *confdir, *approvers, *previous, *serial;
-    bool json;
-};
-
-static int parse(int argc, char **argv, struct arguments *w, int *status)
+static bool parse(int argc, char **argv, struct policy_options *o, struct approval_arguments *w)
 {
-    static const struct option options[] = {{"approvers", required_argument, NULL, 'a'},
-                                            {"previous", required_argument, NULL, 'p'},
-                                            {"serial", required_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-
-    *w = (struct arguments){0};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
-        if (c == 'a') {
-            w->approvers = optarg;
-        } else if (c == 'p') {
-            w->previous = optarg;
-        } else if (c == 's') {
-            w->serial = optarg;
-        } else if (c == 'j') {
-            w->json = true;
-        } else if (c == 'c') {
-            w->confdir = optarg;
-        } else if (c == 'h') {
-            fputs(help, stdout);
-            *status = CLI_DONE;
-            return -1;
-        } else {
-            *status = cli_bad_option("policy verify", c, argv);
-            return -1;
-        }
-    }
-    w->confdir = cli_confdir(w->confdir);
-    w->dir = optind < argc ? argv[optind++] : w->confdir;
-    if (optind != argc)
-        *status = cli_usage("policy verify", "found \"%s\", expected no more words", argv[optind]);
-    else if (w->serial && !w->previous)
-        *status = cli_usage("policy verify", "--serial goes with --previous");
+    if (!approval_parse(argc, argv, o, w))
+        return false;
+    if (w->serial && !w->previous)
+        o->status = policy_usage(o, "--serial goes with --previous");
     else if (w->previous && !w->approvers && strcmp(w->previous, "none") != 0)
-        *status = cli_usage("policy verify", "--previous wants --approvers, of the set in force");
+        o->status = policy_usage(o, "--previous wants --approvers, of the set in force");
     else if (w->previous && w->approvers && strcmp(w->previous, "none") == 0)
-        *status = cli_usage("policy verify",
-                            "--previous none is for a first set, which nobody before approves: "
-                            "without --approvers");
-    else
-        return 0;
-    return -1;
+        o->status = policy_usage(o, "--previous none is for a first set, which nobody before "
+                                    "approves: without --approvers");
+    return o->status < 0;
 }
 
-static int in_force(const struct arguments *w, const struct approval_dir *dir,
+static int in_force(const struct approval_arguments *w, const struct approval_dir *dir,
                     struct approval_given *out, struct err *e)
 {
     struct err ignored = ERR_INIT;
@@ -159,22 +118,33 @@ static void show(const struct approval *a, const struct approval_given *given)
 
 int cli_policy_verify(int argc, char **argv)
 {
+    static const struct option table[] = {{"approvers", required_argument, NULL, 'a'},
+                                          {"previous", required_argument, NULL, 'p'},
+                                          {"serial", required_argument, NULL, 's'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    struct policy_options o = {
+        .verb = "policy verify", .help = help, .table = table, .shorts = ":c:h"};
     struct approval_given given = {0};
     struct approval *result;
     struct approval_dir dir;
     struct policy *policy = NULL;
-    struct arguments w;
+    struct approval_arguments w = {0};
     struct err e = ERR_INIT;
+    bool known = false; /* the set, and what is in force: the rest is about them */
     int status = CLI_DONE, rc;
 
-    if (parse(argc, argv, &w, &status) != 0)
-        return status;
+    if (!parse(argc, argv, &o, &w))
+        return o.status;
     result = calloc(1, sizeof *result);
     rc = approval_dir_read(w.dir, &dir, &e);
     if (rc == 0 && !result)
         rc = err_set(&e, ERR_MEMORY, "out of memory");
     if (rc == 0)
         rc = in_force(&w, &dir, &given, &e);
+    known = rc == 0;
     if (rc == 0) {
         policy = policy_load(buf_head(&dir.block), buf_len(&dir.block), NULL, &e);
         rc = policy ? 0 : e.code;
@@ -185,8 +155,10 @@ int cli_policy_verify(int argc, char **argv)
         show_json(result, &given, &e);
     else if (rc == 0)
         show(result, &given);
+    if (rc < 0 && !w.json)
+        cli_fail("%s", e.text);
     if (rc < 0)
-        status = w.json ? CLI_FAILED : cli_fail("%s", e.text);
+        status = known && rc != ERR_MEMORY ? POLICY_FINDINGS : POLICY_TROUBLE;
     policy_free(policy);
     free(result);
     approval_given_clear(&given);

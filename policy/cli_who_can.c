@@ -22,7 +22,9 @@ static const char help[] =
     "  --from ADDRESS  from there (default: from anywhere)\n"
     "  --at TIME       then, as in \"2026-03-02 10:00 Asia/Seoul\" (default: at any time)\n"
     "  --json          print JSON\n\n"
-    "Exit status: 0 somebody, 1 nobody, 2 wrong usage.\n\n"
+    "Exit status: 0 somebody, 1 nobody, 2 wrong usage, a set that cannot be loaded, or that does "
+    "not have\n"
+    "the target.\n\n"
     "Examples:\n"
     "  sallyport policy who-can --on hv1 --account root --ability shell\n"
     "  sallyport policy who-can --on hv1 --run 'virsh destroy vm7' conf/policy\n"
@@ -196,5 +198,5 @@ int cli_policy_who_can(int argc, char **argv)
         print_text(&w, &a.query);
     who_can_clear(&w);
     policy_source_clear(&s);
-    return rc < 0 ? cli_fail("%s", e.text) : somebody ? CLI_DONE : CLI_FAILED;
+    return rc < 0 ? policy_trouble("%s", e.text) : somebody ? POLICY_FINE : POLICY_FINDINGS;
 }

@@ -3,20 +3,6 @@
  * Gives back what policy/diff.h made. */
 #include "policy/diff_state.h"
 
-static void clear_change(struct diff_change *change)
-{
-    for (size_t i = 0; i < change->count; i++) {
-        struct diff_item *item = &change->items[i];
-        for (size_t k = 0; k < item->old_count; k++)
-            free(item->old[k]);
-        for (size_t k = 0; k < item->new_count; k++)
-            free(item->new[k]);
-        free(item->old);
-        free(item->new);
-    }
-    free(change->items);
-}
-
 static void clear_side(struct side *side)
 {
     for (uint32_t i = 0; side->label_classes_of && i < side->label_class_count; i++)
@@ -60,7 +46,7 @@ static void clear_inside(struct diff_inside *in)
         free(in->memos[i].effects[1].at);
     }
     for (uint32_t i = 0; i < in->change_ids.count; i++)
-        clear_change(&in->changes[i]);
+        diff_change_clear(&in->changes[i]);
     interner_clear(&in->list_ids);
     interner_clear(&in->effect_ids);
     interner_clear(&in->account_ids);

@@ -374,7 +374,7 @@ static void put_texts(struct buf *key, char *const *texts, size_t count)
         INVARIANT(buf_put(key, texts[i], strlen(texts[i]) + 1) == 0);
 }
 
-static void change_clear(struct diff_change *change)
+void diff_change_clear(struct diff_change *change)
 {
     for (size_t i = 0; i < change->count; i++) {
         struct diff_item *item = &change->items[i];
@@ -411,7 +411,7 @@ static uint32_t intern_change(struct diff_inside *in, struct diff_change *change
         in->changes = tool_grow(in->changes, &in->change_cap, id, sizeof *in->changes);
         in->changes[id] = *change;
     } else {
-        change_clear(change);
+        diff_change_clear(change);
     }
     return id;
 }

@@ -125,6 +125,7 @@ MUST_CHECK int diff_join_operators(struct diff_inside *in, struct err *e);
 MUST_CHECK int diff_compare(struct diff_inside *in, const struct numbers effects[2],
                             uint32_t operator_number, uint32_t target, uint32_t account,
                             uint32_t *change, struct err *e);
+void diff_change_clear(struct diff_change *change);
 /* Gathers what differs over many decisions; then the change of it, as above, with the conditions of
  * these roles. Takes seen. */
 struct seen *diff_seen_new(void);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/wire.h"
+#include "policy/rule_bytes.h"
 
 #define ACCESS_BOTH (FILE_READ | FILE_WRITE)
 
@@ -311,16 +312,7 @@ static unsigned everywhere(const struct file_rule *rule)
     return rule->pattern.len == 3 && memcmp(rule->pattern.p, "/**", 3) == 0 ? rule->access : 0;
 }
 
-static int append(struct file_rules *rules, const void *bytes, size_t len, struct err *e)
-{
-    int rc = buf_put(&rules->bytes, bytes, len);
-
-    if (rc == ERR_MEMORY)
-        return err_set(e, ERR_MEMORY, "out of memory");
-    return rc < 0 ? err_set(e, ERR_FULL, "found more than %d bytes of file rules, expected fewer",
-                            FILES_ENCODED_MAX)
-                  : 0;
-}
+#define WHAT "file rules"
 
 int file_rules_add(struct file_rules *rules, const char *name, unsigned access, const char *pattern,
                    struct err *e)
@@ -343,7 +335,7 @@ int file_rules_add(struct file_rules *rules, const char *name, unsigned access, 
     wire_put_data(&w, pattern, len, FILE_PATTERN_MAX);
     rc = wire_put_end(&w, e);
     if (rc == 0)
-        rc = append(rules, bytes, w.len, e);
+        rc = rule_bytes_append(&rules->bytes, bytes, w.len, WHAT, e);
     if (rc == 0)
         rules->everywhere |= everywhere(&rule);
     return rc;
@@ -351,7 +343,8 @@ int file_rules_add(struct file_rules *rules, const char *name, unsigned access, 
 
 int file_rules_merge(struct file_rules *rules, const struct file_rules *other, struct err *e)
 {
-    int rc = append(rules, buf_head(&other->bytes), buf_len(&other->bytes), e);
+    int rc =
+        rule_bytes_append(&rules->bytes, buf_head(&other->bytes), buf_len(&other->bytes), WHAT, e);
 
     if (rc == 0)
         rules->everywhere |= other->everywhere;
@@ -363,30 +356,30 @@ int file_rules_encode(const struct file_rules *rules, struct buf *out)
     return rules ? buf_put(out, buf_head(&rules->bytes), buf_len(&rules->bytes)) : 0;
 }
 
+static bool take_rule(void *arg, struct wire_reader *r)
+{
+    struct file_rules *rules = arg;
+    struct file_rule rule;
+
+    if (!get_rule(r, &rule) || !rule_is_sound(&rule))
+        return false;
+    rules->everywhere |= everywhere(&rule);
+    return true;
+}
+
 struct file_rules *file_rules_decode(const void *bytes, size_t len, struct err *e)
 {
     struct file_rules *rules = file_rules_new();
-    struct wire_reader r;
-    struct file_rule rule;
 
     if (!rules) {
         err_set(e, ERR_MEMORY, "out of memory");
         return NULL;
     }
-    wire_reader_init(&r, bytes, len);
-    while (r.left) {
-        if (!get_rule(&r, &rule) || !rule_is_sound(&rule)) {
-            err_set(e, ERR_PROTOCOL, "the file rules are malformed");
-            goto failed;
-        }
-        rules->everywhere |= everywhere(&rule);
+    if (rule_bytes_decode(&rules->bytes, bytes, len, take_rule, rules, WHAT, e) < 0) {
+        file_rules_free(rules);
+        return NULL;
     }
-    if (len && append(rules, bytes, len, e) < 0)
-        goto failed;
     return rules;
-failed:
-    file_rules_free(rules);
-    return NULL;
 }
 
 unsigned file_rules_access(const struct file_rules *rules, const char *path, size_t len,

@@ -9,18 +9,27 @@
 
 struct printer {
     struct buf *out;
-    bool failed, begun; /* begun: something was printed */
+    bool failed, empty; /* empty: what was printed ends with an empty line, or is nothing */
 };
 
 static void put(struct printer *p, const void *bytes, size_t len)
 {
     p->failed = p->failed || buf_put(p->out, bytes, len) < 0;
-    p->begun = p->begun || len;
+    if (len)
+        p->empty = false;
 }
 
 static void put_text(struct printer *p, const char *text)
 {
     put(p, text, strlen(text));
+}
+
+/* One, however many there were. */
+static void put_empty_line(struct printer *p)
+{
+    if (!p->empty)
+        put_text(p, "\n");
+    p->empty = true;
 }
 
 static void indent(struct printer *p, size_t columns)
@@ -36,7 +45,7 @@ static size_t inline_width(const struct fmt_node *n)
 {
     size_t width = 2;
 
-    if (n->kind == FMT_BLOCK_SCALAR)
+    if (n->kind == FMT_BLOCK_SCALAR || n->lines)
         return SIZE_MAX;
     if (n->kind == FMT_SCALAR) {
         width = 0;
@@ -60,11 +69,11 @@ static bool is_inline(const struct fmt_node *n, size_t column)
 {
     const size_t width = inline_width(n);
 
-    if (n->kind == FMT_SCALAR)
+    if (n->kind == FMT_SCALAR || (n->flow && !n->count))
         return true;
     /* One item alone fits no better elsewhere. */
-    return width != SIZE_MAX && (column + width <= FMT_COLUMNS || !n->count ||
-                                 (n->count == 1 && n->child[0]->kind == FMT_SCALAR));
+    return width != SIZE_MAX &&
+           (column + width <= FMT_COLUMNS || (n->count == 1 && n->child[0]->kind == FMT_SCALAR));
 }
 
 static void put_inline(struct printer *p, const struct fmt_node *n)
@@ -88,8 +97,8 @@ static void put_inline(struct printer *p, const struct fmt_node *n)
 static void put_comments(struct printer *p, struct fmt_comments *list, size_t columns)
 {
     for (const struct fmt_comment *c = list->first; c; c = c->next) {
-        if (c->blank_before && p->begun)
-            put_text(p, "\n");
+        if (c->blank_before)
+            put_empty_line(p);
         indent(p, columns);
         put(p, c->text, c->len);
         put_text(p, "\n");
@@ -121,11 +130,11 @@ static void put_before(struct printer *p, struct fmt_node *n, size_t columns)
 
     if (first->before.first && first->blank_before) {
         put_comments(p, &first->before, columns);
-        put_text(p, "\n");
+        put_empty_line(p);
     } else if (first->before.first) {
         put_comments(p, &first->before, columns);
-    } else if (first->blank_before && p->begun) {
-        put_text(p, "\n");
+    } else if (first->blank_before) {
+        put_empty_line(p);
     }
     first->blank_before = false;
 }
@@ -138,29 +147,57 @@ static void put_block(struct printer *p, struct fmt_node *n, size_t columns, boo
 static void put_block_scalar(struct printer *p, const struct fmt_node *n, size_t columns)
 {
     const char *at = n->text, *end = n->text + n->len;
-    const char *line_end = memchr(at, '\n', n->len);
-    size_t was = SIZE_MAX;
+    const struct fmt_block *b = &n->block;
 
-    for (bool head = true; at < end; head = false) {
-        const char *stop = line_end ? line_end : end;
-        size_t blanks = 0, len;
-        while (at + blanks < stop && at[blanks] == ' ')
-            blanks++;
-        if (!head && was == SIZE_MAX && at + blanks < stop && at[blanks] != '\r')
-            was = blanks;
-        if (!head) {
-            const size_t cut = blanks < was ? blanks : was;
-            at += cut;
-        }
-        len = (size_t)(stop - at);
-        len -= len && at[len - 1] == '\r';
-        if (!head && len)
+    put(p, &b->style, 1);
+    put_text(p, b->sized ? "2" : "");
+    put(p, &b->chomp, b->chomp != 0);
+    put_text(p, b->comment ? "  " : "");
+    put(p, b->comment, b->comment_len);
+    put_text(p, "\n");
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline ? newline : end, *next = newline ? newline + 1 : end;
+        size_t cut = 0;
+        while (cut < b->columns && at + cut < stop && at[cut] == ' ')
+            cut++;
+        stop -= stop > at + cut && stop[-1] == '\r';
+        if (at + cut < stop)
             indent(p, columns);
-        put(p, at, len);
+        put(p, at + cut, (size_t)(stop - at - (ptrdiff_t)cut));
         put_text(p, "\n");
-        at = stop < end ? stop + 1 : end;
-        line_end = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+        at = next;
     }
+    p->empty = p->empty || b->chomp == '+'; /* one more would be text */
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* A plain or quoted value over several lines. Blanks around a line break are no text, unless a
+ * backslash is before them. */
+static void put_lines(struct printer *p, const struct fmt_node *n, size_t columns)
+{
+    const char *at = n->text, *end = n->text + n->len, *newline;
+
+    while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        const char *stop = newline;
+        size_t escapes = 0;
+        while (stop > at && is_blank(stop[-1]))
+            stop--;
+        while (*n->text == '"' && stop - escapes > at && stop[-1 - (ptrdiff_t)escapes] == '\\')
+            escapes++;
+        stop += escapes % 2 && stop < newline && *stop != '\r';
+        put(p, at, (size_t)(stop - at));
+        put_text(p, "\n");
+        for (at = newline + 1; at < end && is_blank(*at); at++)
+            ;
+        if (at < end && *at != '\n')
+            indent(p, columns);
+    }
+    put(p, at, (size_t)(end - at));
 }
 
 static void join(struct fmt_comments *list, struct fmt_comments *more)
@@ -186,8 +223,8 @@ static bool has_comments(const struct fmt_node *n)
     return false;
 }
 
-/* Comments around the beginning of a value that stays in its line: the last ends the line, those
- * before it go above. */
+/* Comments around the beginning of a value that stays in its line, and within empty brackets: the
+ * last ends the line, those before it go above. */
 static struct fmt_comments above_line(struct fmt_node *key, struct fmt_node *value)
 {
     struct fmt_comments list = {0};
@@ -195,7 +232,12 @@ static struct fmt_comments above_line(struct fmt_node *key, struct fmt_node *val
     if (key)
         join(&list, &key->trail);
     join(&list, &value->before);
-    if (value->trail.first || !list.first)
+    if (value->flow && !value->count) {
+        join(&list, &value->head);
+        join(&list, &value->tail);
+    }
+    /* A block's lines have no end for a comment. */
+    if (value->trail.first || !list.first || value->kind == FMT_BLOCK_SCALAR)
         return list;
     /* Nothing ends the line yet: what comes last does. */
     struct fmt_comment *last = list.last;
@@ -232,6 +274,28 @@ static bool stays_in_line(const struct fmt_node *n, size_t column)
     return is_inline(n, column) || n->kind == FMT_BLOCK_SCALAR;
 }
 
+/* n begins in the line of the "-" before it, and so does its first entry, and that one's: their
+ * comments go above that line. */
+static struct fmt_comments above_entries(struct fmt_node *n, size_t columns)
+{
+    struct fmt_comments list = {0}, more;
+    bool in_line = false;
+
+    for (; !in_line && n->kind == FMT_LIST; n = n->child[0], columns += 2) {
+        in_line = stays_in_line(n->child[0], columns + 2);
+        more = in_line ? above_line(NULL, n->child[0]) : around_opening(NULL, n->child[0]);
+        join(&list, &more);
+    }
+    if (in_line)
+        return list;
+    join(&list, &n->child[0]->before);
+    if (stays_in_line(n->child[1], columns + inline_width(n->child[0]) + 2)) {
+        more = above_line(n->child[0], n->child[1]);
+        join(&list, &more);
+    }
+    return list;
+}
+
 static void put_in_line(struct printer *p, struct fmt_node *n, size_t columns, const char *before)
 {
     if (n->kind == FMT_BLOCK_SCALAR) {
@@ -239,10 +303,12 @@ static void put_in_line(struct printer *p, struct fmt_node *n, size_t columns, c
         put_block_scalar(p, n, columns);
         return;
     }
-    if (n->kind != FMT_SCALAR || n->len) {
+    if (n->kind != FMT_SCALAR || n->len)
         put_text(p, before);
+    if (n->lines)
+        put_lines(p, n, columns);
+    else if (n->kind != FMT_SCALAR || n->len)
         put_inline(p, n);
-    }
     put_trail(p, &n->trail);
 }
 
@@ -287,6 +353,10 @@ static void put_list(struct printer *p, struct fmt_node *n, size_t columns, bool
             struct fmt_comments first =
                 in_line ? above_line(NULL, item) : around_opening(NULL, item);
             put_comments(p, &first, columns);
+            if (!in_line) {
+                first = above_entries(item, columns + 2);
+                put_comments(p, &first, columns);
+            }
             indent(p, columns);
         }
         put_text(p, "-");
@@ -358,12 +428,13 @@ int policy_fmt(const char *name, const void *text, size_t len, struct buf *out, 
 {
     struct yaml_doc *tree = yaml_parse(name, text, len, e);
     struct fmt_file f = {0};
-    struct printer p = {.out = out};
+    struct printer p = {.out = out, .empty = true};
 
     if (!tree)
         return e->code;
     int rc = fmt_file_read(&f, name, text ? text : "", text ? len : 0, e);
-    if (rc == 0 && f.root && f.root->kind != FMT_LIST && f.root->kind != FMT_MAP && f.root->len)
+    if (rc == 0 && f.root &&
+        (f.root->kind == FMT_BLOCK_SCALAR || (f.root->kind == FMT_SCALAR && f.root->len)))
         rc = err_set(e, ERR_INPUT, "%s:1:1: found a value alone, expected a map or a list", name);
     if (rc == 0) {
         if (f.marked)
@@ -371,6 +442,8 @@ int policy_fmt(const char *name, const void *text, size_t len, struct buf *out, 
         if (f.root && is_inline(f.root, 0)) {
             put_before(&p, f.root, 0);
             if (f.root->kind != FMT_SCALAR) {
+                struct fmt_comments within = above_line(NULL, f.root);
+                put_comments(&p, &within, 0);
                 put_inline(&p, f.root);
                 put_trail(&p, &f.root->trail);
             }

@@ -107,6 +107,7 @@ static void take_gap(struct reader *r, size_t to, size_t next_column, struct fmt
         } else if (ch != ' ' && ch != '\t' && ch != '\r') {
             newlines = 0; /* an indicator: "-" or ":" */
             own_line = false;
+            from = r->closed_count; /* the next entry has begun */
         }
         column++;
     }
@@ -146,6 +147,69 @@ static size_t entry_column(const struct reader *r)
     return d ? r->open[d - 1]->column : 0;
 }
 
+/* A line's end: where its text ends, before "\r\n" or "\n"; *next: where the next one begins. */
+static const char *line_end(const char *at, const char *end, const char **next)
+{
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    const char *stop = newline ? newline : end;
+
+    *next = newline ? newline + 1 : end;
+    return stop > at && stop[-1] == '\r' ? stop - 1 : stop;
+}
+
+static size_t blanks_of(const char *at, const char *end)
+{
+    size_t n = 0;
+
+    while (at + n < end && at[n] == ' ')
+        n++;
+    return n;
+}
+
+/* What follows | or >. Source: YAML 1.1, 9.1; yaml_parser_scan_block_scalar of libyaml. */
+static void take_block(struct reader *r, struct fmt_node *n)
+{
+    const char *end = n->text + n->len, *at, *head = n->text;
+    const char *head_end = line_end(n->text, end, &at);
+    struct fmt_block *b = &n->block;
+    size_t keep = 0;
+
+    b->style = *head++;
+    for (; head < head_end && !strchr(" \t#", *head); head++) {
+        b->sized = b->sized || (*head >= '1' && *head <= '9');
+        if (*head == '+' || *head == '-')
+            b->chomp = *head;
+        else /* counted from where the entries of the map or list stand */
+            b->columns = (size_t)(*head - '0') + (r->depth ? r->open[r->depth - 1]->column : 0);
+    }
+    b->comment = memchr(head, '#', (size_t)(head_end - head));
+    b->comment_len = b->comment ? (size_t)(head_end - b->comment) : 0;
+    while (b->comment_len && strchr(" \t", b->comment[b->comment_len - 1]))
+        b->comment_len--;
+    n->text = at;
+    n->len = (size_t)(end - at);
+    while (at < end) {
+        const char *next, *stop = line_end(at, end, &next);
+        const size_t blanks = blanks_of(at, stop);
+        if (at + blanks < stop && !b->sized && !keep)
+            b->columns = blanks;
+        const bool text = at + blanks < stop || ((b->sized || keep) && blanks > b->columns);
+        if (text)
+            keep = (size_t)(next - n->text);
+        if (text && next == stop) /* it does not end, so the value has no newline there */
+            b->chomp = '-';
+        else if (next == stop)
+            n->len = (size_t)(at - n->text);
+        at = next;
+    }
+    if (!b->sized && !keep)
+        b->columns = SIZE_MAX;
+    if (b->chomp == '+')
+        return;
+    r->blank = keep < n->len;
+    n->len = keep;
+}
+
 static int on_scalar(struct reader *r, const yaml_event_t *event, struct err *e)
 {
     const yaml_scalar_style_t style = event->data.scalar.style;
@@ -160,24 +224,12 @@ static int on_scalar(struct reader *r, const yaml_event_t *event, struct err *e)
     n->len = byte_of(r, &event->end_mark) - start;
     r->taken = start + n->len;
     r->last = &n->trail;
-    if (block) {
-        while (n->len && strchr(" \t\r\n", n->text[n->len - 1]))
-            n->len--;
-        const char *rest = n->text + n->len, *end = r->text + r->taken;
-        rest = rest < end ? memchr(rest, '\n', (size_t)(end - rest)) : NULL;
-        r->blank = rest && memchr(rest + 1, '\n', (size_t)(end - rest - 1));
-        const size_t head = strcspn(n->text, "\n");
-        for (size_t i = 1; i < head && !strchr(" \t\r#", n->text[i]); i++) {
-            if (n->text[i] != '-')
-                return refuse(r, &event->start_mark, e,
-                              "a text block with an indentation or with +, expected | or > alone "
-                              "or with -");
-        }
-        return 0;
-    }
-    if (memchr(n->text, '\n', n->len))
-        return refuse(r, &event->start_mark, e,
-                      "a value over several lines, expected one line, or a block after | or >");
+    n->lines = !block && memchr(n->text, '\n', n->len);
+    const struct fmt_node *up = r->depth ? r->open[r->depth - 1] : NULL;
+    if ((block || n->lines) && up && up->kind == FMT_MAP && up->count % 2)
+        return refuse(r, &event->start_mark, e, "a key over several lines, expected one line");
+    if (block)
+        take_block(r, n);
     return 0;
 }
 

@@ -21,13 +21,24 @@ struct fmt_comments {
     struct fmt_comment *first, *last;
 };
 
+/* The first line of | or >, taken apart. */
+struct fmt_block {
+    char style, chomp;   /* '|' or '>'; '-', '+', or 0 */
+    bool sized;          /* it says how far its lines are indented */
+    size_t columns;      /* so many blanks of each line are no text */
+    const char *comment; /* in that line */
+    size_t comment_len;
+};
+
 enum fmt_kind { FMT_SCALAR, FMT_BLOCK_SCALAR, FMT_LIST, FMT_MAP };
 struct fmt_node {
     enum fmt_kind kind;
     bool flow, blank_before;
     size_t line, column; /* as written, from 0; of a collection: of its entries */
-    const char *text;    /* scalar: as it was written */
+    const char *text;    /* scalar: as it was written; of a block: its lines, after the first */
     size_t len;
+    bool lines; /* a plain or quoted scalar over several lines */
+    struct fmt_block block;
     struct fmt_node **child; /* a map's: key, value, key, ... */
     size_t count, cap;
     struct fmt_comments before; /* in lines of their own, before this node's first character */

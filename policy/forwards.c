@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/wire.h"
 #include "policy/address.h"
+#include "policy/rule_bytes.h"
 
 #define EXPECTED "expected host:port, as localhost:16509, 10.0.0.1:22 or [2001:db8::1]:22"
 
@@ -165,17 +166,7 @@ static bool rule_is_sound(const struct forward_rule *rule)
     return normalise(host, again) && strcmp(host, again) == 0;
 }
 
-static int append(struct forward_rules *rules, const void *bytes, size_t len, struct err *e)
-{
-    int rc = buf_put(&rules->bytes, bytes, len);
-
-    if (rc == ERR_MEMORY)
-        return err_set(e, ERR_MEMORY, "out of memory");
-    return rc < 0
-               ? err_set(e, ERR_FULL, "found more than %d bytes of forward rules, expected fewer",
-                         FORWARDS_ENCODED_MAX)
-               : 0;
-}
+#define WHAT "forward rules"
 
 int forward_rules_add(struct forward_rules *rules, const char *name, const char *text,
                       struct err *e)
@@ -195,13 +186,14 @@ int forward_rules_add(struct forward_rules *rules, const char *name, const char 
     wire_put_data(&w, host, strlen(host), FORWARD_HOST_MAX);
     wire_put_u16(&w, port);
     rc = wire_put_end(&w, e);
-    return rc == 0 ? append(rules, bytes, w.len, e) : rc;
+    return rc == 0 ? rule_bytes_append(&rules->bytes, bytes, w.len, WHAT, e) : rc;
 }
 
 int forward_rules_merge(struct forward_rules *rules, const struct forward_rules *other,
                         struct err *e)
 {
-    return append(rules, buf_head(&other->bytes), buf_len(&other->bytes), e);
+    return rule_bytes_append(&rules->bytes, buf_head(&other->bytes), buf_len(&other->bytes), WHAT,
+                             e);
 }
 
 int forward_rules_encode(const struct forward_rules *rules, struct buf *out)
@@ -209,29 +201,27 @@ int forward_rules_encode(const struct forward_rules *rules, struct buf *out)
     return rules ? buf_put(out, buf_head(&rules->bytes), buf_len(&rules->bytes)) : 0;
 }
 
+static bool take_rule(void *arg, struct wire_reader *r)
+{
+    struct forward_rule rule;
+
+    (void)arg;
+    return get_rule(r, &rule) && rule_is_sound(&rule);
+}
+
 struct forward_rules *forward_rules_decode(const void *bytes, size_t len, struct err *e)
 {
     struct forward_rules *rules = forward_rules_new();
-    struct forward_rule rule;
-    struct wire_reader r;
 
     if (!rules) {
         err_set(e, ERR_MEMORY, "out of memory");
         return NULL;
     }
-    wire_reader_init(&r, bytes, len);
-    while (r.left) {
-        if (!get_rule(&r, &rule) || !rule_is_sound(&rule)) {
-            err_set(e, ERR_PROTOCOL, "the forward rules are malformed");
-            goto failed;
-        }
+    if (rule_bytes_decode(&rules->bytes, bytes, len, take_rule, NULL, WHAT, e) < 0) {
+        forward_rules_free(rules);
+        return NULL;
     }
-    if (len && append(rules, bytes, len, e) < 0)
-        goto failed;
     return rules;
-failed:
-    forward_rules_free(rules);
-    return NULL;
 }
 
 bool forward_rules_match(const struct forward_rules *rules, const void *host, size_t len,

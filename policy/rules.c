@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/rule_bytes.h"
 #include "policy/rules_inside.h"
+
+#define WHAT "command rules"
 
 static struct rule_set *new_set(bool restricts)
 {
@@ -107,18 +110,6 @@ bool rule_set_denies(const struct rule_set *set, char name[128])
     return true;
 }
 
-static int append(struct rule_set *set, const void *bytes, size_t len, struct err *e)
-{
-    int rc = buf_put(&set->bytes, bytes, len);
-
-    if (rc == ERR_MEMORY)
-        return err_set(e, ERR_MEMORY, "out of memory");
-    return rc < 0
-               ? err_set(e, ERR_FULL, "found more than %d bytes of command rules, expected fewer",
-                         RULES_ENCODED_MAX)
-               : 0;
-}
-
 /* A literal that words_quote refuses would be a rule that allows what cannot be sent. */
 static int check_literals(const struct pattern *p, const char *path, struct err *e)
 {
@@ -171,7 +162,7 @@ static int add(struct rule_set *set, const struct rule *rule, struct bytes patte
         wire_put_raw(&w, pattern.p, pattern.len);
     int rc = wire_put_end(&w, e);
     if (rc == 0)
-        rc = append(set, bytes, w.len, e);
+        rc = rule_bytes_append(&set->bytes, bytes, w.len, WHAT, e);
     if (rc == 0 && rule->kind != RULE_ALLOW)
         set->denies = true;
     free(bytes);
@@ -249,7 +240,8 @@ int rule_set_add(struct rule_set *set, const char *name, const struct words *arg
 
 int rule_set_merge(struct rule_set *set, const struct rule_set *other, struct err *e)
 {
-    int rc = append(set, buf_head(&other->bytes), buf_len(&other->bytes), e);
+    int rc =
+        rule_bytes_append(&set->bytes, buf_head(&other->bytes), buf_len(&other->bytes), WHAT, e);
 
     if (rc < 0)
         return rc;
@@ -315,7 +307,7 @@ static int decode_rules(struct rule_set *set, struct wire_reader *r, struct err 
     /* Nothing that authd would send: it might have become nothing on the way. */
     if (r->in == rules)
         return err_set(e, ERR_PROTOCOL, "the command rules are malformed");
-    int rc = append(set, rules, (size_t)(r->in - rules), e);
+    int rc = rule_bytes_append(&set->bytes, rules, (size_t)(r->in - rules), WHAT, e);
     if (rc < 0)
         return rc;
     if (r->left) {

@@ -71,6 +71,10 @@ class Words(Set):
             self.assertIn("--json", text)
             self.assertIn("did you mean \"--json\"", self.policy(verb, "--jsno", status=2).stderr)
             self.assertIn("no option --frobnicate", self.policy(verb, "--frobnicate", status=2).stderr)
+        for verb in ("manifest", "sign", "verify"):
+            self.assertIn("did you mean \"--json\"", self.policy(verb, "--jsno", status=2).stderr)
+        for verb in ("check", "diff", "fmt", "test"):  # that ask no gateway
+            self.assertIn("no option -c", self.policy(verb, "-c", self.dir, ".", status=2).stderr)
         self.assertIn('did you mean "explain"', self.policy("explian", status=2).stderr)
         self.policy(status=2)
         for words in (("check", ".", "."), ("explain", "--as", "alice"), ("who-can",), ("diff", "."), ("fmt",), ("load", "x"),
@@ -79,6 +83,51 @@ class Words(Set):
                       ("explain", "--as", "alice", "--on", "hv1", "--factors", "key,sms"),
                       ("explain", "--as", "alice", "--on", "hv1", "--remembered", "3"), ("fmt", "--check", "--write", "x")):
             self.policy(*words, status=2)
+
+
+class Statuses(Set):
+    """1 is an answer, 2 is none: nobody takes a set that cannot be read for one that differs."""
+
+    ASKED = (("check",), ("test",), ("diff", "."), ("who-can", "--on", "hv1"), ("verify", "--previous", "none"),
+             ("explain", "--as", "alice", "--on", "hv1"), ("manifest", "--previous", "none", "--serial", "1"))
+
+    def test_what_is_not_there_or_cannot_be_read(self):
+        self.committed()
+        for words in self.ASKED:
+            self.assertRegex(self.both(self.policy(*words, "gone", status=2)), "gone.*(No such file|neither a directory nor a revision)")
+        self.policy("diff", "gone", ".", status=2)
+        self.policy("diff", "HEAD", "HEAD:gone", status=2)
+        self.policy("fmt", "gone.yaml", status=2)
+        self.policy("fmt", "--check", "gone.yaml", "site.yaml", status=2)
+        self.policy("classify", "--packs", "gone", "--", "ls", status=2)
+        self.policy("sign", "--author", "--key", "gone", ".", status=2)
+        self.policy("load", "--config", self.dir, status=2)
+        self.policy("verify", "--config", self.dir, ".", status=2)  # no gateway says what is in force
+        os.remove(os.path.join(self.dir, "operators.yaml"))
+        for words in self.ASKED:
+            self.assertIn("operators.yaml", self.both(self.policy(*words, ".", status=2)))
+
+    def test_a_set_with_a_mistake_is_a_finding_of_check_and_verify_alone(self):
+        self.committed()
+        self.change("roles.d/kvm.yaml", "members", "memebers")
+        self.write("sallyport.yaml", "")
+        for words in self.ASKED:
+            found = self.policy(*words, ".", status=1 if words[0] in ("check", "verify") else 2)
+            self.assertIn("memebers", self.both(found))
+        self.assertEqual(self.policy("diff", "--json", "HEAD", ".", status=2).stdout, "")
+
+    def test_an_answer_that_cannot_be_written_is_none(self):
+        self.committed()
+        for words in (("check", "."), ("diff", "HEAD", "."), ("diff", "--json", "HEAD", "."), ("fmt", "roles.d/kvm.yaml"),
+                      ("who-can", "--on", "hv1", ".")):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([os.path.join(self.lab.build, "sallyport"), "policy", *words], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=harness.TIMEOUT, cwd=self.dir, check=False)
+            self.assertEqual((done.returncode, "No space left" in done.stderr), (2, True), (words, done.stderr))
+
+    @staticmethod
+    def both(done):
+        return done.stdout + done.stderr
 
 
 class Check(Set):
@@ -148,7 +197,7 @@ class Ask(Set):
         self.assertEqual((keys["from"]["file"], keys["from"]["line"]), ("roles.d/kvm.yaml", 5))
         # A zone that no file names.
         self.policy("explain", "--as", "alice", "--on", "hv1", "--from", "10.20.1.4", "--at", "2026-03-02 02:00 Europe/Berlin", ".")
-        self.assertIn('did you mean the operator "alice"', self.policy("explain", "--as", "alcie", "--on", "hv1", ".", status=1).stderr)
+        self.assertIn('did you mean the operator "alice"', self.policy("explain", "--as", "alcie", "--on", "hv1", ".", status=2).stderr)
 
     def test_who_can(self):
         listed = json.loads(self.policy("who-can", "--on", "hv1", "--json", ".").stdout)
@@ -160,7 +209,7 @@ class Ask(Set):
                       ("--at", "2026-03-01 10:00 Asia/Seoul")):
             self.assertEqual(self.policy("who-can", "--on", "hv1", *words, ".", status=1).stdout, "nobody\n")
         self.assertEqual(self.policy("who-can", "--on", "hv2", ".", status=1).stdout, "nobody\n")
-        self.assertIn('did you mean "hv1"', self.policy("who-can", "--on", "hv11", ".", status=1).stderr)
+        self.assertIn('did you mean "hv1"', self.policy("who-can", "--on", "hv11", ".", status=2).stderr)
 
 
 class Changes(Set):
@@ -178,7 +227,7 @@ class Changes(Set):
                          [{"operators": ["alice", "bob"], "accounts": ["root"], "targets": ["hv2"]}])
         self.assertEqual(told["changes"][0]["changed"][0]["kind"], "newly allowed")
         self.policy("diff", "HEAD~1:", ".", status=1)
-        self.assertIn("neither a directory nor a revision", self.policy("diff", "HEAD~7", ".", status=1).stderr)
+        self.assertIn("neither a directory nor a revision", self.policy("diff", "HEAD~7", ".", status=2).stderr)
 
     def test_equal_lines_are_one(self):
         self.committed()
@@ -194,6 +243,19 @@ class Changes(Set):
         told = json.loads(self.policy("diff", "--json", "HEAD", ".", status=1).stdout)
         self.assertEqual(len(told["changes"][0]["parts"][0]["operators"]), 10002)
 
+    def test_too_much_for_every_combination(self):
+        self.write("operators.yaml", "operators:\n" + "".join(f"  op{i}: {{}}\n" for i in range(80)))
+        os.unlink(os.path.join(self.dir, "roles.d/tests/kvm.yaml"))
+        os.unlink(os.path.join(self.dir, "roles.d/kvm.yaml"))
+        for r in range(40):  # everybody holds twelve or so of them, and nobody the same
+            members = ", ".join(f"op{i}" for i in range(80) if (i * 31 + r * (i % 7 + 3) * 17) % 101 < 30)
+            self.write(f"roles.d/r{r}.yaml", f"role: r{r}\nmembers: [{members}]\ntargets: {{env: prod}}\naccounts: [root]\n"
+                       f"when: [\"Mon-Fri {r % 12:02}:00-{12 + r % 7}:{r:02} UTC\"]\nallow: {{sftp: {{read: [/r{r}]}}}}\n")
+        self.committed()
+        self.write("site.yaml", "from: [" + ", ".join(f"10.{i}.0.0/16" for i in range(40)) + "]\n")
+        self.assertTrue(self.policy("diff", "HEAD", ".", status=1).stdout.startswith("More differs than can be compared quickly: roles are"))
+        self.assertIs(json.loads(self.policy("diff", "--json", "HEAD", ".", status=1).stdout)["exact"], False)
+
     def test_a_new_key_is_told(self):
         self.committed()
         self.change("operators.yaml", 'keys: ["', 'from: [10.0.0.0/8], keys: ["')
@@ -203,15 +265,118 @@ class Changes(Set):
     def test_fmt(self):
         self.write("a.yaml", "a:   1 # x\nb: [ c ]\n")
         self.write("b.yaml", "a: 1\n")
-        self.write("c.yaml", "a: x\n  y\n")
+        self.write("c.yaml", "? a\n  b\n: c\n")
         self.assertEqual(self.policy("fmt", "a.yaml").stdout, "a: 1  # x\nb: [c]\n")
         self.assertEqual(self.policy("fmt", "--check", "a.yaml", "b.yaml", status=1).stdout, "a.yaml\n")
         self.policy("fmt", "--write", "a.yaml", "b.yaml")
         self.policy("fmt", "--check", "a.yaml", "b.yaml")
         with open(os.path.join(self.dir, "a.yaml"), encoding="utf-8") as f:
             self.assertEqual(f.read(), "a: 1  # x\nb: [c]\n")
-        self.assertIn("c.yaml:1:4: found a value over several lines", self.policy("fmt", "--write", "c.yaml", status=1).stderr)
+        self.assertIn("c.yaml:1:3: found a key over several lines", self.policy("fmt", "--write", "c.yaml", status=2).stderr)
         self.assertEqual(json.loads(self.policy("fmt", "--json", "b.yaml").stdout), [{"file": "b.yaml", "changed": False}])
+
+
+class Hostile(Set):
+    """Repositories and working copies of whoever proposes a change."""
+
+    def index(self, mode, oid, path):
+        self.git("update-index", "--add", "--cacheinfo", f"{mode},{oid},{path}")
+
+    def object(self, *words, text=None):
+        return subprocess.run(["git", *words], cwd=self.dir, input=text, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def test_a_directory_does_not_stand_for_a_revision(self):
+        self.committed()
+        self.git("branch", "origin/main")
+        self.change("roles.d/kvm.yaml", "env: prod", "env: [prod, lab]")
+        self.policy("diff", "origin/main", ".", status=1)
+        head = self.object("rev-parse", "HEAD")
+        for name in ("origin/main", "origin/main:", head, "HEAD:roles.d"):
+            shutil.copytree(self.dir, os.path.join(self.dir, name), ignore=lambda d, names: [n for n in names if n in (".git", "origin")])
+            self.assertIn("found a directory and a revision of that name", self.policy("diff", name, ".", status=2).stderr)
+            self.assertEqual(self.policy("diff", "./" + name, ".").stdout, "no difference\n")
+            shutil.rmtree(os.path.join(self.dir, name))
+        shutil.copytree(self.dir, os.path.join(self.dir, "other"), ignore=shutil.ignore_patterns(".git", "origin"))
+        self.policy("diff", "other", ".")
+        self.policy("diff", "other", "other", env={**os.environ, "PATH": "/nowhere"})  # without git
+
+    def test_folders_that_are_something_else(self):
+        self.committed()
+        head = self.object("rev-parse", "HEAD")
+        link = self.object("hash-object", "-w", "--stdin", text="/etc")
+        for mode, oid in (("160000", head), ("120000", link), ("100644", link)):
+            self.git("rm", "-rq", "--cached", "roles.d")
+            self.index(mode, oid, "roles.d")
+            self.git("commit", "-qm", "odd")
+            self.assertIn("roles.d: found something else, expected a directory", self.policy("diff", "HEAD", ".", status=2).stderr)
+            self.git("reset", "-q", head)
+        for mode, oid, path, found in (("160000", head, "roles.d/x.yaml", "roles.d/x.yaml: found something else, expected a regular"),
+                                       ("120000", link, "site.yaml", "site.yaml: found something else, expected a regular"),
+                                       ("100644", link, "roles.d/x.yaml/y.yaml", "roles.d/x.yaml: found a directory, expected a regular"),
+                                       ("100644", link, "site.yaml/roles.d/y", "site.yaml: found a directory, expected a regular"),
+                                       ("100644", link, "roles.d/\x1b[31m.yaml", "roles.d/\\x1b[31m.yaml: found a file name with")):
+            self.index(mode, oid, path)
+            self.git("commit", "-qm", "odd")
+            self.assertIn(found, self.policy("diff", "HEAD", ".", status=2).stderr)
+            self.git("reset", "-q", head)
+
+    def test_names_that_cannot_be_shown(self):
+        for name in (b"roles.d/\xff.yaml", b"roles.d/a\nb.yaml", b"roles.d/\x1b]0;x\a.yaml", "roles.d/\u202elmay.yaml".encode()):
+            path = os.path.join(self.dir.encode(), name)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("role: x\n")
+            told = self.policy("check", ".", status=1).stdout
+            self.assertRegex(told, r"\A[!-~ ]*: error: found a file name with characters that cannot be shown[!-~ ]*\n\Z")
+            self.assertEqual(len(json.loads(self.policy("check", "--json", ".", status=1).stdout)), 1)
+            os.unlink(path)
+            shown = subprocess.run([os.path.join(self.lab.build, "sallyport"), "policy", "fmt", "--json", path], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, timeout=harness.TIMEOUT, check=False)
+            self.assertEqual((shown.returncode, len(json.loads(shown.stdout))), (2, 1))
+
+    def test_revisions_that_are_none(self):
+        self.committed()
+        for name in ("^HEAD", "HEAD..HEAD", "HEAD:targets.yaml", ":targets.yaml", "", ":", "HEAD:../x", "HEAD\nHEAD", "HEAD --all"):
+            self.policy("diff", name, ".", status=2)
+        self.policy("diff", "--", "--show-toplevel", ".", status=2)
+        self.policy("diff", "--", "-x", "--git-dir", status=2)
+
+    def test_no_program_of_its_configuration_runs(self):
+        self.committed()
+        ran = os.path.join(self.dir, "ran")
+        touch = f"touch {ran}; false"
+        for key in ("core.fsmonitor", "core.sshCommand", "core.pager", "core.askPass", "diff.x.textconv", "filter.x.smudge", "filter.x.clean"):
+            self.git("config", key, touch)
+        for key in ("alias.rev-parse", "alias.ls-tree", "alias.cat-file", "credential.helper"):
+            self.git("config", key, "!" + touch)
+        self.git("config", "core.hooksPath", self.dir)
+        self.write(".git/info/attributes", "* diff=x filter=x\n")
+        self.policy("diff", "HEAD", ".")
+        # What is missing is not fetched: that is the configuration's program, too.
+        self.git("config", "core.repositoryformatversion", "1")
+        self.git("config", "extensions.partialClone", "origin")
+        self.git("config", "remote.origin.promisor", "true")
+        self.git("config", "protocol.allow", "always")
+        missing = self.object("rev-parse", "HEAD:targets.yaml")
+        os.unlink(os.path.join(self.dir, ".git", "objects", missing[:2], missing[2:]))
+        for url in ("ssh://x.invalid/y", f"ext::sh -c {touch.replace(' ', '% ')}"):
+            self.git("config", "remote.origin.url", url)
+            self.assertIn("targets.yaml: git cannot give it", self.policy("diff", "HEAD", ".", status=2).stderr)
+        self.assertFalse(os.path.exists(ran))
+
+    def test_somebody_elses_repository(self):
+        self.committed()
+        for where, names, files in os.walk(self.dir):
+            for name in [where, *(os.path.join(where, n) for n in names + files)]:
+                os.chown(name, 4711, 4711)
+        told = self.policy("diff", "HEAD", ".", status=2, env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"})
+        self.assertIn("dubious ownership", told.stderr)
+
+    def test_fmt_writes_files_alone(self):
+        self.write("a.yaml", "a:   1\n")
+        os.symlink("a.yaml", os.path.join(self.dir, "link.yaml"))
+        self.assertIn("link.yaml: found a symbolic link", self.policy("fmt", "--write", "link.yaml", status=2).stderr)
+        self.policy("fmt", "--write", "roles.d", status=2)
+        self.assertTrue(os.path.islink(os.path.join(self.dir, "link.yaml")))
 
 
 class Load(harness.SessionTest):
@@ -242,4 +407,4 @@ class Load(harness.SessionTest):
     def test_no_gateway(self):
         empty = tempfile.mkdtemp(prefix="sallyport-")
         self.addCleanup(shutil.rmtree, empty)
-        self.assertEqual(self.admin("policy", "load", "-c", empty, check=False).returncode, 1)
+        self.assertEqual(self.admin("policy", "load", "-c", empty, check=False).returncode, 2)

@@ -139,6 +139,89 @@ Test(policy_bundle, zones, .init = setup, .fini = teardown)
     buf_clear(&block);
 }
 
+/* Many names in any order and number, few of them zones' and some of files that are none. */
+Test(policy_bundle, many_names_of_zones, .init = setup, .fini = teardown)
+{
+    static const char *const zones[] = {"Africa/Cairo", "Asia/Seoul", "Etc/GMT+3", "Europe/Rome",
+                                        "Japan"};
+    char *text = malloc(ZONES_MAX * 100);
+    struct err e = ERR_INIT;
+    struct bundle_file file;
+    struct wire_reader r;
+    struct buf block;
+    size_t len = 0, found = 0;
+
+    for (unsigned i = 0; i < 4 * ZONES_MAX; i++) { /* 1000 names, each four times */
+        len += (size_t)sprintf(text + len, "# 1:00 Z%u\n", i * 613 % 1000);
+        if (i % 100 == 50)
+            len += (size_t)sprintf(text + len, "# 1:00 %s\n", zones[i / 100 * 3 % 5]);
+    }
+    put("roles.d/a.yaml", text, 0644);
+    put("roles.d/b.yaml", "# 10:00 leapseconds, 10:00 Asia, 10:00 Asia/Seoul/x", 0644);
+    cr_assert_eq(read_set(&block, &e), 0, "%s", e.text);
+    wire_reader_init(&r, buf_head(&block), buf_len(&block));
+    while (bundle_next(&r, &file, &e) > 0) {
+        if (bundle_is_zone(file.name))
+            cr_expect_str_eq(file.name + strlen(BUNDLE_ZONES), zones[found++]);
+    }
+    cr_expect_eq(found, 5);
+    buf_clear(&block);
+
+    len = 0;
+    for (unsigned i = 0; i <= ZONES_MAX; i++)
+        len += (size_t)sprintf(text + len, "# 1:00 Z%u\n", i);
+    put("roles.d/a.yaml", text, 0644);
+    cr_expect_eq(read_set(&block, &e), ERR_FULL);
+    cr_expect(strstr(e.text, "roles.d/a.yaml: the set names more than 1024"), "%s", e.text);
+    buf_clear(&block);
+    free(text);
+}
+
+Test(policy_bundle, names, .init = setup, .fini = teardown)
+{
+    static const struct {
+        const char *name;
+        enum bundle_place place;
+    } places[] = {
+        {"operators.yaml", BUNDLE_FILE},
+        {"roles.d/a.yaml", BUNDLE_FILE},
+        {"roles.d", BUNDLE_FOLDER},
+        {"roles.d/tests", BUNDLE_FOLDER},
+        {"roles.d/tests/a.yaml", BUNDLE_FILE},
+        {"approvals/a.sig", BUNDLE_FILE},
+        {"roles.d/a", BUNDLE_NO_PLACE},
+        {"roles.d/.a.yaml", BUNDLE_NO_PLACE},
+        {"roles.d/.yaml", BUNDLE_NO_PLACE},
+        {"roles.d/a.yaml/b.yaml", BUNDLE_NO_PLACE},
+        {"roles.d/", BUNDLE_NO_PLACE},
+        {"roles.dd", BUNDLE_NO_PLACE},
+        {"", BUNDLE_NO_PLACE},
+        {"sallyport.yaml", BUNDLE_NO_PLACE},
+        {"zoneinfo/Japan", BUNDLE_NO_PLACE},
+    };
+    static const char *const bad[] = {"roles.d/\x1b[31m.yaml", "roles.d/a\nb.yaml",
+                                      "roles.d/\xff.yaml", "roles.d/\xe2\x80\xae.yaml"};
+    struct err e = ERR_INIT;
+    struct buf block;
+    char path[300];
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        cr_expect_eq(bundle_place(places[i].name), places[i].place, "%s", places[i].name);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put(bad[i], "x", 0644);
+        cr_expect_eq(read_set(&block, &e), ERR_INPUT);
+        cr_expect(strstr(e.text, "roles.d/") == e.text && strstr(e.text, "cannot be shown") &&
+                      !strstr(e.text, bad[i]),
+                  "%s", e.text);
+        buf_clear(&block);
+        snprintf(path, sizeof path, "%s/%s", dir, bad[i]);
+        unlink(path);
+    }
+    put("roles.d/\xc3\xa4 b.yaml", "x", 0644);
+    cr_expect_eq(read_set(&block, &e), 0, "%s", e.text);
+    buf_clear(&block);
+}
+
 /* What approves a set is read with it; the configuration is the bytes that were parsed, whatever
  * the file has become since. */
 Test(policy_bundle, approvals_and_configuration, .init = setup, .fini = teardown)

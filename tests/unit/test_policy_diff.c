@@ -216,41 +216,61 @@ static void compare(const struct diff *d, const struct policy_request *r, const 
     }
 }
 
+/* Two sets that differ in some parts, and what is said of that. */
+struct pair {
+    struct random_set old, new;
+    struct diff d;
+};
+
+static void pair_make(struct pair *p, uint32_t *state, enum diff_how how)
+{
+    struct random_seeds seeds;
+    struct err e = ERR_INIT;
+
+    random_seeds(&seeds, state);
+    random_set_make(&seeds, &p->old);
+    random_change(&seeds, state);
+    random_set_make(&seeds, &p->new);
+    const struct diff_input inputs[] = {
+        {p->old.policy, buf_head(&p->old.block), buf_len(&p->old.block)},
+        {p->new.policy, buf_head(&p->new.block), buf_len(&p->new.block)}};
+    cr_assert_eq(policy_diff(&inputs[0], &inputs[1], 1772000000, how, &p->d, &e), 0, "%s", e.text);
+}
+
+static void pair_clear(struct pair *p)
+{
+    diff_clear(&p->d);
+    random_set_clear(&p->old);
+    random_set_clear(&p->new);
+}
+
+/* Each operator on each target as each account; false: no more. */
+static bool combination(size_t i, struct policy_request *r)
+{
+    if (i >= RANDOM_OPERATORS * RANDOM_TARGETS * RANDOM_ACCOUNTS)
+        return false;
+    *r = (struct policy_request){.operator_name = random_operators[i % RANDOM_OPERATORS],
+                                 .target = random_targets[i / RANDOM_OPERATORS % RANDOM_TARGETS],
+                                 .account = random_accounts[i / RANDOM_OPERATORS / RANDOM_TARGETS]};
+    return true;
+}
+
 Test(policy_diff, says_what_all_decisions_say)
 {
     uint32_t state = 20260302;
     size_t differing = 0, same = 0;
 
-    for (unsigned pair = 0; pair < PAIRS; pair++) {
-        struct random_seeds seeds;
-        struct random_set old, new;
-        struct diff d;
-        struct err e = ERR_INIT;
-        random_seeds(&seeds, &state);
-        random_set_make(&seeds, &old);
-        random_change(&seeds, &state);
-        random_set_make(&seeds, &new);
-        const struct diff_input inputs[] = {
-            {old.policy, buf_head(&old.block), buf_len(&old.block)},
-            {new.policy, buf_head(&new.block), buf_len(&new.block)}};
-        cr_assert_eq(policy_diff(&inputs[0], &inputs[1], 1772000000, DIFF_BOUNDED, &d, &e), 0, "%s",
-                     e.text);
-        for (int o = 0; o < RANDOM_OPERATORS; o++) {
-            for (int t = 0; t < RANDOM_TARGETS; t++) {
-                for (int a = 0; a < RANDOM_ACCOUNTS; a++) {
-                    struct policy_request r = {.operator_name = random_operators[o],
-                                               .target = random_targets[t],
-                                               .account = random_accounts[a]};
-                    struct truth truth;
-                    find_truth(&old, &new, &r, &truth);
-                    compare(&d, &r, &truth, pair);
-                    *(truth.differs ? &differing : &same) += 1;
-                }
-            }
+    for (unsigned i = 0; i < PAIRS; i++) {
+        struct policy_request r;
+        struct pair pair;
+        pair_make(&pair, &state, DIFF_BOUNDED);
+        for (size_t k = 0; combination(k, &r); k++) {
+            struct truth truth;
+            find_truth(&pair.old, &pair.new, &r, &truth);
+            compare(&pair.d, &r, &truth, i);
+            *(truth.differs ? &differing : &same) += 1;
         }
-        diff_clear(&d);
-        random_set_clear(&old);
-        random_set_clear(&new);
+        pair_clear(&pair);
     }
     /* The sets are such that both happen often. */
     cr_assert_gt(differing, 500);
@@ -273,41 +293,22 @@ Test(policy_diff, role_by_role_misses_nothing)
     uint32_t state = 20260303;
     size_t differing = 0;
 
-    for (unsigned pair = 0; pair < PAIRS / 2; pair++) {
-        struct random_seeds seeds;
-        struct random_set old, new;
-        struct diff d;
-        struct err e = ERR_INIT;
-        random_seeds(&seeds, &state);
-        random_set_make(&seeds, &old);
-        random_change(&seeds, &state);
-        random_set_make(&seeds, &new);
-        const struct diff_input inputs[] = {
-            {old.policy, buf_head(&old.block), buf_len(&old.block)},
-            {new.policy, buf_head(&new.block), buf_len(&new.block)}};
-        cr_assert_eq(policy_diff(&inputs[0], &inputs[1], 1772000000, DIFF_ROLES, &d, &e), 0, "%s",
-                     e.text);
-        cr_assert_not(d.exact);
-        for (int o = 0; o < RANDOM_OPERATORS; o++) {
-            for (int t = 0; t < RANDOM_TARGETS; t++) {
-                for (int a = 0; a < RANDOM_ACCOUNTS; a++) {
-                    struct policy_request r = {.operator_name = random_operators[o],
-                                               .target = random_targets[t],
-                                               .account = random_accounts[a]};
-                    struct truth truth;
-                    size_t found;
-                    find_truth(&old, &new, &r, &truth);
-                    group_of(&d, &r, &found);
-                    cr_assert(!truth.differs || found || from_differs(&d, r.operator_name),
-                              "pair %u: %s on %s as %s is not told", pair, r.operator_name,
-                              r.target, r.account);
-                    differing += truth.differs;
-                }
-            }
+    for (unsigned i = 0; i < PAIRS / 2; i++) {
+        struct policy_request r;
+        struct pair pair;
+        pair_make(&pair, &state, DIFF_ROLES);
+        cr_assert_not(pair.d.exact);
+        for (size_t k = 0; combination(k, &r); k++) {
+            struct truth truth;
+            size_t found;
+            find_truth(&pair.old, &pair.new, &r, &truth);
+            group_of(&pair.d, &r, &found);
+            cr_assert(!truth.differs || found || from_differs(&pair.d, r.operator_name),
+                      "pair %u: %s on %s as %s is not told", i, r.operator_name, r.target,
+                      r.account);
+            differing += truth.differs;
         }
-        diff_clear(&d);
-        random_set_clear(&old);
-        random_set_clear(&new);
+        pair_clear(&pair);
     }
     cr_assert_gt(differing, 250);
 }

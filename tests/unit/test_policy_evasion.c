@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/pattern.h"
-#include "policy/rules.h"
+#include "tests/unit/rules_fixture.h"
 
 #define CASE(text) text, sizeof(text) - 1
 
@@ -275,25 +274,10 @@ static const struct {
 static struct rule_set *allow_set(void)
 {
     struct rule_set *set = rule_set_new();
-    struct err e = ERR_INIT;
-    struct buf bytes;
 
-    buf_init(&bytes, RULES_ENCODED_MAX);
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
-        buf_clear(&bytes);
-        cr_assert_eq(pattern_parse(allowed[i], strlen(allowed[i]), &bytes, &e), 0, "%s", e.text);
-        cr_assert_eq(rule_set_allow(set, "kvm/commands",
-                                    (struct bytes){buf_head(&bytes), buf_len(&bytes)},
-                                    "/usr/bin/virsh", 0, &e),
-                     0, "%s", e.text);
-    }
-    buf_clear(&bytes);
-    cr_assert_eq(rule_set_encode(set, &bytes), 0);
-    struct rule_set *sent = rule_set_decode(buf_head(&bytes), buf_len(&bytes), &e);
-    cr_assert_not_null(sent, "%s", e.text);
-    buf_clear(&bytes);
-    rule_set_free(set);
-    return sent;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+        fixture_rule(set, "kvm/commands", allowed[i], "/usr/bin/virsh");
+    return fixture_sent(set);
 }
 
 Test(policy_evasion, what_is_written_passes)

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/pattern.h"
-#include "policy/rules.h"
+#include "tests/unit/rules_fixture.h"
 
 #define CASE(text) text, sizeof(text) - 1
 
@@ -408,25 +407,11 @@ static const char *const ordinary[] = {
 static struct rule_set *deny_set(void)
 {
     struct rule_set *set = rule_set_new();
-    struct err e = ERR_INIT;
-    struct buf bytes;
 
-    buf_init(&bytes, RULES_ENCODED_MAX);
-    for (size_t i = 0; i < sizeof denied / sizeof *denied; i++) {
-        buf_clear(&bytes);
-        cr_assert_eq(pattern_parse(denied[i], strlen(denied[i]), &bytes, &e), 0, "%s", e.text);
-        cr_assert_eq(rule_set_deny(set, "guard/commands",
-                                   (struct bytes){buf_head(&bytes), buf_len(&bytes)}, &e),
-                     0, "%s", e.text);
-    }
+    for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
+        fixture_rule(set, "guard/commands", denied[i], NULL);
     rule_set_open(set);
-    buf_clear(&bytes);
-    cr_assert_eq(rule_set_encode(set, &bytes), 0);
-    struct rule_set *sent = rule_set_decode(buf_head(&bytes), buf_len(&bytes), &e);
-    cr_assert_not_null(sent, "%s", e.text);
-    buf_clear(&bytes);
-    rule_set_free(set);
-    return sent;
+    return fixture_sent(set);
 }
 
 Test(policy_evasion_deny, each_is_denied)

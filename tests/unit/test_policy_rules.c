@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/rules.h"
+#include "tests/unit/rules_fixture.h"
 
 static void add(struct rule_set *set, const char *name, const char *command, const char *path)
 {
@@ -26,21 +26,6 @@ static struct rule_set *example(void)
     add(set, "bob/commands[1]", "/usr/bin/virsh dominfo 'my vm'", "/usr/bin/virsh");
     add(set, "bob/commands[2]", "uptime", "/usr/bin/uptime");
     return set;
-}
-
-/* Through the encoding, as the backend gets it. */
-static struct rule_set *sent(struct rule_set *set)
-{
-    struct err e = ERR_INIT;
-    struct buf bytes;
-
-    buf_init(&bytes, RULES_ENCODED_MAX);
-    cr_assert_eq(rule_set_encode(set, &bytes), 0);
-    struct rule_set *got = rule_set_decode(buf_head(&bytes), buf_len(&bytes), &e);
-    cr_assert_not_null(got, "%s", e.text);
-    buf_clear(&bytes);
-    rule_set_free(set);
-    return got;
 }
 
 Test(policy_rules, allow)
@@ -107,7 +92,7 @@ Test(policy_rules, allow)
         {"", NULL, NULL},
         {" ", NULL, NULL},
     };
-    struct rule_set *set = sent(example());
+    struct rule_set *set = fixture_sent(example());
 
     cr_expect(rule_set_restricts(set));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -136,7 +121,7 @@ Test(policy_rules, allow)
 
 Test(policy_rules, a_zero_byte_hides_nothing)
 {
-    struct rule_set *set = sent(example());
+    struct rule_set *set = fixture_sent(example());
     struct buf forward;
     char name[128];
 
@@ -149,7 +134,7 @@ Test(policy_rules, a_zero_byte_hides_nothing)
 
 Test(policy_rules, the_operator_is_told)
 {
-    struct rule_set *set = sent(example());
+    struct rule_set *set = fixture_sent(example());
     struct err e = ERR_INIT;
     struct buf forward;
     char name[128];

@@ -39,6 +39,20 @@ Test(policy_yaml, refused_at)
         {CASE("a: \"x\\ty\"\n"), "f.yaml:1:4: found the control character 0x09"},
         {CASE("a: \"x\\e[m\"\n"), "f.yaml:1:4: found the control character 0x1b"},
         {CASE("a: \"x\\u0085\"\n"), "f.yaml:1:4: found the control character 0x85"},
+        /* what a person reads as something else, wherever it stands */
+        {CASE("a: 1\n# b\xe2\x80\xa8"
+              "c: 2\n"),
+         "f.yaml:2:4: found the character U+2028, which"},
+        {CASE("# \xc3\xa4 b\xe2\x80\xa9"
+              "c: 2\n"),
+         "f.yaml:1:6: found the character U+2029, which"},
+        {CASE("# b\xc2\x85"
+              "c: 2\n"),
+         "f.yaml:1:4: found the character U+0085, which"},
+        {CASE("# b\rc: 2\n"), "f.yaml:1:4: found a carriage return alone"},
+        {CASE("a: 1\n# b\r"), "f.yaml:2:4: found a carriage return alone"},
+        {CASE("a: 1 # \xe2\x80\xae 1 :b\n"), "f.yaml:1:8: found the character U+202E, which"},
+        {CASE("a: \"\xe2\x81\xa6\"\n"), "f.yaml:1:5: found the character U+2066, which"},
         {CASE("a: 1\nb: x\x01y\n"), "f.yaml:2:5: control characters are not allowed"},
         {CASE("a: x\0y\n"), "f.yaml:1:5: control characters are not allowed"},
         {CASE("a: \xff\n"), "f.yaml:1:4: "},
