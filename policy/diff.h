@@ -10,10 +10,13 @@
  * effect. Where an operator class has the same effects in both sets nothing is looked at; else each
  * pair of effect lists is decided once, whoever it comes from.
  *
- * Where more than some ten thousand such pairs differ (a change of site.yaml on the largest sets),
+ * Where these pairs need more than 120,000 decisions, or parting the targets 300,000,000 visits,
  * roles are compared one by one instead, each with the one of its name, as if it were the only one:
  * `exact` is false then. Nothing that differs is missed, but what another role of the same operator
- * gives too is told as well.
+ * gives too is told as well. So it is for a change of site.yaml on the largest set (10,000 roles,
+ * 50,000 operators, 100,000 targets), where nothing collapses: 49,998 classes of operators on
+ * 81,099 of targets have 4.1 million pairs of effect lists, which to part alone takes 30 s of CPU
+ * and 1.3 GiB; role by role it is 7.5 s and 0.5 GiB.
  *
  * Limits, so that nobody takes it for more: command rules, file patterns and forwards are compared
  * as they are written, so two ways to write the same are told as a change. Hours are compared over
