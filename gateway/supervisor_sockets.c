@@ -47,7 +47,10 @@ static int open_control(struct supervisor *s, struct err *e)
     mode_t mask;
     int rc;
 
-    if (mkdir(s->config.runtime, 0755) < 0 && errno != EEXIST)
+    mask = umask(0); /* who started us may have had a narrow one */
+    rc = mkdir(s->config.runtime, 0755);
+    umask(mask);
+    if (rc < 0 && errno != EEXIST)
         return err_errno(e, "%s", s->config.runtime);
     snprintf(to.sun_path, sizeof to.sun_path, "%s/control", s->config.runtime);
     s->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

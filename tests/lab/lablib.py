@@ -216,6 +216,9 @@ class Lab:
         self.build = find_build(build)
         self.config, self.libexec, self.sshd = config, libexec, sshd
         self.edit, self.penalty = edit, penalty
+        # How full or slow this machine's disk is, is none of the lab's business: neither alarms nor closed doors.
+        if not trail_size and "disk:" not in config:
+            self.config += "disk: {soft: 64MiB, hard: 32MiB, share: 100%, slow: 10m}\n"
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)
         with open(self.path("lab"), "w", encoding="utf-8") as f:

@@ -257,7 +257,7 @@ class SessionTest(unittest.TestCase):
                 f.seek(before)
                 text = f.read().decode("utf-8", "replace")
             # authd's line comes first; after the supervisor's nothing of this load is still to come.
-            return text if re.search(r"sallyportd policy-(loaded|refused)", text) else None
+            return text if re.search(r"sallyportd policy-(loaded|refused).*\n", text) else None
         return wait_until("an answer to SIGHUP in the log", answer)
 
     def gateway_processes(self):

@@ -51,6 +51,7 @@ class LineResult(unittest.TestResult):
 
 
 def main():
+    os.umask(0o022)  # whoever starts the tests: modes are looked at, and other users reach what the lab makes
     loader = unittest.TestLoader()
     if len(sys.argv) > 2:
         loader.testNamePatterns = [f"*{sys.argv[2]}*"]

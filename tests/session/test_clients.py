@@ -43,7 +43,7 @@ class Curl(clients.ClientTest):
     """curl speaks to the gateway itself: it is an HTTPS proxy that knows CONNECT."""
 
     def curl(self, *words):
-        return self.run_client("curl", "-sS", "-m", "30", "-K", self.printed("curl"), *words)
+        return self.run_client("curl", "-sS", "-m", "240", "-K", self.printed("curl"), *words)
 
     def test_scp(self):
         for path, digest in self.files().items():
@@ -60,7 +60,7 @@ class Curl(clients.ClientTest):
         self.account(f"scp -pf '{there}'", status=None)
 
     def test_without_a_remembered_login(self):
-        done = self.run_client("curl", "-sS", "-m", "30", "-K", self.printed("curl"), "--proxy-cert", "", "--proxy-key",
+        done = self.run_client("curl", "-sS", "-m", "240", "-K", self.printed("curl"), "--proxy-cert", "", "--proxy-key",
                                "", "scp://hv1/etc/os-release")
         self.assertEqual(done.returncode, 67)  # login denied
         self.assertFalse(self.records("session-start"))

@@ -268,7 +268,7 @@ class Sshfs(SftpTest):
 
 class Curl(SftpTest):
     def curl(self, *words):
-        return self.run_client("curl", "-sS", "-m", "30", "-K", self.printed("curl"), *words)
+        return self.run_client("curl", "-sS", "-m", "240", "-K", self.printed("curl"), *words)
 
     def test_up_and_down(self):
         for path, digest in self.files().items():

@@ -13,7 +13,7 @@ FAULTS = None
 
 
 def setUpModule():
-    up, _ = harness.lab_for_module(globals())
+    up, _ = harness.lab_for_module(globals(), config="disk: {soft: 64MiB, hard: 32MiB, slow: 2s}\n")
     real = lablib.Lab.make
 
     def make(self, *words):

@@ -67,6 +67,7 @@ class Terminal:
 
 class Play(harness.SessionTest):
     tickings = {}
+    SLOWLY = ("--speed", "0.125")  # eight seconds a tick: keys come before the next one on any machine
 
     def setUp(self):
         super().setUp()
@@ -157,7 +158,7 @@ class Play(harness.SessionTest):
 
     def test_keys(self):
         session = self.ticking(4)
-        terminal = self.terminal(session)
+        terminal = self.terminal(*self.SLOWLY, session)
         terminal.until(rb"tick0")
         terminal.type(b" ")
         terminal.until(rb"paused")
@@ -168,7 +169,7 @@ class Play(harness.SessionTest):
         self.assertNotIn(b"tick3", terminal.read(1.5))
         terminal.type(b"\x1b[D")  # back to the beginning
         terminal.seen = b""
-        terminal.type(b"+")
+        terminal.type(b"++++")
         terminal.until(rb"x2")
         terminal.type(b"\x1b[C")  # to the end
         terminal.until(rb"tick2")
@@ -179,7 +180,7 @@ class Play(harness.SessionTest):
         session = self.ticking(4)
         for way in ("q", signal.SIGINT, signal.SIGTERM, "end", signal.SIGHUP):
             with self.subTest(way=way):
-                terminal = self.terminal(session)
+                terminal = self.terminal(*self.SLOWLY, session)
                 terminal.until(rb"tick0")
                 self.assertFalse(termios.tcgetattr(terminal.slave)[3] & termios.ECHO)
                 if way == "q":
@@ -193,7 +194,7 @@ class Play(harness.SessionTest):
 
     def test_a_window_that_changes(self):
         session = self.ticking()
-        terminal = self.terminal(session)
+        terminal = self.terminal(*self.SLOWLY, session)
         terminal.until(rb"tick0")
         terminal.type(b" ")
         terminal.until(rb"\x1b\[24;1H")

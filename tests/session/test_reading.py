@@ -101,6 +101,17 @@ class Reading(harness.SessionTest):
         refused = self.record("reader-act", "refused", event="refused")
         self.assertEqual(refused.json["uid"], 65534)
 
+    def test_a_gateway_that_was_started_with_a_narrow_umask_is_reached(self):
+        self.lab.stop()
+        shutil.rmtree(self.lab.path("run"))
+        before = os.umask(0o077)
+        try:
+            self.lab.start()
+        finally:
+            os.umask(before)
+        self.assertEqual(self.as_uid(self.uid, "audit", "list").returncode, 0)
+        self.assertEqual(self.ssh("alice", "hv1", "true").returncode, 0)
+
     def test_a_reviewer_may_do_nothing_else(self):
         for words in (["user", "list"], ["status"], ["user", "lock", "alice", "--reason", "x"]):
             done = self.as_uid(self.uid, *words)

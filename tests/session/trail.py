@@ -128,8 +128,18 @@ def read_pruned(data, records, epochs, opener):
 
 def read(directory, identity=None):
     """Every record, with the chain checked on the way: a broken one is an AssertionError."""
-    records, previous, epochs, opener = [], None, Epochs(), opener_of(directory, identity)
-    for path in segments(directory):
+    while True:
+        paths = segments(directory)
+        try:
+            return read_segments(paths, opener_of(directory, identity))
+        except FileNotFoundError:
+            if segments(directory) == paths:  # else one was pruned just now
+                raise
+
+
+def read_segments(paths, opener):
+    records, previous, epochs = [], None, Epochs()
+    for path in paths:
         with open(path, "rb") as f:
             data = f.read()
         if data[:4] == b"SPP1":
