@@ -37,12 +37,15 @@ class Connection(paramiko.ServerInterface):
 
     def check_channel_direct_tcpip_request(self, chanid, origin, destination):
         self.command = destination
-        threading.Thread(target=self.accept_forward, daemon=True).start()
+        threading.Thread(target=self.accept_forward, args=(chanid,), daemon=True).start()
         return paramiko.OPEN_SUCCEEDED if self.target.start_answer else paramiko.OPEN_FAILED_CONNECT_FAILED
 
-    def accept_forward(self):
-        self.channel = self.transport.accept(5)
-        if self.channel:
+    def accept_forward(self, chanid):
+        """Not by accept(), which gives whatever channel is the oldest to whoever asks first."""
+        while not (channel := self.transport._channels.get(chanid)) and not self.target.over.wait(0.01):
+            pass
+        if channel:
+            self.channel = channel
             self.serve()
 
     def check_channel_pty_request(self, *args):
