@@ -30,7 +30,7 @@ struct connection {
 void connection_begin(struct authd *a, const struct authd_connection *m, int fd);
 /* A session that lives on from before authd's start: all authd can do is decide again, and end it.
  */
-void connection_live(struct authd *a, const struct authd_live *m);
+void connection_live(struct authd *a, const struct authd_live *m, int fd);
 /* NULL: gone. */
 struct connection *connection_find(struct authd *a, uint64_t conn);
 /* The supervisor says that it is gone, before its frontend's end was seen perhaps. */

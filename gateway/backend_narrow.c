@@ -121,6 +121,14 @@ static bool takes_notices(const struct channel *ch)
            !ch->cut && !ch->up_closed;
 }
 
+bool narrow_told_now(const struct backend *b)
+{
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        if (takes_notices(&b->channels[i]))
+            return true;
+    return false;
+}
+
 void narrow_tell(struct backend *b, const char *text)
 {
     bool told = false;
@@ -214,7 +222,8 @@ static int record(struct backend *b, const struct grant_narrow *m)
 
     record_begin(&r);
     json_str(&r.json, "event", "narrowed");
-    json_str(&r.json, "text", m->text);
+    if (m->text[0] != '\0')
+        json_str(&r.json, "text", m->text);
     json_str(&r.json, "path", m->path);
     json_hex(&r.json, "policy", m->policy_hash, sizeof m->policy_hash);
     grant_write_terms(b, &r.json);
@@ -279,7 +288,8 @@ int narrow_take(struct backend *b, const struct frame *f, struct err *e)
     if (b->start_record != 0 && record(b, &m) == ERR_FULL)
         return err_set(e, ERR_FULL, "the record of a grant");
     log_info("narrowed", "abilities=%u", b->granted.abilities);
-    narrow_tell(b, m.text);
+    if (m.text[0] != '\0')
+        narrow_tell(b, m.text);
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
         apply(&b->channels[i]);
     return 0;

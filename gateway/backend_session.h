@@ -40,7 +40,11 @@
 #define COMMAND_FORWARD_MAX (WORDS_TEXT_MAX + 4 * WORDS_MAX)
 /* Resizes are merged; so many signals wait for a target that does not answer a request. */
 #define REQUESTS_MAX 64u
-/* Refusals that a session may write to the trail before it is taken for an attack. */
+/* Openings that were given up and that the target has not answered: further ones are refused. A
+ * target answers what it cannot reach when its own TCP gives up, after some 130 s; ten at a time,
+ * each given up after 10 s, are 130. libssh keeps below 1 KiB for each. */
+#define LATE_MAX 256u
+/* Refusals that a session may write to the trail before it is ended. */
 #define REFUSALS_MAX 10000u
 
 enum phase {
@@ -88,6 +92,9 @@ struct channel {
     uint32_t id; /* the frontend's number */
     ssh_channel ssh;
     struct ssh_channel_callbacks_struct callbacks;
+    bool open_asked;         /* the target was asked to open it */
+    uint64_t answer_by_ms;   /* and has so long */
+    uint64_t answer_packets; /* what the target had sent when libssh was asked for its answer */
 
     /* What the operator asked for before the start. */
     bool pty, pty_asked;
@@ -136,6 +143,13 @@ struct channel {
     uint64_t bytes_out, delivered, lost;
 };
 
+/* An opening that was given up: gateway/backend_late.c. */
+struct late {
+    ssh_channel ssh;
+    uint32_t id;
+    bool forward, told;
+};
+
 /* Our end of the link `trail`. */
 struct recorder {
     struct link *link;
@@ -177,6 +191,7 @@ struct backend {
     const EVP_MD *sha256;               /* fetched before the sandbox */
     enum trail_want output_want;
     uint64_t start_record;
+    bool authd_away; /* nothing new until its successor is there */
 
     int target_fd, agent_fd;
     ssh_session ssh;
@@ -191,6 +206,8 @@ struct backend {
     uint64_t heard_then; /* packets taken when target_pump ended */
 
     struct channel channels[RELAY_CHANNELS_MAX];
+    struct late late[LATE_MAX + RELAY_CHANNELS_MAX];
+    unsigned late_count;
     uint32_t next_channel; /* the number that the frontend's next open must have */
     bool open_waits;       /* the newest open, for the place of a channel that both sides closed */
     uint64_t open_deadline_ms;
@@ -198,6 +215,7 @@ struct backend {
     bool asks_forward;
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
+    unsigned unseen_told, unseen_waits; /* bits of enum refused_kind: gateway/backend_unseen.c */
     uint64_t request_records;
 
     uint64_t started_ms, active_ms; /* limits: start, last sign of work */
@@ -230,6 +248,8 @@ void record_refusal(struct backend *b, uint32_t channel, const char *what, const
  */
 void record_refused_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
                           const char *why, const struct rule_verdict *v, const char *text);
+/* One more: false ends the session. Asked before each that is not recorded by the two above. */
+MUST_CHECK bool record_refusal_counts(struct backend *b);
 /* The decision alone, where the words stand in a sealed record of another type. request: which of
  * the session's request records has them, 0: none. */
 void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,
@@ -279,6 +299,8 @@ bool narrow_forwards_match(const struct backend *b, const char *host, uint16_t p
                            char send[FORWARD_HOST_MAX + 1]);
 /* On every channel that runs, or on the next. */
 void narrow_tell(struct backend *b, const char *text);
+/* Some channel runs on which notices are seen. */
+bool narrow_told_now(const struct backend *b);
 void narrow_tell_waiting(struct backend *b, const struct channel *ch);
 
 /* backend_target.c: the SSH session with the target. */
@@ -310,6 +332,11 @@ void relay_violation(struct backend *b, const char *format, ...) PRINTF_LIKE(2, 
 void relay_failed(struct backend *b, int code);
 /* channel: RELAY_NEWEST, or the one on whose stderr it appears. */
 void relay_notice_text(struct backend *b, uint32_t channel, const char *text);
+
+/* backend_unseen.c: what the frontend refused by itself. */
+void unseen_refused(struct backend *b, const struct relay_refused *m);
+/* On the channel that starts. */
+void unseen_tell_waiting(struct backend *b, const struct channel *ch);
 
 /* backend_judge.c: the grant applied. Each returns true when it is permitted; else the refusal is
  * recorded and text holds what the operator is told (room for 1001 bytes). */
@@ -356,11 +383,26 @@ void forward_refused(struct backend *b, const struct relay_forward *m, const cha
                      const char *text);
 /* Records it; the channel connects when that is durable. False: the session ends. */
 MUST_CHECK bool forward_begin(struct channel *ch, const struct relay_forward *m);
-/* SSH_AGAIN until the target answered. text: why not, for SSH_ERROR. */
-int forward_connect(struct channel *ch, char text[400]);
+/* May the target be asked? Not before it is recorded. */
+bool forward_recorded(const struct channel *ch);
+/* Asks the target: as ssh_channel_open_session. */
+int forward_connect(struct channel *ch);
+/* "localhost:16509", escaped. */
+#define FORWARD_SHOWN_MAX 280
+const char *forward_shown(const struct channel *ch, char out[FORWARD_SHOWN_MAX]);
 void forward_clear(struct channel *ch);
 /* The rules that hold now permit it still. */
 bool forward_holds(const struct channel *ch);
+
+/* backend_late.c: openings that the target did not answer in time. */
+/* Takes the channel's ssh_channel, which the target was asked to open. */
+void late_keep(struct channel *ch);
+void late_step(struct backend *b);
+/* There is room for those that may be opening. */
+bool late_room(struct backend *b);
+void late_forget(struct backend *b); /* libssh frees them itself */
+/* What comes on it is dropped from now on. */
+void late_drop_data(ssh_channel ssh);
 
 /* backend_requests.c: pty, env, start, resize, signal. */
 void request_pty(struct channel *ch, const struct relay_pty *m);

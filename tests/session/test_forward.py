@@ -4,11 +4,11 @@ byte-exact, attested; refused ones leave the session as it is."""
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 
@@ -16,99 +16,15 @@ import paramiko
 
 import harness
 import lablib
-import raw_ssh
+from forwarding import OPENED, REFUSED, ForwardTest, Server, prepare
 from hostile_target import CHANNEL_REQUEST, HostileTarget
 
-OPEN, OPENED, REFUSED = 90, 91, 92
-
 lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=3)
-
-ROLE = """role: forwards
-members: [op1, op2]
-targets: {{env: lab}}
-accounts: [root]
-remember: 1h
-allow: {{exec: true, forward: ["localhost:{port}", "127.0.0.1:{closed}", "[::1]:{closed}"]}}
-"""
-
-# op3: nobody is idle for long.
-SHORT = """role: short
-members: [op3]
-targets: {{env: lab}}
-accounts: [root]
-remember: 1h
-session: {{idle: 1s}}
-allow: {{exec: true, forward: ["localhost:{port}"]}}
-"""
-
-
-class Server:
-    """Sends back what comes, with each byte's bits turned over."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.connections = self.received = 0
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    @staticmethod
-    def turned(data):
-        return bytes(b ^ 0xff for b in data)
-
-    def serve(self, connection):
-        with contextlib.suppress(OSError), connection:
-            while data := connection.recv(65536):
-                self.received += len(data)
-                connection.sendall(self.turned(data))
-            connection.sendall(b"END")
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
-class ForwardTest(harness.SessionTest):
-    server = closed = None  # by setUpModule
-
-    def through(self, words, data, options=(), operator="op1"):
-        """Sends data by ssh -W and reads to the end: (exit status, what came, stderr)."""
-        done = self.ssh(operator, "hv1", options=("-W", words, *options), stdin=data)
-        return done
-
-    def joined(self, kind, session, channel):
-        return b"".join(r.payload for r in self.records(kind, session=session) if r.channel == channel)
 
 
 def setUpModule():
     lab_up()
-    unittest.addModuleCleanup(end_server)
-    ForwardTest.server = Server()
-    ForwardTest.closed = lablib.free_port()
-    role = lab.path("conf", "roles.d", "lab-admin.yaml")
-    with open(role, encoding="utf-8") as f:
-        text = f.read().replace(", op1", "").replace(", op2", "").replace(", op3", "")
-    lab.write_conf("roles.d/lab-admin.yaml", text)
-    lab.write_conf("roles.d/forwards.yaml", ROLE.format(port=ForwardTest.server.port, closed=ForwardTest.closed))
-    lab.write_conf("roles.d/short.yaml", SHORT.format(port=ForwardTest.server.port))
-    lab.kill(lab.gateway_pid(), 1)
-    for name in lab.hypervisors:
-        path = lab.path(name, "authorized_keys")
-        harness.wait_until("the new roles", lambda n=name: "port-forwarding" in lab.tool("target", "key", n, "root", "-c", lab.conf))
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(lab.tool("target", "key", name, "root", "-c", lab.conf))
-
-
-def end_server():
-    ForwardTest.server.close()
+    unittest.addModuleCleanup(prepare(lab))
 
 
 class Forward(ForwardTest):
@@ -177,7 +93,7 @@ class Forward(ForwardTest):
         for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
             done = self.through(f"{host}:{self.closed}", b"")
             self.assertNotEqual(done.returncode, 0)
-            self.assertIn(b"open failed", done.stderr)
+            self.assertIn(f":11: hv1 could not connect to {host}:{self.closed}".encode(), done.stderr)
             session = self.finished_session()
             self.assertEqual(self.record("forward-open", session=session).json["rule"], f"forwards/forward[{rule}]")
             self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
@@ -225,6 +141,44 @@ class Forward(ForwardTest):
         self.assertNotEqual(done.returncode, 0)
         session = self.finished_session()
         self.assertEqual(self.record("decision", session=session, what="forward").json["why"], "role")
+
+    def test_why_it_was_refused(self):
+        """SSH's own refusal comes without words (libssh), so: `ssh -W` is disconnected with them, as it would end
+        anyway; `ssh -v` shows them; a session beside it has them on its stderr (above)."""
+        port = self.server.port
+        for operator, words, why in (
+                ("op1", "localhost:22", "your role does not permit forwarding to localhost:22 by hv1, only to other hosts and ports; ask"),
+                ("alice", f"localhost:{port}", f"your role does not permit forwarding to localhost:{port} by hv1"),
+                ("op1", f"127.0.0.1:{self.closed}", f"hv1 could not connect to 127.0.0.1:{self.closed}")):
+            with self.subTest(operator=operator, words=words):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                done = self.ssh(operator, "hv1", options=("-W", words))
+                self.assertEqual(done.returncode, 255)
+                self.assertRegex(done.stderr.decode(), r"Received disconnect from \S+ port \d+:11: " + re.escape(why))
+                verdict = self.record("verdict", session=self.finished_session()).json
+                self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 1), verdict)
+        # No session at all: a lock, and the gateway itself.
+        self.assertIn(b":11: Your login is locked", self.ssh("dave", "hv1", options=("-W", "localhost:1"), fresh=True).stderr)
+        self.assertIn(b":11: The gateway itself forwards no ports.", self.ssh("op1", "gateway", options=("-W", "localhost:1")).stderr)
+
+    def test_why_it_was_refused_without_a_session(self):
+        """The connection stays: its other forwards are wanted."""
+        locals_ = [lablib.free_port(), lablib.free_port()]
+        child = self.start_ssh("op1", "hv1", options=("-v", "-N", "-L", f"127.0.0.1:{locals_[0]}:localhost:22", "-L",
+                                                      f"127.0.0.1:{locals_[1]}:localhost:{self.server.port}"))
+        said = b""
+        while b"Entering interactive session" not in said:
+            said = child.stderr.readline()
+            self.assertTrue(said)
+        with socket.create_connection(("127.0.0.1", locals_[0]), timeout=harness.TIMEOUT) as s:
+            self.assertEqual(s.recv(1), b"")
+        with socket.create_connection(("127.0.0.1", locals_[1]), timeout=harness.TIMEOUT) as s:
+            s.sendall(b"a")
+            self.assertEqual(s.recv(1), Server.turned(b"a"))
+        child.terminate()
+        said = child.stderr.read().decode()
+        self.assertIn("Remote: your role does not permit forwarding to localhost:22 by hv1", said)
+        self.assertIn("open failed: administratively prohibited", said)
 
     def test_a_lock_ends_it(self):
         port = lablib.free_port()
@@ -286,7 +240,10 @@ class Forward(ForwardTest):
         self.assertEqual(sum(1 for a in answers if a), 9)  # the session's own channel is the tenth
         child.stdin.close()
         self.assertEqual(child.wait(harness.TIMEOUT), 0)
-        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
+        self.assertEqual(child.stderr.read().count(b"sallyport: a connection has ten channels at once; close some"), 1)
+        session = self.finished_session()
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        self.record("decision", session=session, what="channel", why="limit")
 
     def test_views(self):
         """What went through is told and counted, and is nobody's terminal: not typed, not shown, not searched."""
@@ -356,20 +313,6 @@ class Forward(ForwardTest):
 
 
 class HostileClient(ForwardTest):
-    def raw(self, operator="op1", target="hv1:22"):
-        r = raw_ssh.Raw(self.lab, target, device=operator)
-        self.addCleanup(r.close)
-        self.assertEqual(self.ssh(operator, "hv1", "true").returncode, 0)  # remembers the device
-        self.assertEqual(r.login(operator), raw_ssh.SUCCESS)
-        r.channels()
-        take = r.answers.take
-        r.t._handler_table = {**r.t._handler_table, **{n: lambda _, m, n=n: take(n)(r.answers, m) for n in (OPENED, REFUSED)}}
-        return r
-
-    @staticmethod
-    def open(r, number, host, port, origin="127.0.0.1", origin_port=1):
-        r.send(OPEN, "direct-tcpip", number, 1 << 20, 1 << 15, host, port, origin, origin_port)
-
     def test_what_no_client_asks_for(self):
         r = self.raw()
         rows = [(b"", 1), (b"a" * 255, 1), (b"a" * 256, 1), (b"a" * 32000, 1), (b"local\nhost", 22), (b"\x1b[2J\x07\x9b", 22),
@@ -426,90 +369,11 @@ class HostileClient(ForwardTest):
             self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
             for i in range(12):
                 self.open(r, i, "localhost", self.server.port)
+            self.record("forward-open")  # else he may be gone before there is a session
             leave(r)
             harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
             session = harness.wait_until("its end", lambda: self.records("verdict"))[-1]
             self.assertEqual(session.json["verdict"], "agreed", session.json)
-
-
-class HostileTargets(ForwardTest):
-    """What the target makes of an open; nothing hangs, what was recorded is what was asked for, and it goes on."""
-    @classmethod
-    def setUpClass(cls):
-        lab.stop_sshd("hv2")
-        cls.addClassCleanup(lab.start_sshd, "hv2")
-
-    def target(self, serve=lambda c: None, **more):
-        return HostileTarget(self.lab.port_of("hv2"), self.lab.path("hv2", "host_key"), serve, **more)
-
-    def ended(self, reasons):
-        harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
-        start = self.record("session-start", target="hv2")
-        verdict = self.record("verdict", session=start.session).json
-        self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 1), verdict)
-        self.assertIn(self.record("session-end", session=start.session).json["reason"], reasons)
-        self.assertNotIn("seccomp", self.log())
-        return start.session
-
-    def never(self, target, operator="op3"):
-        class Silent:
-            def __bool__(self):
-                target.over.wait()
-                return False
-        target.start_answer = Silent()
-        return self.start_ssh(operator, "hv2", options=("-W", f"localhost:{self.server.port}"))
-
-    def test_it_never_answers(self):
-        with self.target() as target:
-            self.assertNotEqual(self.never(target).wait(harness.TIMEOUT), 0)
-            self.ended(("idle",))
-        self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
-        with self.target() as target:
-            child = self.never(target, "op1")  # who may be idle
-            self.record("forward-open")
-            child.kill()
-            self.ended(("client-closed",))
-
-    def test_it_answers_when_it_is_no_longer_permitted(self):
-        path = self.lab.path("conf", "roles.d", "forwards.yaml")
-        with open(path, encoding="utf-8") as f:
-            before = f.read()
-        late = threading.Event()
-        with self.target(lambda c: c.data(b"too late"), opened=lambda c: late.wait(harness.TIMEOUT) and [c]):
-            child = self.start_ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}"))
-            self.record("forward-open", allowed=True)
-            self.addCleanup(self.reload)
-            self.addCleanup(self.lab.write_conf, "roles.d/forwards.yaml", before)
-            self.lab.write_conf("roles.d/forwards.yaml", before.split("allow:", 1)[0] + "allow: {exec: true}\n")
-            self.reload()
-            self.record("grant")
-            out, said = child.communicate(timeout=harness.TIMEOUT)  # he does not wait for the target
-            late.set()
-            self.assertEqual((out, child.returncode != 0), (b"", True), said)
-            session = self.ended(("client-closed",))
-        self.assertEqual(self.records("forward-data", session=session), [])
-
-    def test_other_answers(self):
-        def message(number, confirmation, *rest):
-            return bytes([number]) + confirmation[1:5] + b"".join(rest)
-
-        def string(text):
-            return len(text).to_bytes(4, "big") + text
-        data, eof, close = (lambda c: message(94, c, string(b"early"))), (lambda c: message(96, c)), (lambda c: message(97, c))
-        failure = (lambda c: message(92, c, b"\0\0\0\2", string(b"\x1b[2J" * 1000), string(b"")))
-        for name, opened in (("twice", lambda c: [c, c]), ("data first", lambda c: [data(c), c]),
-                             ("data and no answer", lambda c: [data(c)]), ("closed first", lambda c: [close(c), c]),
-                             ("closed and no answer", lambda c: [eof(c), close(c)]), ("and refused", lambda c: [c, failure(c)]),
-                             ("refused and confirmed", lambda c: [failure(c), c]), ("refused", lambda c: [failure(c)]),
-                             ("window of 0", lambda c: [c[:9] + bytes(4) + c[13:]]), ("packets of 0", lambda c: [c[:13] + bytes(4)]),
-                             ("eof and data", lambda c: [c, eof(c), data(c)])):
-            with self.subTest(name), self.target(opened=opened):
-                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
-                done = self.ssh("op3", "hv2", options=("-W", f"localhost:{self.server.port}"), stdin=b"x" * 1000)
-                self.assertNotIn(b"\x1b", done.stderr)
-                session = self.ended(("idle", "client-closed", "target-closed"))
-                # What came before an answer, and was shown, is recorded too.
-                self.assertEqual(self.joined("forward-data", session, 0)[:len(done.stdout)], done.stdout)
 
 
 class Forged(ForwardTest):

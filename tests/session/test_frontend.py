@@ -315,7 +315,7 @@ class Channels(Case):
                 p.stdin.flush()
                 self.assertEqual(p.stdout.readline(), b"in\n")
             self.ssh("alice", "true", options=options)  # OpenSSH falls back to a connection of its own
-            self.wait_log("refused kind=5 session: too many")
+            self.wait_log("refused kind=7 a session")
             for i, p in enumerate(many):
                 self.assertEqual(p.communicate(b"%d" % i * 300000)[0], b"%d" % i * 300000)
             r = self.ssh("alice", "echo again", options=options)
