@@ -17,20 +17,6 @@
  * target. */
 #define OPEN_WAITS_MS 2000u
 
-/* A channel that we closed and the target has not: what it still sends is dropped. libssh frees it
- * when the target's close comes. */
-static int drop_data(ssh_session ssh, ssh_channel c, void *data, uint32_t len, int is_stderr,
-                     void *user)
-{
-    (void)ssh, (void)c, (void)data, (void)is_stderr, (void)user;
-    return (int)len;
-}
-
-static struct ssh_channel_callbacks_struct dropping = {
-    .size = sizeof(struct ssh_channel_callbacks_struct),
-    .channel_data_function = drop_data,
-};
-
 struct channel *channel_find(struct backend *b, uint32_t id)
 {
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
@@ -56,10 +42,12 @@ static void answer_open(struct backend *b, uint32_t id, const char *text, uint8_
 /* Refused by us: that is a record, and 10,000 of them are the end (record_refusal). */
 static void refuse_open(struct backend *b, uint32_t id, const char *text)
 {
-    if (b->asks_forward)
+    if (b->asks_forward) {
         forward_refused(b, &b->asked, "limit", text);
-    else
+        relay_notice_text(b, RELAY_NEWEST, text);
+    } else {
         record_refusal(b, id, "channel", "limit", NULL, 0, text);
+    }
     answer_open(b, id, text, EXIT_TRY_AGAIN);
 }
 
@@ -135,6 +123,15 @@ static void open_newest(struct backend *b)
         refuse_open(b, id, "the login service restarted; please connect again");
         return;
     }
+    if (!late_room(b)) {
+        char text[300];
+        snprintf(text, sizeof text,
+                 "%.100s has not answered %u earlier ones: nothing more is opened until it does; "
+                 "please connect again",
+                 b->granted.target, b->late_count);
+        refuse_open(b, id, text);
+        return;
+    }
     if (b->asks_forward && !forward_permitted(b))
         return;
     *ch = (struct channel){
@@ -186,51 +183,91 @@ void channel_forward(struct backend *b, const struct relay_forward *m)
     open_newest(b);
 }
 
-/* To the operator a forward that was cut did not come about, whatever the target still says. */
-static void refuse_cut(struct channel *ch)
+/* The operator is told that it did not come about. */
+static void open_failed(struct channel *ch, const char *by, const char *text, uint8_t status)
 {
     struct backend *b = ch->owner;
-    char text[400];
 
-    if (ch->up_closed)
-        return;
-    snprintf(text, sizeof text, "%s no longer forwards there", b->granted.target);
-    ch->operator_closed = ch->up_closed = true;
-    answer_open(b, ch->id, text, EXIT_REFUSED);
+    if (ch->forward != NULL && !ch->cut)
+        relay_notice_text(b, RELAY_NEWEST, text);
+    log_info("open-refused", "channel=%u by=%s", ch->id, by);
+    if (ch->start_asked && !ch->refused)
+        channel_record_close(ch, by);
+    if (!ch->up_closed)
+        answer_open(b, ch->id, text, status);
+    if (ch->ssh != NULL) {
+        ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
+        ssh_channel_free(ch->ssh);
+    }
+    release(ch);
+}
+
+/* What the target says to the open: SSH_AGAIN, nothing yet. */
+static int ask_target(struct channel *ch)
+{
+    struct backend *b = ch->owner;
+    int rc;
+
+    if (!ch->open_asked) {
+        if (ch->forward != NULL && !forward_recorded(ch))
+            return SSH_AGAIN;
+        ch->open_asked = true;
+        ch->answer_by_ms = b->now_ms + b->connect_ms;
+        rc = ch->forward != NULL ? forward_connect(ch) : ssh_channel_open_session(ch->ssh);
+    } else if (ch->answer_packets == b->packed.in_packets) {
+        return SSH_AGAIN;
+    } else {
+        /* libssh tells what became of an open when it is asked for it again, of whatever kind; and
+         * it reads from the target then, so not without need. */
+        rc = ssh_channel_open_session(ch->ssh);
+    }
+    ch->answer_packets = b->packed.in_packets;
+    return rc;
+}
+
+/* Not waited for any longer: whatever the target still says, to the operator it did not come
+ * about. */
+static void open_given_up(struct channel *ch, const char *by, const char *text, uint8_t status)
+{
+    if (ch->open_asked)
+        late_keep(ch);
+    open_failed(ch, by, text, status);
 }
 
 static void open_step(struct channel *ch)
 {
     struct backend *b = ch->owner;
-    char text[400];
+    char text[600], to[FORWARD_SHOWN_MAX] = "";
 
-    snprintf(text, sizeof text, "%s refused another session", b->granted.target);
-    int rc = ch->forward != NULL ? forward_connect(ch, text) : ssh_channel_open_session(ch->ssh);
-    if (ch->forward != NULL && ch->cut)
-        refuse_cut(ch);
-    if (rc == SSH_AGAIN || !target_alive(b))
-        return;
-    if (rc == SSH_OK && ch->forward != NULL && ch->cut) {
-        ch->state = CHANNEL_RUNNING; /* and is closed */
+    if (ch->forward != NULL)
+        forward_shown(ch, to);
+    if (ch->forward != NULL && ch->cut) {
+        snprintf(text, sizeof text, "your role on %.100s no longer permits this forward",
+                 b->granted.target);
+        open_given_up(ch, "policy", text, EXIT_REFUSED);
         return;
     }
+    int rc = ask_target(ch);
+    if (!target_alive(b))
+        return;
     if (rc == SSH_OK) {
         ch->state = ch->forward != NULL ? CHANNEL_RUNNING
                     : ch->start_asked   ? CHANNEL_STARTING
                                         : CHANNEL_OPEN;
         answer_open(b, ch->id, NULL, 0);
-        return;
+    } else if (rc == SSH_ERROR) {
+        snprintf(text, sizeof text,
+                 ch->forward != NULL ? "%.100s could not connect to %s"
+                                     : "%.100s refused another session%s",
+                 b->granted.target, to);
+        open_failed(ch, "target", text, EXIT_TARGET_DOWN);
+    } else if (ch->open_asked && b->now_ms >= ch->answer_by_ms) {
+        snprintf(text, sizeof text,
+                 ch->forward != NULL ? "%.100s did not say within %u s whether it reaches %s"
+                                     : "%.100s did not open another session within %u s%s",
+                 b->granted.target, b->connect_ms / 1000, to);
+        open_given_up(ch, "timeout", text, EXIT_TARGET_DOWN);
     }
-    if (ch->forward != NULL && !ch->cut)
-        relay_notice_text(b, RELAY_NEWEST, text);
-    log_info("open-refused", "channel=%u", ch->id);
-    if (ch->start_asked && !ch->refused)
-        channel_record_close(ch, "target");
-    if (!ch->up_closed)
-        answer_open(b, ch->id, text, EXIT_TARGET_DOWN);
-    ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
-    ssh_channel_free(ch->ssh);
-    release(ch);
 }
 
 void channel_start_failed(struct channel *ch, const char *text, uint8_t status)
@@ -325,7 +362,7 @@ static void close_target(struct channel *ch)
     ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
     if (target_alive(b)) {
         if (!ch->target_closed)
-            ssh_add_channel_callbacks(ch->ssh, &dropping);
+            late_drop_data(ch->ssh); /* libssh frees it when the target's close comes */
         ssh_channel_free(ch->ssh);
     }
     ch->ssh = NULL;
@@ -405,6 +442,8 @@ void channels_step(struct backend *b)
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
         if (b->channels[i].state != CHANNEL_FREE)
             channel_step(&b->channels[i]);
+    if (target_alive(b))
+        late_step(b);
     if (b->open_waits && b->phase == PHASE_READY)
         open_newest(b);
 }
@@ -418,15 +457,20 @@ void channels_clear(struct backend *b)
 
 uint64_t channels_next_ms(const struct backend *b)
 {
-    uint64_t next = b->open_waits ? b->open_deadline_ms : UINT64_MAX;
+    uint64_t next = UINT64_MAX;
 
-    if (b->phase != PHASE_READY)
-        next = UINT64_MAX;
+    if (b->phase != PHASE_READY && b->phase != PHASE_DRAIN)
+        return next; /* channels_step does nothing */
+    if (b->open_waits && b->phase == PHASE_READY)
+        next = b->open_deadline_ms;
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++) {
         const struct channel *ch = &b->channels[i];
-        if (ch->state != CHANNEL_FREE && ch->operator_closed && !ch->target_closing &&
-            ch->close_deadline_ms < next)
+        if (ch->state == CHANNEL_FREE)
+            continue;
+        if (ch->operator_closed && !ch->target_closing && ch->close_deadline_ms < next)
             next = ch->close_deadline_ms;
+        if (ch->state == CHANNEL_OPENING && ch->open_asked && ch->answer_by_ms < next)
+            next = ch->answer_by_ms;
     }
     return next;
 }

@@ -18,7 +18,6 @@ struct forward {
     struct relay_forward to;
     char host_as[FORWARD_HOST_MAX + 1]; /* in the form that was permitted */
     uint64_t record;                    /* asked for at the target when this is durable */
-    bool asked;
 };
 
 /* "host:port", a v6 address in brackets. */
@@ -107,30 +106,28 @@ bool forward_begin(struct channel *ch, const struct relay_forward *m)
     return true;
 }
 
-int forward_connect(struct channel *ch, char text[400])
+bool forward_recorded(const struct channel *ch)
 {
-    struct backend *b = ch->owner;
-    struct forward *w = ch->forward;
-    char asked[FORWARD_WORDS_MAX], shown[280];
+    const struct forward *w = ch->forward;
 
-    /* What was no longer permitted before the target was asked is not asked for. */
-    if (ch->cut && !w->asked) {
-        snprintf(text, 400, "your role on %.100s no longer permits this forward",
-                 b->granted.target);
-        return SSH_ERROR;
-    }
-    if (w->record == 0 || !record_settled(b, w->record, WANT_DURABLE))
-        return SSH_AGAIN;
-    w->asked = true;
-    int rc = ssh_channel_open_forward(ch->ssh, w->host_as, w->to.port,
-                                      w->to.origin[0] != '\0' ? w->to.origin : "127.0.0.1",
-                                      w->to.origin_port);
-    if (rc == SSH_ERROR) {
-        words(&w->to, asked);
-        snprintf(text, 400, "%.100s could not connect to %s", b->granted.target,
-                 escape_text(shown, sizeof shown, asked, strlen(asked)));
-    }
-    return rc;
+    return w->record != 0 && record_settled(ch->owner, w->record, WANT_DURABLE);
+}
+
+int forward_connect(struct channel *ch)
+{
+    const struct forward *w = ch->forward;
+
+    return ssh_channel_open_forward(ch->ssh, w->host_as, w->to.port,
+                                    w->to.origin[0] != '\0' ? w->to.origin : "127.0.0.1",
+                                    w->to.origin_port);
+}
+
+const char *forward_shown(const struct channel *ch, char out[FORWARD_SHOWN_MAX])
+{
+    char asked[FORWARD_WORDS_MAX];
+
+    words(&ch->forward->to, asked);
+    return escape_text(out, FORWARD_SHOWN_MAX, asked, strlen(asked));
 }
 
 bool forward_holds(const struct channel *ch)

@@ -40,6 +40,10 @@
 #define COMMAND_FORWARD_MAX (WORDS_TEXT_MAX + 4 * WORDS_MAX)
 /* Resizes are merged; so many signals wait for a target that does not answer a request. */
 #define REQUESTS_MAX 64u
+/* Openings that were given up and that the target has not answered: further ones are refused. A
+ * target answers what it cannot reach when its own TCP gives up, after some 130 s; ten at a time,
+ * each given up after 10 s, are 130. libssh keeps below 1 KiB for each. */
+#define LATE_MAX 256u
 /* Refusals that a session may write to the trail before it is taken for an attack. */
 #define REFUSALS_MAX 10000u
 
@@ -88,6 +92,9 @@ struct channel {
     uint32_t id; /* the frontend's number */
     ssh_channel ssh;
     struct ssh_channel_callbacks_struct callbacks;
+    bool open_asked;         /* the target was asked to open it */
+    uint64_t answer_by_ms;   /* and has so long */
+    uint64_t answer_packets; /* what the target had sent when libssh was asked for its answer */
 
     /* What the operator asked for before the start. */
     bool pty, pty_asked;
@@ -134,6 +141,13 @@ struct channel {
 
     uint64_t bytes_in, forwarded, flushed; /* flushed: left libssh's buffer too */
     uint64_t bytes_out, delivered, lost;
+};
+
+/* An opening that was given up: gateway/backend_late.c. */
+struct late {
+    ssh_channel ssh;
+    uint32_t id;
+    bool forward, told;
 };
 
 /* Our end of the link `trail`. */
@@ -191,6 +205,8 @@ struct backend {
     uint64_t heard_then; /* packets taken when target_pump ended */
 
     struct channel channels[RELAY_CHANNELS_MAX];
+    struct late late[LATE_MAX + RELAY_CHANNELS_MAX];
+    unsigned late_count;
     uint32_t next_channel; /* the number that the frontend's next open must have */
     bool open_waits;       /* the newest open, for the place of a channel that both sides closed */
     uint64_t open_deadline_ms;
@@ -356,11 +372,26 @@ void forward_refused(struct backend *b, const struct relay_forward *m, const cha
                      const char *text);
 /* Records it; the channel connects when that is durable. False: the session ends. */
 MUST_CHECK bool forward_begin(struct channel *ch, const struct relay_forward *m);
-/* SSH_AGAIN until the target answered. text: why not, for SSH_ERROR. */
-int forward_connect(struct channel *ch, char text[400]);
+/* May the target be asked? Not before it is recorded. */
+bool forward_recorded(const struct channel *ch);
+/* Asks the target: as ssh_channel_open_session. */
+int forward_connect(struct channel *ch);
+/* "localhost:16509", escaped. */
+#define FORWARD_SHOWN_MAX 280
+const char *forward_shown(const struct channel *ch, char out[FORWARD_SHOWN_MAX]);
 void forward_clear(struct channel *ch);
 /* The rules that hold now permit it still. */
 bool forward_holds(const struct channel *ch);
+
+/* backend_late.c: openings that the target did not answer in time. */
+/* Takes the channel's ssh_channel, which the target was asked to open. */
+void late_keep(struct channel *ch);
+void late_step(struct backend *b);
+/* There is room for those that may be opening. */
+bool late_room(struct backend *b);
+void late_forget(struct backend *b); /* libssh frees them itself */
+/* What comes on it is dropped from now on. */
+void late_drop_data(ssh_channel ssh);
 
 /* backend_requests.c: pty, env, start, resize, signal. */
 void request_pty(struct channel *ch, const struct relay_pty *m);

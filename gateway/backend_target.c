@@ -354,6 +354,7 @@ void target_close(struct backend *b)
             ssh_remove_channel_callbacks(ch->ssh, &ch->callbacks);
         ch->ssh = NULL;
     }
+    late_forget(b);
     if (target_alive(b))
         ssh_disconnect(b->ssh);
     b->connecting = false;

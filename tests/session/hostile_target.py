@@ -37,13 +37,16 @@ class Connection(paramiko.ServerInterface):
 
     def check_channel_direct_tcpip_request(self, chanid, origin, destination):
         self.command = destination
-        threading.Thread(target=self.accept_forward, daemon=True).start()
+        threading.Thread(target=self.accept_forward, args=(chanid,), daemon=True).start()
         return paramiko.OPEN_SUCCEEDED if self.target.start_answer else paramiko.OPEN_FAILED_CONNECT_FAILED
 
-    def accept_forward(self):
-        self.channel = self.transport.accept(5)
-        if self.channel:
-            self.serve()
+    def accept_forward(self, chanid):
+        """When it was answered. Not by accept(), which gives whatever channel is the oldest to whoever asks first."""
+        while not (channel := next((c for c in self.transport.server_accepts if c.chanid == chanid), None)):
+            if self.target.over.wait(0.01):
+                return
+        self.channel = channel
+        self.serve()
 
     def check_channel_pty_request(self, *args):
         return True

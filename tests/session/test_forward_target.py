@@ -4,11 +4,15 @@ import os
 import threading
 import unittest
 
+import paramiko
+
 import harness
-from forwarding import ForwardTest, prepare
+from forwarding import OPENED, REFUSED, ForwardTest, prepare
 from hostile_target import HostileTarget
 
-lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=3)
+WINDOW_ADJUST, DATA, EOF, CLOSE = 93, 94, 96, 97
+
+lab_up, tearDownModule = harness.lab_for_module(globals(), extra_operators=3, config="deadlines: {connect: 5s}\n")
 
 
 def setUpModule():
@@ -96,3 +100,105 @@ class HostileTargets(TargetTest):
                 session = self.ended(("idle", "client-closed", "target-closed"))
                 # What came before an answer, and was shown, is recorded too.
                 self.assertEqual(self.joined("forward-data", session, 0)[:len(done.stdout)], done.stdout)
+
+
+class Late(TargetTest):
+    """Opens that the target does not answer in time: deadlines.connect."""
+
+    def setUp(self):
+        super().setUp()
+        self.hold, self.kept = True, []
+
+    def opened(self, confirmation):
+        if not self.hold:
+            return [confirmation]
+        self.kept.append(confirmation)
+        return []
+
+    def client(self):
+        """A client of ten places, whose messages of channels are kept too."""
+        r = self.raw(target="hv2:22")
+        take = r.answers.take
+        r.t._handler_table.update({n: lambda _, m, n=n: take(n)(r.answers, m) for n in (DATA, EOF, CLOSE)})
+        r.t._handler_table[WINDOW_ADJUST] = lambda *_: None
+        return r
+
+    @staticmethod
+    def say(target, *messages):
+        for data in messages:
+            m = paramiko.Message()
+            m.add_bytes(data)
+            target.transports[-1]._send_message(m)
+
+    def closed(self, event="close"):
+        return [(r.channel, r.json["by"]) for r in self.records("forward-close") if r.json["event"] == event]
+
+    def test_their_places_are_free_again(self):
+        with self.target(lambda c: self.hold or c.data(b"here"), opened=self.opened) as target:
+            r = self.client()
+            for i in range(10):
+                self.open(r, i, "localhost", self.server.port)
+            self.assertEqual([r.number(harness.TIMEOUT) for _ in range(10)], [REFUSED] * 10)
+            harness.wait_until("ten", lambda: len(self.kept) == 10)
+            harness.wait_until("the records", lambda: sorted(self.closed()) == [(i, "timeout") for i in range(10)])
+            # The next one is answered, and what comes late then is none of its own.
+            self.hold = False
+            self.open(r, 10, "localhost", self.server.port)
+            number, m = r.answer()
+            self.assertEqual((number, m.get_int()), (OPENED, 10))
+            theirs = m.get_int()
+            self.assertEqual(r.answer()[0], DATA)
+
+            def to(confirmation, number, *rest):
+                return bytes([number]) + confirmation[1:5] + b"".join(rest)
+            refused, gone, spoke, twice, *others = self.kept
+            string = b"\0\0\0\5early"
+            self.say(target, to(refused, 92, b"\0\0\0\2", string, bytes(4)), gone, to(gone, EOF), to(gone, CLOSE),
+                     to(spoke, DATA, string), spoke, to(spoke, DATA, string), twice, twice, *others)
+            late = {int.from_bytes(c[1:5], "big") for c in self.kept if c is not refused}
+            # paramiko drops a channel when the other side closed it; `gone` was told so by us.
+            channels = target.transports[-1]._channels
+            ids = {int.from_bytes(c[5:9], "big") for c in self.kept if c not in (refused, gone)}
+            harness.wait_until("they are closed", lambda: not [i for i in ids if channels.get(i)])
+            self.assertEqual(len(late), 9)
+            harness.wait_until("the records", lambda: len(self.closed("answered-late")) == 9)
+            self.assertEqual({by for _, by in self.closed("answered-late")}, {"target"})
+            # It stands, gets nothing of theirs, and new ones come about.
+            r.send(DATA, theirs, "ping")
+            target.serve = lambda c: c.data(b"and here")
+            self.open(r, 11, "localhost", self.server.port)
+            self.assertEqual([r.number() for _ in range(2)], [OPENED, DATA])
+            self.assertTrue(r.answers.queue.empty())
+            r.close()
+        session = self.finished_session()
+        verdict = self.record("verdict", session=session).json
+        self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 12), verdict)
+        self.assertEqual(self.joined("input", session, 10), b"ping")
+        self.assertEqual(b"".join(x.payload for x in self.records("forward-data", session=session)), b"hereand here")
+
+    def test_a_session_channel(self):
+        """The same of a second session on one connection; the first goes on."""
+        with self.target(lambda c: c.data(b"here"), opened=self.opened) as target:
+            self.hold = False
+            r = self.raw(target="hv2:22")
+            t = r.t
+            for n in (OPENED, REFUSED):
+                t._handler_table[n] = type(t)._handler_table[n]
+            first = t.open_session(timeout=harness.TIMEOUT)
+            first.settimeout(harness.TIMEOUT)
+            first.exec_command("one")
+            self.assertEqual(first.recv(4), b"here")
+            self.hold = True
+            second = t.open_session(timeout=harness.TIMEOUT)
+            second.settimeout(harness.TIMEOUT)
+            second.exec_command("two")
+            self.assertIn("hv2 did not open another session within 5 s", second.makefile_stderr().read().decode())
+            self.assertEqual(second.recv_exit_status(), 69)
+            self.hold = False
+            self.say(target, *self.kept)
+            third = t.open_session(timeout=harness.TIMEOUT)
+            third.settimeout(harness.TIMEOUT)
+            third.exec_command("three")
+            self.assertEqual(third.recv(4), b"here")
+            r.close()
+        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
