@@ -138,10 +138,10 @@ static bool judge_subsystem(struct backend *b, const struct channel *ch,
 
     if (m->command.len != 4 || memcmp(m->command.p, "sftp", 4) != 0) {
         snprintf(text, 1001,
-                 "the subsystem %s is refused: this version of the gateway permits shells, "
-                 "commands and SFTP only",
+                 "the subsystem %s is refused: the gateway carries sftp and no other one; run its "
+                 "program as a command, where your role permits that",
                  escape_text(name, sizeof name, m->command.p, n));
-        return refuse(b, ch, m, "version", text);
+        return refuse(b, ch, m, "kind", text);
     }
     if (b->granted.abilities & ABILITY_SFTP)
         return true;

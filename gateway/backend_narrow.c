@@ -121,6 +121,14 @@ static bool takes_notices(const struct channel *ch)
            !ch->cut && !ch->up_closed;
 }
 
+bool narrow_told_now(const struct backend *b)
+{
+    for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
+        if (takes_notices(&b->channels[i]))
+            return true;
+    return false;
+}
+
 void narrow_tell(struct backend *b, const char *text)
 {
     bool told = false;

@@ -53,42 +53,6 @@ void relay_notice_text(struct backend *b, uint32_t channel, const char *text)
         relay_failed(b, rc);
 }
 
-static void refused(struct backend *b, const struct relay_refused *m)
-{
-    static const char *const kinds[] = {
-        [REFUSED_DIRECT_TCPIP] = "port-forward",
-        [REFUSED_TCPIP_FORWARD] = "remote-port-forward",
-        [REFUSED_X11] = "x11",
-        [REFUSED_AGENT] = "agent-forward",
-        [REFUSED_CHANNEL] = "channel",
-        [REFUSED_REQUEST] = "request",
-    };
-    struct json_record r;
-
-    if (m->kind == 0 || m->kind >= sizeof kinds / sizeof kinds[0]) {
-        relay_violation(b, "refusal of unknown kind %u", m->kind);
-        return;
-    }
-    if (m->kind != REFUSED_DIRECT_TCPIP && m->kind != REFUSED_TCPIP_FORWARD) {
-        record_refusal(b, m->channel, kinds[m->kind], "version", m->detail, strlen(m->detail),
-                       "refused in this version");
-        return;
-    }
-    if (++b->refusals > REFUSALS_MAX) {
-        relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
-        return;
-    }
-    record_begin(&r);
-    json_bool(&r.json, "allowed", false);
-    json_str(&r.json, "what", kinds[m->kind]);
-    json_bytes(&r.json, "detail", m->detail, strlen(m->detail));
-    json_str(&r.json, "text", "forwarding is refused in this version");
-    if (record_end(b, &r, RECORD_FORWARD_OPEN, m->channel, WANT_DURABLE, NULL) == ERR_FULL)
-        relay_violation(b, "over-long refusal");
-    else
-        record_refused(b, m->channel, kinds[m->kind], "version", 0);
-}
-
 /* The channel a message is about. False: the message is dropped, or the session ended. */
 static bool channel_of(struct backend *b, uint32_t id, const char *what, struct channel **ch)
 {
@@ -200,7 +164,7 @@ static int on_refused(struct backend *b, const struct frame *f, struct err *e)
     struct relay_refused m;
     int rc = relay_refused_decode(f, &m, e);
     if (rc == 0)
-        refused(b, &m);
+        unseen_refused(b, &m);
     return rc;
 }
 

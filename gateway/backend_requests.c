@@ -375,8 +375,10 @@ static void answered(struct channel *ch, const struct request *q, bool ok)
     int rc = relay_started_send(b->relay, &m, NULL, &e);
     if (rc != 0)
         relay_failed(b, rc);
-    else
+    else {
         narrow_tell_waiting(b, ch);
+        unseen_tell_waiting(b, ch);
+    }
 }
 
 void requests_step(struct channel *ch)

@@ -214,6 +214,7 @@ struct backend {
     bool asks_forward;
     unsigned turn; /* rotates who is served first */
     unsigned refusals;
+    unsigned unseen_told, unseen_waits; /* bits of enum refused_kind: gateway/backend_unseen.c */
     uint64_t request_records;
 
     uint64_t started_ms, active_ms; /* limits: start, last sign of work */
@@ -295,6 +296,8 @@ bool narrow_forwards_match(const struct backend *b, const char *host, uint16_t p
                            char send[FORWARD_HOST_MAX + 1]);
 /* On every channel that runs, or on the next. */
 void narrow_tell(struct backend *b, const char *text);
+/* Some channel runs on which notices are seen. */
+bool narrow_told_now(const struct backend *b);
 void narrow_tell_waiting(struct backend *b, const struct channel *ch);
 
 /* backend_target.c: the SSH session with the target. */
@@ -326,6 +329,11 @@ void relay_violation(struct backend *b, const char *format, ...) PRINTF_LIKE(2, 
 void relay_failed(struct backend *b, int code);
 /* channel: RELAY_NEWEST, or the one on whose stderr it appears. */
 void relay_notice_text(struct backend *b, uint32_t channel, const char *text);
+
+/* backend_unseen.c: what the frontend refused by itself. */
+void unseen_refused(struct backend *b, const struct relay_refused *m);
+/* On the channel that starts. */
+void unseen_tell_waiting(struct backend *b, const struct channel *ch);
 
 /* backend_judge.c: the grant applied. Each returns true when it is permitted; else the refusal is
  * recorded and text holds what the operator is told (room for 1001 bytes). */

@@ -150,7 +150,7 @@ static void open_session(struct frontend *f, ssh_message m)
     struct err e = ERR_INIT;
 
     if (channels_count(f) == RELAY_CHANNELS_MAX) {
-        refusal_message(f, NULL, m, REFUSED_CHANNEL, "session: too many channels at once");
+        refusal_message(f, NULL, m, REFUSED_LIMIT, "a session");
         return;
     }
     ssh = ssh_message_channel_request_open_reply_accept(m);

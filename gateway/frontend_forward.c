@@ -42,9 +42,10 @@ void forward_open(struct frontend *f, ssh_message m)
         refusal_message(f, NULL, m, REFUSED_DIRECT_TCPIP, "direct-tcpip");
         return;
     }
+    int n = snprintf(words, sizeof words, strchr(forward.host, ':') ? "[%s]:%u" : "%s:%u",
+                     forward.host, forward.port);
     if (channels_count(f) == RELAY_CHANNELS_MAX) {
-        refusal_message(f, NULL, m, REFUSED_DIRECT_TCPIP,
-                        "direct-tcpip: too many channels at once");
+        refusal_message(f, NULL, m, REFUSED_LIMIT, words);
         return;
     }
     c = channel_add(f, NULL);
@@ -53,8 +54,6 @@ void forward_open(struct frontend *f, ssh_message m)
     c->stage = CHANNEL_OPENING;
     c->relayed = c->attest.wanted = true;
     forward.channel = c->number;
-    int n = snprintf(words, sizeof words, strchr(forward.host, ':') ? "[%s]:%u" : "%s:%u",
-                     forward.host, forward.port);
     if (attest_started(f, c, ATTEST_FORWARD, (struct bytes){(uint8_t *)words, (size_t)n}, &e) != 0)
         frontend_link_failed(f, "trail", &e);
     else if (relay_forward_send(f->relay, &forward, NULL, &e) != 0)

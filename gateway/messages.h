@@ -77,6 +77,7 @@ enum refused_kind {
     REFUSED_AGENT = 4,
     REFUSED_CHANNEL = 5, /* another kind of channel */
     REFUSED_REQUEST = 6, /* another request, or one too many */
+    REFUSED_LIMIT = 7,   /* channels at once */
 };
 
 /* grant.state */

@@ -131,7 +131,7 @@ class Ten(ChannelsTest):
         done = self.ssh("alice", "hv1", "echo eleventh", options=(*control, "-o", "ProxyCommand=false"))
         self.assertIn("refused", done.stderr.decode().lower())
         self.assertEqual(done.stdout, b"")
-        refused = [r for r in self.records("request") if "too many channels" in r.text()]
+        refused = [r for r in self.records("request") if "ten channels at once" in r.text()]
         self.assertEqual(len(refused), 1)
         said, threads = {}, []
 

@@ -205,7 +205,10 @@ class Forward(ForwardTest):
         self.assertEqual(sum(1 for a in answers if a), 9)  # the session's own channel is the tenth
         child.stdin.close()
         self.assertEqual(child.wait(harness.TIMEOUT), 0)
-        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
+        self.assertEqual(child.stderr.read().count(b"sallyport: a connection has ten channels at once; close some"), 1)
+        session = self.finished_session()
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+        self.record("decision", session=session, what="channel", why="limit")
 
     def test_views(self):
         """What went through is told and counted, and is nobody's terminal: not typed, not shown, not searched."""
@@ -332,6 +335,7 @@ class HostileClient(ForwardTest):
             self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
             for i in range(12):
                 self.open(r, i, "localhost", self.server.port)
+            self.record("forward-open")  # else he may be gone before there is a session
             leave(r)
             harness.wait_until("nobody is left", lambda: not self.servers_and_children("sallyport-backend")[1])
             session = harness.wait_until("its end", lambda: self.records("verdict"))[-1]

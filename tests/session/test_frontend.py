@@ -311,7 +311,7 @@ class Channels(Case):
                                      stdout=subprocess.PIPE) for _ in range(10)]
             time.sleep(1)
             self.ssh("alice", "true", options=options)  # OpenSSH falls back to a connection of its own
-            self.wait_log("refused kind=5 session: too many")
+            self.wait_log("refused kind=7 a session")
             for i, p in enumerate(many):
                 self.assertEqual(p.communicate(b"%d" % i * 300000)[0], b"%d" % i * 300000)
             r = self.ssh("alice", "echo again", options=options)

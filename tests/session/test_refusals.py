@@ -2,6 +2,7 @@
 """Each refusal of a login or a session: what the operator is told, and what the trail has."""
 import os
 import re
+import socket
 import subprocess
 import time
 
@@ -169,7 +170,12 @@ class Devices(harness.SessionTest):
 
 
 class Forwarding(harness.SessionTest):
-    """Refused: OpenSSH behaves as with any server that refuses, and the trail has it."""
+    """Refused: OpenSSH behaves as with any server that refuses, the operator is told what to do instead, and the trail
+    has it."""
+
+    def told_once(self, done, text):
+        self.assertEqual(done.stderr.count(text.encode()), 1, done.stderr)
+        self.assertNotIn(b"version", done.stderr)
 
     def test_local_forward(self):
         done = self.ssh("alice", "hv1", options=("-W", "127.0.0.1:22"))
@@ -180,7 +186,14 @@ class Forwarding(harness.SessionTest):
         done = self.ssh("alice", "hv1", "true", options=("-R", "127.0.0.1:0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"))
         self.assertEqual(done.returncode, 255)
         self.shows(done, "remote port forwarding failed")
-        self.record("forward-open", "tcpip-forward|remote|listen")
+        said = self.record("forward-open", "tcpip-forward|remote|listen").json
+        self.assertEqual((said["what"], said["allowed"]), ("remote-port-forward", False))
+        self.assertIn("from your side, with ssh -L", said["text"])
+        self.record("decision", what="remote-port-forward", why="kind")
+        # Two of them beside a command, which goes on: its stderr says it once.
+        done = self.ssh("alice", "hv1", "echo on", options=("-R", "127.0.0.1:0:127.0.0.1:22", "-R", "127.0.0.1:0:127.0.0.1:23"))
+        self.assertEqual((done.returncode, done.stdout), (0, b"on\n"), done.stderr)
+        self.told_once(done, "sallyport: ssh -R is refused: no target may open connections to its operators")
 
     def test_agent_forwarding(self):
         agent = subprocess.run(["ssh-agent", "-s"], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -188,13 +201,32 @@ class Forwarding(harness.SessionTest):
         self.addCleanup(os.kill, int(pid), 15)
         done = self.ssh("alice", "hv1", "echo [$SSH_AUTH_SOCK]", options=("-A",), env={"SSH_AUTH_SOCK": sock})
         self.assertEqual((done.returncode, done.stdout), (0, b"[]\n"), done.stderr)
-        self.record("decision", "agent")
+        self.told_once(done, "sallyport: your agent is not forwarded (ssh -A): the target could use your keys; connect to "
+                             "the next host through the gateway, and say ForwardAgent no")
+        self.record("decision", what="agent-forward", why="kind")
 
     def test_x11_forwarding(self):
         done = self.ssh("alice", "hv1", "echo [$DISPLAY]", env={"DISPLAY": ":99"},
                         options=("-X", "-o", "XAuthLocation=/bin/true", "-o", "ForwardX11Trusted=yes"))
         self.assertEqual((done.returncode, done.stdout), (0, b"[]\n"), done.stderr)
-        self.record("decision", "x11")
+        self.told_once(done, "sallyport: X11 is not forwarded (ssh -X)")
+        self.record("decision", what="x11", why="kind")
+
+    def test_other_channels_and_subsystems(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        child = self.live(options=("-L", f"127.0.0.1:{port}:/run/docker.sock"))
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), timeout=harness.TIMEOUT) as s:
+                self.assertEqual(s.recv(10), b"")
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        self.assertEqual(child.stderr.read().count(b"sallyport: channels of this kind are refused: the gateway carries"), 1)
+        self.record("decision", what="channel", why="kind")
+        done = self.ssh("alice", "hv1", "netconf", options=("-s",))
+        self.shows(done, "the subsystem netconf is refused: the gateway carries sftp and no other one; run its program as a "
+                         "command", 77)
+        self.record("decision", what="subsystem", why="kind")
 
     def test_sftp(self):
         done = subprocess.run(["sftp", "-F", self.lab.path("as", "bob", "ssh_config"), "-b", "/dev/null", "hv1"],
