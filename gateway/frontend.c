@@ -53,6 +53,7 @@ void frontend_leave(struct frontend *f, const char *reason)
     if (f->phase >= PHASE_LEAVING)
         return;
     snprintf(f->reason, sizeof f->reason, "%.200s", reason);
+    snprintf(f->parting, sizeof f->parting, "%.400s", reason);
     f->phase = PHASE_LEAVING;
     f->deadline_ms = f->now_ms + LEAVE_MS;
     f->again = true;
@@ -93,7 +94,10 @@ void frontend_end(struct frontend *f, const char *text, uint8_t status)
             continue;
         c->relayed = false;
         if (c->open) {
-            forward_give_up(c);
+            if (forward_is_alone(c))
+                frontend_leave(f, f->end_text);
+            else
+                forward_give_up(c);
             continue;
         }
         if (c->close_seen) { /* it takes no more words */
@@ -203,7 +207,7 @@ static void step_leaving(struct frontend *f)
         return;
     if ((ssh_get_status(f->ssh) & SSH_WRITE_PENDING) && f->now_ms < f->deadline_ms)
         return;
-    ssh_session_set_disconnect_message(f->ssh, f->reason);
+    ssh_session_set_disconnect_message(f->ssh, f->parting);
     ssh_disconnect(f->ssh);
     f->phase = PHASE_DONE;
 }

@@ -116,6 +116,7 @@ struct frontend_channel {
     struct ssh_channel_callbacks_struct callbacks;
     bool forward;     /* to a host and port; there is nothing to start on it, nobody reads stderr */
     ssh_message open; /* of a forward, until the target is known to be reached; ssh is NULL */
+    bool stdio;       /* of a forward: of `ssh -W` */
     ssh_message start; /* the request that waits for its answer */
     char *refusal;     /* what to say instead of starting; refusal_status goes with it */
     uint8_t refusal_status;
@@ -200,14 +201,16 @@ struct frontend {
     bool told;
     char end_text[1001];
     uint8_t end_status;
-    char reason[201]; /* for the log, the disconnect message and relay.bye */
+    char reason[201];  /* for the log and relay.bye */
+    char parting[401]; /* the disconnect message: OpenSSH shows 400 bytes */
 };
 
 /* --- frontend.c: the loop of one connection */
 
 /* Runs until the connection is over; the exit status. Owns fds. */
 int frontend_run(uint64_t conn, const int *fds, const struct frontend_server *server);
-/* Disconnect as soon as what is queued in libssh is out. The first reason stays. */
+/* Disconnect as soon as what is queued in libssh is out; OpenSSH shows the reason. The first one
+ * stays. */
 void frontend_leave(struct frontend *f, const char *reason);
 /* The session is over: text on every session channel's stderr (or on the first to come), then
  * status. */
@@ -251,6 +254,8 @@ unsigned channels_count(const struct frontend *f);
 
 void forward_open(struct frontend *f, ssh_message m); /* owns m */
 void forward_opened(struct frontend *f, struct frontend_channel *c, const struct relay_opened *m);
+/* It waits for its answer, and is all that the client wants: told why not by a disconnect. */
+bool forward_is_alone(const struct frontend_channel *c);
 /* Refuses one that still waits for its answer. */
 void forward_give_up(struct frontend_channel *c);
 

@@ -2,8 +2,10 @@
  *
  * Connections to a host and port behind the target (direct-tcpip: -L, -D, -W). The client's open is
  * kept unanswered until the backend has judged and recorded it and the target has connected; then
- * the channel is a running one, whose input is attested as any other's. There is no stderr on it:
- * why one was refused is told on the newest session channel, by the backend.
+ * the channel is a running one, whose input is attested as any other's. There is no stderr on it,
+ * and libssh's refusal has neither reason nor text: why one was refused is told on the newest
+ * session channel, by the backend, and here in a debug message, which `ssh -v` shows. `ssh -W` has
+ * nothing but its one forward and ends without it: it is told by the disconnect message.
  * Runs in the frontend; everything the client sends is hostile until checked. */
 #include "gateway/frontend.h"
 
@@ -31,6 +33,30 @@ static bool read_open(ssh_message m, struct relay_forward *out)
     return true;
 }
 
+/* OpenSSH's client names this originator for its own standard input and output (channels.c:
+ * port_open_helper). One that only looks like it loses a connection on which nothing else is. */
+static bool is_stdio(const struct relay_forward *m)
+{
+    return m->origin_port == 65535 && strcmp(m->origin, "127.0.0.1") == 0;
+}
+
+bool forward_is_alone(const struct frontend_channel *c)
+{
+    return c->open != NULL && c->stdio && c->frontend->next_channel == 1;
+}
+
+/* Before there is a session, or when it is over. */
+static void not_now(struct frontend *f, ssh_message m, const struct relay_forward *forward)
+{
+    if (!is_stdio(forward) || f->next_channel > 0) {
+        refusal_message(f, NULL, m, REFUSED_DIRECT_TCPIP, "direct-tcpip");
+        return;
+    }
+    ssh_message_free(m);
+    frontend_leave(f, f->phase == PHASE_TELLING ? f->end_text
+                                                : "The gateway itself forwards no ports.");
+}
+
 void forward_open(struct frontend *f, ssh_message m)
 {
     struct relay_forward forward = {0};
@@ -38,8 +64,12 @@ void forward_open(struct frontend *f, ssh_message m)
     struct err e = ERR_INIT;
     char words[FORWARD_WORDS_MAX];
 
-    if (f->phase != PHASE_SESSION || !read_open(m, &forward)) {
+    if (!read_open(m, &forward)) {
         refusal_message(f, NULL, m, REFUSED_DIRECT_TCPIP, "direct-tcpip");
+        return;
+    }
+    if (f->phase != PHASE_SESSION) {
+        not_now(f, m, &forward);
         return;
     }
     int n = snprintf(words, sizeof words, strchr(forward.host, ':') ? "[%s]:%u" : "%s:%u",
@@ -54,10 +84,24 @@ void forward_open(struct frontend *f, ssh_message m)
     c->stage = CHANNEL_OPENING;
     c->relayed = c->attest.wanted = true;
     forward.channel = c->number;
+    c->stdio = is_stdio(&forward);
     if (attest_started(f, c, ATTEST_FORWARD, (struct bytes){(uint8_t *)words, (size_t)n}, &e) != 0)
         frontend_link_failed(f, "trail", &e);
     else if (relay_forward_send(f->relay, &forward, NULL, &e) != 0)
         frontend_link_failed(f, "relay", &e);
+}
+
+static void refused(struct frontend *f, struct frontend_channel *c, const char *text)
+{
+    if (forward_is_alone(c)) {
+        frontend_leave(f, text); /* which answers its open as well */
+        return;
+    }
+    /* Not to a client that does not read. */
+    if (text[0] != '\0' && !(ssh_get_status(f->ssh) & SSH_WRITE_PENDING))
+        ssh_send_debug(f->ssh, text, 1);
+    forward_give_up(c);
+    f->again = true; /* it polled */
 }
 
 void forward_give_up(struct frontend_channel *c)
@@ -71,7 +115,7 @@ void forward_opened(struct frontend *f, struct frontend_channel *c, const struct
 {
     c->attest.answered = true;
     if (!m->ok) {
-        forward_give_up(c);
+        refused(f, c, m->text);
         return;
     }
     c->ssh = ssh_message_channel_request_open_reply_accept(c->open);

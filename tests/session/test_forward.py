@@ -4,6 +4,7 @@ byte-exact, attested; refused ones leave the session as it is."""
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -92,7 +93,7 @@ class Forward(ForwardTest):
         for host, rule in (("127.0.0.1", 1), ("[::ffff:127.0.0.1]", 1), ("[0:0::1]", 2)):
             done = self.through(f"{host}:{self.closed}", b"")
             self.assertNotEqual(done.returncode, 0)
-            self.assertIn(b"open failed", done.stderr)
+            self.assertIn(f":11: hv1 could not connect to {host}:{self.closed}".encode(), done.stderr)
             session = self.finished_session()
             self.assertEqual(self.record("forward-open", session=session).json["rule"], f"forwards/forward[{rule}]")
             self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
@@ -142,6 +143,47 @@ class Forward(ForwardTest):
         self.assertNotEqual(done.returncode, 0)
         session = self.finished_session()
         self.assertEqual(self.record("decision", session=session, what="forward").json["why"], "role")
+
+    def test_why_it_was_refused(self):
+        """SSH's own refusal comes without words (libssh), so: `ssh -W` is disconnected with them, as it would end
+        anyway; `ssh -v` shows them; a session beside it has them on its stderr (above)."""
+        port = self.server.port
+        for operator, words, why in (
+                ("op1", "localhost:22", "your role does not permit forwarding to localhost:22 by hv1, only to other hosts and ports; ask"),
+                ("alice", f"localhost:{port}", f"your role does not permit forwarding to localhost:{port} by hv1"),
+                ("op1", f"127.0.0.1:{self.closed}", f"hv1 could not connect to 127.0.0.1:{self.closed}")):
+            with self.subTest(operator=operator, words=words):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                done = self.ssh(operator, "hv1", options=("-W", words))
+                self.assertEqual(done.returncode, 255)
+                self.assertRegex(done.stderr.decode(), r"Received disconnect from \S+ port \d+:11: " + re.escape(why))
+                verdict = self.record("verdict", session=self.finished_session()).json
+                self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 1), verdict)
+        # No session at all: a lock, and the gateway itself.
+        self.assertIn(b":11: Your login is locked", self.ssh("dave", "hv1", options=("-W", "localhost:1"), fresh=True).stderr)
+        self.assertIn(b":11: The gateway itself forwards no ports.", self.ssh("op1", "gateway", options=("-W", "localhost:1")).stderr)
+
+    def test_why_it_was_refused_without_a_session(self):
+        """The connection stays: its other forwards are wanted."""
+        locals_ = []
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", 0)) as s:
+                locals_.append(s.getsockname()[1])
+        child = self.start_ssh("op1", "hv1", options=("-v", "-N", "-L", f"127.0.0.1:{locals_[0]}:localhost:22", "-L",
+                                                      f"127.0.0.1:{locals_[1]}:localhost:{self.server.port}"))
+        said = b""
+        while b"Entering interactive session" not in said:
+            said = child.stderr.readline()
+            self.assertTrue(said)
+        with socket.create_connection(("127.0.0.1", locals_[0]), timeout=harness.TIMEOUT) as s:
+            self.assertEqual(s.recv(1), b"")
+        with socket.create_connection(("127.0.0.1", locals_[1]), timeout=harness.TIMEOUT) as s:
+            s.sendall(b"a")
+            self.assertEqual(s.recv(1), Server.turned(b"a"))
+        child.terminate()
+        said = child.stderr.read().decode()
+        self.assertIn("Remote: your role does not permit forwarding to localhost:22 by hv1", said)
+        self.assertIn("open failed: administratively prohibited", said)
 
     def test_a_lock_ends_it(self):
         with socket.create_server(("127.0.0.1", 0)) as s:

@@ -176,6 +176,11 @@ class Late(TargetTest):
         self.assertEqual(self.joined("input", session, 10), b"ping")
         self.assertEqual(b"".join(x.payload for x in self.records("forward-data", session=session)), b"hereand here")
 
+    def test_the_operator_is_told(self):
+        with self.target(opened=self.opened):
+            done = self.ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}"))
+        self.assertIn(f":11: hv2 did not say within 5 s whether it reaches localhost:{self.server.port}".encode(), done.stderr)
+
     def test_a_session_channel(self):
         """The same of a second session on one connection; the first goes on."""
         with self.target(lambda c: c.data(b"here"), opened=self.opened) as target:
