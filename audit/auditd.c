@@ -117,8 +117,6 @@ static int on_message(struct auditd *a, struct frame *f, struct err *e)
         return r < 0 ? r : producer_bind(a, &bind, e);
     case auditd_limit_NUMBER:
         return producer_limit(a, f, e);
-    case auditd_stop_NUMBER:
-        return producer_order_stop(a, f, e);
     case auditd_reviewers_NUMBER:
         return on_reviewers(a, f, e);
     case auditd_elsewhere_NUMBER:

@@ -407,17 +407,6 @@ int producer_limit(struct auditd *a, const struct frame *f, struct err *e)
     return r;
 }
 
-int producer_order_stop(struct auditd *a, const struct frame *f, struct err *e)
-{
-    struct auditd_stop m;
-    int r = auditd_stop_decode(f, &m, e);
-    struct producer *p = r < 0 ? NULL : backend_of(a, m.conn);
-
-    if (p && !p->stopped)
-        disk_end_session(p, m.token, m.text);
-    return r;
-}
-
 void producers_drain(struct auditd *a)
 {
     struct producer *p;

@@ -94,7 +94,6 @@ MUST_CHECK int producer_add(struct auditd *a, int fd, const struct auditd_produc
 MUST_CHECK int producer_bind(struct auditd *a, const struct auditd_bind *m, struct err *e);
 /* The supervisor's word about a backend, of which there may be none any more. */
 MUST_CHECK int producer_limit(struct auditd *a, const struct frame *f, struct err *e);
-MUST_CHECK int producer_order_stop(struct auditd *a, const struct frame *f, struct err *e);
 /* Ends the link; a backend's open session gets its end record. */
 void producer_end(struct producer *p, const char *reason, const char *text);
 /* Tells the producer that the trail failed. */

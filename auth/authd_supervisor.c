@@ -79,12 +79,12 @@ static int on_backend_failed(struct authd *a, const struct frame *f, struct err 
     return rc;
 }
 
-static int on_live(struct authd *a, const struct frame *f, struct err *e)
+static int on_live(struct authd *a, struct frame *f, struct err *e)
 {
     struct authd_live m;
     int rc = authd_live_decode(f, &m, e);
     if (rc == 0)
-        connection_live(a, &m);
+        connection_live(a, &m, frame_take_fd(f, 0));
     return rc;
 }
 

@@ -329,21 +329,24 @@ void connection_begin(struct authd *a, const struct authd_connection *m, int fd)
     authd_tick_soon(a);
 }
 
-void connection_live(struct authd *a, const struct authd_live *m)
+void connection_live(struct authd *a, const struct authd_live *m, int fd)
 {
     struct connection *c = add(a, m->conn);
     struct err e = ERR_INIT;
-    if (!c)
+    if (!c) {
+        close(fd);
+        authd_end_connection(a, m->conn, "too many connections");
         return;
+    }
     c->login.phase = LOGIN_DONE;
     c->login.conn = m->conn;
     snprintf(c->login.source_text, sizeof c->login.source_text, "%s", m->address);
     snprintf(c->login.operator_name, sizeof c->login.operator_name, "%s", m->operator_name);
     /* What cannot be decided about again does not go on. */
-    if (session_inherit(c, m, &e) < 0) {
+    if (session_inherit(c, m, fd, &e) < 0) {
         log_error("session-not-inherited", "conn=%llu text=\"%s\"", (unsigned long long)m->conn,
                   e.text);
-        if (c->session) {
+        if (c->session && c->session->backend) {
             session_end(c,
                         "The login service restarted and cannot watch this session; connect again.",
                         "no-grant");

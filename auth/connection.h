@@ -29,7 +29,7 @@ struct connection {
 void connection_begin(struct authd *a, const struct authd_connection *m, int fd);
 /* A session that lives on from before authd's start: all authd can do is decide again, and end it.
  */
-void connection_live(struct authd *a, const struct authd_live *m);
+void connection_live(struct authd *a, const struct authd_live *m, int fd);
 /* NULL: gone. */
 struct connection *connection_find(struct authd *a, uint64_t conn);
 /* Frees it with all that belongs to it. */

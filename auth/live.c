@@ -81,8 +81,21 @@ static void send_narrow(struct session *s, const struct again *next)
     snprintf(m.contact, sizeof m.contact, "%s", next->contact);
     memcpy(m.policy_hash, next->policy, sizeof m.policy_hash);
     again_words(&s->live.who.held, t, words, sizeof words);
-    snprintf(m.text, sizeof m.text, "your access to %s changed: %s", s->live.who.target, words);
+    if (*words)
+        snprintf(m.text, sizeof m.text, "your access to %s changed: %s", s->live.who.target, words);
     watch_sent(s->backend, grant_narrow_send(watch_link(s->backend), &m, NULL, &e), &e);
+}
+
+/* The set in force has decided that it goes on. */
+static void tell_back(struct session *s)
+{
+    const struct grant_back m = {0};
+    struct err e = ERR_INIT;
+
+    if (!s->inherited || s->live.back_told)
+        return;
+    s->live.back_told = true;
+    watch_sent(s->backend, grant_back_send(watch_link(s->backend), &m, NULL, &e), &e);
 }
 
 /* The supervisor's word for auditd and for our successor. */
@@ -116,6 +129,7 @@ static void take_effect(struct connection *c)
         send_narrow(s, l->next);
         l->who.held = l->next->terms;
         tell_supervisor(c);
+        tell_back(s);
     } else {
         l->late = true; /* its backend is not there yet */
     }
@@ -171,7 +185,7 @@ static int write_record(const struct connection *c, const struct again *next, co
         json_bytes(&j, "text", next->text, strlen(next->text));
     } else {
         again_words(&who->held, &next->terms, words, sizeof words);
-        json_str(&j, "text", words);
+        json_str(&j, "text", *words ? words : "as before; said once more after a restart");
     }
     json_str(&j, "operator", who->operator_name);
     json_str(&j, "source", c->login.source_text);
@@ -241,15 +255,14 @@ static void foresee(struct connection *c, uint64_t until_s)
         watch_clock(c->a->live);
 }
 
-/* What a process without a link to its backend can do about less than before. */
-static void no_link(const struct session *s, struct again *next)
+/* Of a session from before authd's start: what was on its way to its backend when authd died is
+ * not known, so all but what it began with is said once more. */
+static bool certain(const struct session *s, const struct again_terms *held,
+                    const struct again_terms *now)
 {
-    next->allowed = false;
-    strcpy(next->token, "narrowed");
-    snprintf(next->text, sizeof next->text,
-             "Your access to %s ended: what your roles permit there changed, and the login service "
-             "restarted meanwhile, so that it cannot be applied to this session; connect again.",
-             s->live.who.target);
+    return !s->inherited || s->live.back_told ||
+           (again_terms_same(held, &s->live.who.began) &&
+            again_terms_same(now, &s->live.who.began));
 }
 
 /* A clock that was set back may be right now, or have been right before: what either time denies
@@ -289,18 +302,17 @@ static void look(struct connection *c, const char *cause, struct live_counts *co
     }
     decide(c, next);
     const struct again_terms *held = l->next ? &l->next->terms : &l->who.held;
-    bool same = next->allowed && again_terms_same(&next->terms, held);
-    if (s->inherited && next->allowed && !same)
-        same = again_terms_same(&next->terms, &l->who.began); /* it may have less all the same */
+    const bool same =
+        next->allowed && again_terms_same(&next->terms, held) && certain(s, held, &next->terms);
+
     if (next->allowed)
         foresee(c, next->until_s);
     if (same) {
         again_clear(next);
         free(next);
+        tell_back(s);
         return;
     }
-    if (s->inherited && next->allowed)
-        no_link(s, next);
     counts->ended += !next->allowed;
     counts->narrowed += next->allowed;
     plan(c, next, cause);

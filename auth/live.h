@@ -21,6 +21,7 @@ struct live {
     char ends_text[AGAIN_WHY];  /* why */
     bool due;                   /* the set in force has not decided about it yet */
     bool late;                  /* the same of a session whose backend was not there */
+    bool back_told;             /* inherited: its backend may open channels again */
     struct again *next;         /* decided, waits for its record */
     unsigned records;           /* not durable yet */
     uint64_t effect_ms;         /* then without waiting any longer */

@@ -244,12 +244,17 @@ static void send_end(struct session *s)
     watch_sent(s->backend, grant_end_send(watch_link(s->backend), &m, NULL, &e), &e);
 }
 
-static int take_backend(struct connection *c, const int fds[2], struct err *e)
+/* Takes fd over. */
+static struct watch *watch_backend(struct connection *c, int fd)
 {
     static const struct watch_handler handler = {on_backend_frame, on_backend_ended};
+    return watch_new(c->a->base, fd, &link_grant, LINK_FIRST, BACKEND_QUEUE_MAX, &handler, c);
+}
+
+static int take_backend(struct connection *c, const int fds[2], struct err *e)
+{
     struct session *s = c->session;
-    s->backend =
-        watch_new(c->a->base, fds[0], &link_grant, LINK_FIRST, BACKEND_QUEUE_MAX, &handler, c);
+    s->backend = watch_backend(c, fds[0]);
     s->agent = agent_stream_new(c, fds[1], s->decision.identity, sizeof s->decision.identity);
     if (!s->backend || !s->agent)
         return err_set(e, ERR_MEMORY, "links to a backend");
@@ -324,17 +329,23 @@ void session_backend_failed(struct connection *c, const char *reason)
         failure_recorded(c->a, c->conn, rc);
 }
 
-int session_inherit(struct connection *c, const struct authd_live *m, struct err *e)
+int session_inherit(struct connection *c, const struct authd_live *m, int fd, struct err *e)
 {
     struct session *s = calloc(1, sizeof *s);
-    if (!s)
+    if (!s) {
+        close(fd);
         return err_set(e, ERR_MEMORY, "session");
+    }
     c->session = s;
     s->c = c;
     s->inherited = true;
     s->phase = SESSION_LIVE;
     memcpy(s->id, m->session, sizeof s->id);
     snprintf(s->decision.target, sizeof s->decision.target, "%s", m->target_name);
+    if (!(s->backend = watch_backend(c, fd)))
+        return err_set(e, ERR_MEMORY, "the link to a backend");
+    /* One that has no grant yet has ended (grant.away), and refuses what is sent now. */
+    link_enter(watch_link(s->backend), grant_STATE_GRANTED);
     return live_inherit(c, m->again, e);
 }
 
@@ -356,17 +367,6 @@ bool session_has_backend(const struct session *s)
     return s->phase == SESSION_LIVE;
 }
 
-/* auditd has links to both of its processes. */
-static void send_stop(struct connection *c)
-{
-    const struct session *s = c->session;
-    struct authd_stop m = {.conn = c->conn};
-    struct err e = ERR_INIT;
-    snprintf(m.token, sizeof m.token, "%s", s->end_token);
-    snprintf(m.text, sizeof m.text, "%.500s", s->end_text);
-    watch_sent(c->a->supervisor, authd_stop_send(watch_link(c->a->supervisor), &m, NULL, &e), &e);
-}
-
 void session_end(struct connection *c, const char *text, const char *token)
 {
     struct session *s = c->session;
@@ -379,10 +379,7 @@ void session_end(struct connection *c, const char *text, const char *token)
         return;
     s->end_deadline_ms = clock_mono_ms() + END_MS;
     authd_tick_soon(c->a);
-    if (s->inherited)
-        send_stop(c);
-    else
-        send_end(s);
+    send_end(s);
 }
 
 bool session_tick(struct connection *c, uint64_t now_ms)

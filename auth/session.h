@@ -26,7 +26,7 @@ struct session {
     struct watch *backend; /* link `grant` */
     struct agent_stream *agent;
     uint8_t backend_state; /* enum backend_state, 0: not yet known */
-    bool inherited;        /* from before authd's start: no links */
+    bool inherited;        /* from before authd's start: no frontend, no agent stream */
     bool ending;
     uint64_t end_deadline_ms; /* ending: then the supervisor ends it; 0: it was asked to */
     char end_text[1001], end_token[32];
@@ -38,13 +38,14 @@ MUST_CHECK int session_open(struct connection *c, const struct frame *f, struct 
  * taken. */
 void session_backend(struct connection *c, const int fds[3]);
 void session_backend_failed(struct connection *c, const char *reason);
-MUST_CHECK int session_inherit(struct connection *c, const struct authd_live *m, struct err *e);
+/* From before authd's start. fd: link grant; taken. */
+MUST_CHECK int session_inherit(struct connection *c, const struct authd_live *m, int fd,
+                               struct err *e);
 void session_free(struct session *s);
 
 bool session_has_backend(const struct session *s);
-/* Tells the backend, or the recorder where there is no link to it (text for the operator, token for
- * the session's end record); what does not end by itself is ended by the supervisor. Also before
- * the backend is there. */
+/* Tells the backend (text for the operator, token for the session's end record); what does not end
+ * by itself is ended by the supervisor. Also before the backend is there. */
 void session_end(struct connection *c, const char *text, const char *token);
 /* True while a deadline is to come. */
 bool session_tick(struct connection *c, uint64_t now_ms);

@@ -119,8 +119,10 @@ static void open_newest(struct backend *b)
         refuse_open(b, id, "too many channels on one connection");
         return;
     }
-    if (b->grant == NULL) {
-        refuse_open(b, id, "the login service restarted; please connect again");
+    if (b->grant == NULL || b->authd_away) {
+        refuse_open(b, id,
+                    b->grant == NULL ? "the login service restarted; please connect again"
+                                     : "the login service restarts; please try again in a moment");
         return;
     }
     if (!late_room(b)) {

@@ -2,7 +2,8 @@
  *
  * The grant: authd's decision, received once, kept for the session's life, and written down as the
  * session's first record before the target gets a byte. Without authd the session goes on, but
- * opens nothing new (docs: "When a process dies"). Runs in the backend; trusts authd. */
+ * opens nothing new until its successor has the link (docs: "When a process dies"). Runs in the
+ * backend; trusts authd and the supervisor. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,29 @@ static int take_notice(struct backend *b, const struct frame *f, struct err *e)
     return rc;
 }
 
+static int take_away(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct grant_away m;
+    int rc = grant_away_decode(f, &m, e);
+
+    if (rc != 0)
+        return rc;
+    b->authd_away = true;
+    if (b->phase == PHASE_GRANT) /* its successor knows of no decision */
+        lost(b);
+    return 0;
+}
+
+static int take_back(struct backend *b, const struct frame *f, struct err *e)
+{
+    struct grant_back m;
+    int rc = grant_back_decode(f, &m, e);
+
+    if (rc == 0)
+        b->authd_away = false;
+    return rc;
+}
+
 static int take(struct backend *b, const struct frame *f, struct err *e)
 {
     switch (f->spec->number) {
@@ -199,6 +223,10 @@ static int take(struct backend *b, const struct frame *f, struct err *e)
         return narrow_take(b, f, e);
     case grant_notice_NUMBER:
         return take_notice(b, f, e);
+    case grant_away_NUMBER:
+        return take_away(b, f, e);
+    case grant_back_NUMBER:
+        return take_back(b, f, e);
     default:
         return take_end(b, f, e);
     }

@@ -222,7 +222,8 @@ static int record(struct backend *b, const struct grant_narrow *m)
 
     record_begin(&r);
     json_str(&r.json, "event", "narrowed");
-    json_str(&r.json, "text", m->text);
+    if (m->text[0] != '\0')
+        json_str(&r.json, "text", m->text);
     json_str(&r.json, "path", m->path);
     json_hex(&r.json, "policy", m->policy_hash, sizeof m->policy_hash);
     grant_write_terms(b, &r.json);
@@ -287,7 +288,8 @@ int narrow_take(struct backend *b, const struct frame *f, struct err *e)
     if (b->start_record != 0 && record(b, &m) == ERR_FULL)
         return err_set(e, ERR_FULL, "the record of a grant");
     log_info("narrowed", "abilities=%u", b->granted.abilities);
-    narrow_tell(b, m.text);
+    if (m.text[0] != '\0')
+        narrow_tell(b, m.text);
     for (size_t i = 0; i < RELAY_CHANNELS_MAX; i++)
         apply(&b->channels[i]);
     return 0;

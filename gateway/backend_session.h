@@ -191,6 +191,7 @@ struct backend {
     const EVP_MD *sha256;               /* fetched before the sandbox */
     enum trail_want output_want;
     uint64_t start_record;
+    bool authd_away; /* nothing new until its successor is there */
 
     int target_fd, agent_fd;
     ssh_session ssh;

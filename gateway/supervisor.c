@@ -113,7 +113,7 @@ static void introduce_authd(struct supervisor *s, struct program *authd)
         memcpy(m.operator_name, c->operator_name, sizeof m.operator_name);
         memcpy(m.target_name, c->target_name, sizeof m.target_name);
         m.again = (struct bytes){c->again, c->again_len};
-        program_sent(authd, authd_live_send(authd->link, &m, NULL, &e), &e);
+        program_sent(authd, authd_live_send(authd->link, &m, &c->grant_fd, &e), &e);
     }
 }
 

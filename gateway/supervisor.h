@@ -149,6 +149,7 @@ struct connection {
     bool break_glass;   /* let in although no session starts */
     uint8_t *again;     /* authd's, for its successor */
     size_t again_len;
+    int grant_fd;  /* authd's end of the backend's link, for its successor; -1: no backend */
     int target_fd; /* CONNECTING and WAITING, else -1 */
     struct event *target_event;
 };
@@ -332,7 +333,8 @@ MUST_CHECK int on_source_lift(struct program *authd, struct frame *f, struct err
 /* Keeps authd's word of a session for its successor. */
 MUST_CHECK int live_keep(struct connection *c, struct bytes again, struct err *e);
 MUST_CHECK int on_narrowed(struct program *authd, struct frame *f, struct err *e);
-MUST_CHECK int on_authd_stop(struct program *authd, struct frame *f, struct err *e);
+/* authd died: its backend opens nothing new until there is another. */
+void live_away(struct connection *c);
 
 /* supervisor_begin.c */
 void begin_frontend(struct connection *c);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The sockets between the processes of one connection. The supervisor makes every pair and gives
- * each end to exactly one process, so that who speaks on it is known; it keeps none itself. A
+ * each end to exactly one process, so that who speaks on it is known; it keeps one kind itself,
+ * authd's ends of the links to backends, which authd's successor gets (supervisor_live.c). A
  * frontend begins when the listener is done with TLS; a backend when authd granted a session and
  * the target's socket is connected. Run by the supervisor. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -199,6 +201,8 @@ static int send_backend(struct connection *c, struct program *const programs[PRO
                                 [BACKEND_TRAIL] = p.fd[TRAIL][THEIRS]};
         rc = program_sent(server, forks_fork_backend_send(server->link, &fork_it, fds, e), e);
     }
+    if (rc == 0 && (c->grant_fd = fcntl(p.fd[GRANT][OURS], F_DUPFD_CLOEXEC, 0)) < 0)
+        rc = err_errno(e, "a descriptor for a session");
     if (rc == 0) {
         int fds[3] = {p.fd[GRANT][OURS], p.fd[AGENT][OURS], p.fd[RELAY][OURS]};
         c->backend.state = SIDE_FORKING;

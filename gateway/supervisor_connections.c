@@ -56,7 +56,7 @@ struct connection *connection_new(struct supervisor *s, int fd, const struct add
     c->accepted_ms = clock_mono_ms();
     c->accepted_real_ns = clock_real_ns();
     c->fd = fd;
-    c->target_fd = -1;
+    c->grant_fd = c->target_fd = -1;
     TAILQ_INSERT_TAIL(&s->connections, c, entry);
     TAILQ_INSERT_TAIL(&s->buckets[c->number % CONNECTION_BUCKETS], c, bucket);
     return c;
@@ -86,6 +86,8 @@ bool connection_check_gone(struct connection *c)
     free(c->request);
     free(c->certificate);
     free(c->again);
+    if (c->grant_fd >= 0)
+        close(c->grant_fd);
     free(c);
     supervisor_progress(s);
     return true;
@@ -164,6 +166,8 @@ void connections_program_died(struct program *p)
                 connection_drop(c);
             if (c->backend.state == SIDE_CONNECTING || c->backend.state == SIDE_WAITING)
                 backend_failed(c, "the login service ended");
+            if (c->backend.state == SIDE_RUNNING)
+                live_away(c);
         }
     }
 }

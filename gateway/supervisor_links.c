@@ -356,8 +356,6 @@ static int on_authd(struct program *p, struct frame *f, struct err *e)
         return on_authd_end(p, f, e);
     case authd_narrowed_NUMBER:
         return on_narrowed(p, f, e);
-    case authd_stop_NUMBER:
-        return on_authd_stop(p, f, e);
     case authd_read_NUMBER:
         return on_read(p, f, e);
     case authd_stats_ask_NUMBER:

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What authd says of sessions that run: that one has less than before, or shall end although authd
- * has no link to its backend any more. The recorder knows every backend, so both go on to it. What
- * a session was when it began is kept here for an authd that is started anew; it means nothing to
- * the supervisor. Run by the supervisor, which trusts authd about the connections that it knows. */
+ * What an authd that is started anew needs of the sessions that run: what each was when it began,
+ * in authd's words, which mean nothing to the supervisor, and authd's end of the link to its
+ * backend. While there is no authd each backend knows it. That a session may fill less of the trail
+ * than before goes on to the recorder. Run by the supervisor, which trusts authd about the
+ * connections that it knows. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "gateway/supervisor.h"
@@ -54,20 +57,22 @@ int on_narrowed(struct program *authd, struct frame *f, struct err *e)
     return rc;
 }
 
-int on_authd_stop(struct program *authd, struct frame *f, struct err *e)
-{
-    struct program *auditd = program_of(authd->s, PROGRAM_AUDITD);
-    struct auditd_stop stop = {0};
-    struct err own = ERR_INIT;
-    struct authd_stop m;
-    int rc = authd_stop_decode(f, &m, e);
+/* Of a link to a backend: it has room for what authd sends, so this one goes out at once or the
+ * backend does not read. */
+#define GRANT_QUEUE_MAX 1024u
 
-    if (rc < 0 || !with_backend(authd, m.conn) || !auditd)
-        return rc;
-    log_info("connection-stopped", "conn=%llu reason=%s", (unsigned long long)m.conn, m.token);
-    stop.conn = m.conn;
-    memcpy(stop.token, m.token, sizeof stop.token);
-    memcpy(stop.text, m.text, sizeof stop.text);
-    program_sent(auditd, auditd_stop_send(auditd->link, &stop, NULL, &own), &own);
-    return 0;
+void live_away(struct connection *c)
+{
+    int fd = fcntl(c->grant_fd, F_DUPFD_CLOEXEC, 0);
+    struct link *l = fd >= 0 ? link_new(fd, &link_grant, LINK_FIRST, GRANT_QUEUE_MAX) : NULL;
+    const struct grant_away m = {0};
+    struct err e = ERR_INIT;
+
+    if (!l && fd >= 0)
+        close(fd);
+    if (!l || grant_away_send(l, &m, NULL, &e) != 0 || link_pending(l) > 0) {
+        log_warn("away-not-told", "conn=%llu", (unsigned long long)c->number);
+        connection_kill(c);
+    }
+    link_free(l);
 }

@@ -37,6 +37,44 @@ void test_authd_dies(struct world *w)
     finish(w, c, n);
 }
 
+/* The supervisor says that authd died; its successor has the same end of the link. */
+void test_authd_away(struct world *w)
+{
+    const struct grant_away away = {0};
+    const struct grant_back back = {0};
+    struct grant_narrow again = {
+        .abilities = w->grant.abilities, .record = w->grant.record, .files = w->grant.files};
+    struct err e = ERR_INIT;
+    uint32_t n, m;
+    struct channel *c = run(w, "cat", &n), *other;
+    CHECK(grant_away_send(w->authd, &away, NULL, &e) == 0);
+    other = world_open(w, &m);
+    UNTIL(w, other->open_failed);
+    CHECK(strstr(other->text, "the login service restarts; please try again in a moment") != NULL);
+    world_input(w, n, "on", 2);
+    UNTIL(w, c->out[0].bytes == 2);
+    CHECK(grant_narrow_send(w->authd, &again, NULL, &e) == 0);
+    CHECK(grant_back_send(w->authd, &back, NULL, &e) == 0);
+    UNTIL(w, world_record(w, RECORD_GRANT, "\"abilities\":[\"shell\",\"exec\"", 0) != NULL);
+    CHECK(world_record(w, RECORD_GRANT, "\"text\"", 0) == NULL);
+    CHECK(c->out[1].bytes == 0); /* what is as before is not told */
+    other = world_open(w, &m);
+    UNTIL(w, other->opened);
+    world_close(w, m);
+    world_eof(w, n);
+    finish(w, c, n);
+}
+
+/* It died before it gave the grant. */
+void test_authd_away_at_first(struct world *w)
+{
+    world_wait_end(w);
+    CHECK(w->ended &&
+          strcmp(w->end.text, "the login service restarted; please connect again") == 0 &&
+          w->end.status == EXIT_TRY_AGAIN);
+    CHECK(world_record(w, RECORD_SESSION_START, "", 0) == NULL);
+}
+
 void test_trail_stops(struct world *w)
 {
     struct err e = ERR_INIT;

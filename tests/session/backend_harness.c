@@ -396,6 +396,11 @@ static void set_sync_all(struct world *w)
     w->grant.record = RECORD_SYNC_ALL;
 }
 
+static void set_no_grant(struct world *w)
+{
+    w->no_grant = true;
+}
+
 static void set_idle(struct world *w)
 {
     w->grant.idle_s = 1;
@@ -454,6 +459,8 @@ static const struct {
     {"violation", test_violation, NULL},
     {"grant-end", test_grant_end, NULL},
     {"authd-dies", test_authd_dies, NULL},
+    {"authd-away", test_authd_away, NULL},
+    {"authd-away-at-first", test_authd_away_at_first, set_no_grant},
     {"trail-stops", test_trail_stops, NULL},
     {"trail-dies", test_trail_dies, NULL},
     {"frontend-dies", test_frontend_dies, NULL},

@@ -96,6 +96,7 @@ void world_start(struct world *w, const char *program, const char *agent)
 {
     int relay[2], authd[2], trail[2], target = connect_target(w->port), key = connect_agent(agent);
     struct forks_fork_backend m = {.conn = 42};
+    const struct grant_away away = {0};
     struct err e = ERR_INIT;
 
     start_server(w, program);
@@ -112,7 +113,10 @@ void world_start(struct world *w, const char *program, const char *agent)
     link_enter(w->relay, relay_STATE_CONNECTING);
     link_enter(w->authd, grant_STATE_GRANTED);
     w->grant.target_port = w->port;
-    CHECK(grant_grant_send(w->authd, &w->grant, NULL, &e) == 0);
+    if (w->no_grant)
+        CHECK(grant_away_send(w->authd, &away, NULL, &e) == 0);
+    else
+        CHECK(grant_grant_send(w->authd, &w->grant, NULL, &e) == 0);
 }
 
 void stream_add(struct stream *s, const void *bytes, size_t len)

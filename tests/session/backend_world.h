@@ -53,6 +53,7 @@ struct kept_record {
 struct world {
     /* what the backend is told, set before world_start */
     struct grant_grant grant;
+    bool no_grant; /* grant.away in its place */
     uint32_t connect_ms;
     uint16_t port;
     /* what this auditd does: so long until it answers; never for records beyond a number */
@@ -129,6 +130,8 @@ void test_latency(struct world *w);
 /* backend_endings.c */
 void test_grant_end(struct world *w);
 void test_authd_dies(struct world *w);
+void test_authd_away(struct world *w);
+void test_authd_away_at_first(struct world *w);
 void test_trail_stops(struct world *w);
 void test_trail_dies(struct world *w);
 void test_frontend_dies(struct world *w);

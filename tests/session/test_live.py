@@ -479,16 +479,39 @@ class Storm(LiveTest):
 
 
 class Inherited(LiveTest):
-    def test_after_authd_died(self):
-        child, stays = self.live("op1"), self.live("alice")
+    """Sessions from before authd's start are narrowed, told, and open channels as the others do."""
+
+    def restart_authd(self):
         servers, _ = self.servers_and_children("sallyport-authd")
         lablib.Lab.kill(servers[0], 9)
         harness.wait_until("authd again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+
+    def test_after_authd_died(self):
+        _, options = self.master()
+        child, stays = self.live("op1", options=options), self.live("alice")
+        self.restart_authd()
         self.echoes(child)
+
+        def new_channel():
+            done = self.ssh("op1", "hv1", "echo new", options=options)
+            self.assertIn(done.returncode, (0, 75), done.stderr)  # 75: authd is not back
+            return done.stdout == b"new\n"
+        harness.wait_until("a new channel", new_channel)
         self.role("allow: {exec: true, sftp: true}\n")
-        self.ended(child, "what your roles permit there changed, and the login service restarted meanwhile", 74)
-        end = self.record("session-end", reason="narrowed")
-        self.assertEqual(end.session, self.record("session-start", operator="op1").session)
+        self.said(child, "sallyport: your access to hv1 changed: no shell any more")
+        self.echoes(child)
+        self.shows(self.ssh("op1", "hv1", options=(*options, "-T")), "does not permit a shell", 77)
+        # And once more, with what it has now.
+        self.restart_authd()
+        self.echoes(child)
+        self.role(ALL)
+        self.said(child, "shell again")
+        self.no_role()
+        self.ended(child, "Your access to hv1 ended: .*ask your policy administrators")
+        session = self.record("session-start", operator="op1").session
+        self.assertEqual(self.record("session-end", session=session).json["reason"], "no-role")
+        self.assertEqual([r.json.get("text", "")[:40] for r in self.records("grant", session=session)],
+                         ["your access to hv1 changed: no shell any", "", "your access to hv1 changed: shell again"])
         self.echoes(stays)
         self.assertEqual(self.records("decision", event="decision-again", operator="alice"), [])
         self.verified()
@@ -497,11 +520,19 @@ class Inherited(LiveTest):
         child = self.live("op1")
         self.role("allow: {exec: true, sftp: true}\n")
         self.said(child, "no shell any more")
-        servers, _ = self.servers_and_children("sallyport-authd")
-        lablib.Lab.kill(servers[0], 9)
-        harness.wait_until("authd again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+        self.restart_authd()
         self.reload()
         self.echoes(child)
         self.no_role()
-        self.ended(child, "Your access to hv1 ended: .*ask your policy administrators", 74)
+        self.ended(child, "Your access to hv1 ended: .*ask your policy administrators")
         self.assertEqual(trail.read(self.lab.path("state", "trail"))[0].type, "segment")
+
+    def test_it_ended_while_there_was_no_authd(self):
+        """Its successor is not told of it, or finds it closed."""
+        child = self.live("op1")
+        servers, _ = self.servers_and_children("sallyport-authd")
+        lablib.Lab.kill(servers[0], 9)
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        harness.wait_until("authd again", lambda: self.ssh("alice", "hv1", "true").returncode == 0, 60)
+        harness.wait_until("it is gone", lambda: "op1" not in self.admin("status", "--sessions").stdout)

@@ -73,27 +73,32 @@ static void expect_narrowed(struct auth_world *w, struct running *s, uint64_t co
     s->again_len = m.again.len;
 }
 
-static void expect_stop(struct auth_world *w, uint64_t conn, const char *token)
-{
-    struct authd_stop m;
-    struct err e = ERR_INIT;
-    struct frame f;
-
-    world_expect(w, w->supervisor, &f, authd_stop);
-    cr_assert_eq(authd_stop_decode(&f, &m, &e), 0);
-    cr_expect_eq(m.conn, conn);
-    cr_expect_str_eq(m.token, token);
-    cr_expect(*m.text != '\0');
-}
-
-static void live(struct auth_world *w, const struct running *s, uint64_t conn)
+/* authd's successor is told of it, with an end of a link; the other one is the backend's from now
+ * on. */
+static void live(struct auth_world *w, struct running *s, uint64_t conn)
 {
     struct authd_live m = {
         .conn = conn, .address = "10.1.2.3", .operator_name = "alice", .target_name = "hv1"};
     struct err e = ERR_INIT;
+    int pair[2];
 
+    cr_assert_eq(link_pair(pair, 1 << 20, &e), 0);
+    link_free(s->backend);
+    s->backend = link_new(pair[1], &link_grant, LINK_SECOND, 1 << 20);
+    link_enter(s->backend, grant_STATE_GRANTED);
     m.again = (struct bytes){s->again, s->again_len};
-    cr_assert_eq(authd_live_send(w->supervisor, &m, NULL, &e), 0);
+    cr_assert_eq(authd_live_send(w->supervisor, &m, &pair[0], &e), 0);
+    close(pair[0]);
+}
+
+static void expect_back(struct auth_world *w, struct link *backend)
+{
+    struct grant_back m;
+    struct err e = ERR_INIT;
+    struct frame f;
+
+    world_expect(w, backend, &f, grant_back);
+    cr_assert_eq(grant_back_decode(&f, &m, &e), 0);
 }
 
 static unsigned count(const char *text, const char *what)
@@ -416,28 +421,37 @@ Test(live, a_successor_decides_about_what_it_was_told, .timeout = 60)
     begin_session(w, &s, 2, &der);
     restart(w, lab_role);
     live(w, &s, 2);
-    cr_expect(world_quiet(w, w->supervisor), "it may go on");
+    expect_back(w, s.backend);
+    cr_expect(world_quiet(w, s.backend), "it may go on");
     char *reply = world_control(w, "{\"verb\":\"session-list\"}");
     cr_expect(strstr(reply, "\"account\":\"root\",\"factors\":\"key,remembered\""), "%s", reply);
     free(reply);
-    /* Less cannot be told: */
-    load(w, ROLE("allow: {shell: true, exec: true}\nsession: {idle: 1h}\n"));
-    expect_stop(w, 2, "narrowed");
-    cr_expect(strstr(w->log, "\"reason\":\"narrowed\""));
-    end_running(&s);
-    /* What has less already: */
-    restart(w, lab_role);
-    begin_session(w, &s, 3, &der);
     load(w, ROLE("allow: {shell: true, exec: true}\nsession: {idle: 1h}\n"));
     expect_narrow(w, s.backend, &m);
-    expect_narrowed(w, &s, 3, 0);
+    cr_expect_str_eq(m.text, "your access to hv1 changed: at most 1 h idle");
+    expect_narrowed(w, &s, 2, 0);
+    /* What was on its way when authd died is not known: less than at first is said once more, as
+     * it is now, and before the backend may open anything. */
     restart(w, ROLE("allow: {shell: true, exec: true}\nsession: {idle: 1h}\n"));
-    live(w, &s, 3);
-    cr_expect(world_quiet(w, w->supervisor), "it has as little as it may");
-    load(w, lab_role);
-    cr_expect(world_quiet(w, w->supervisor), "it has less than it may");
+    live(w, &s, 2);
+    expect_narrow(w, s.backend, &m);
+    cr_expect_eq(m.idle_s, 3600);
+    cr_expect_str_eq(m.text, "");
+    expect_narrowed(w, &s, 2, 0);
+    expect_back(w, s.backend);
+    cr_expect(strstr(w->log, "\"text\":\"as before; said once more after a restart\""));
+    /* It gets back what it had, also from a successor. */
+    restart(w, lab_role);
+    live(w, &s, 2);
+    expect_narrow(w, s.backend, &m);
+    cr_expect_eq(m.idle_s, 0);
+    cr_expect_str_eq(m.text, "your access to hv1 changed: no limit idle");
+    expect_narrowed(w, &s, 2, 0);
+    expect_back(w, s.backend);
+    load(w, ROLE("allow: {shell: true, exec: true, sftp: true, forward: [\"localhost:1\"]}\n"));
+    cr_expect(world_quiet(w, s.backend), "and no more");
     load(w, NULL);
-    expect_stop(w, 3, "no-role");
+    expect_end(w, s.backend, "no-role", "Your access to hv1 ended: ");
     end_running(&s);
     finish(w, totp, &der);
 }
@@ -445,7 +459,7 @@ Test(live, a_successor_decides_about_what_it_was_told, .timeout = 60)
 Test(live, a_successor_heeds_windows_and_ends_what_it_does_not_understand, .timeout = 60)
 {
     struct auth_world *w = &world;
-    struct running s, junk;
+    struct running s;
     struct authd_end end;
     struct secret *totp;
     struct err e = ERR_INIT;
@@ -455,22 +469,50 @@ Test(live, a_successor_heeds_windows_and_ends_what_it_does_not_understand, .time
     prepare(w, &totp, &der);
     load(w, WINDOW("09:00-10:30"));
     begin_session(w, &s, 2, &der);
+    *w->clock_s = LAB_NOW + 20 * 60;
     restart(w, WINDOW("09:00-10:30"));
     live(w, &s, 2);
-    cr_expect(world_quiet(w, w->supervisor));
+    expect_back(w, s.backend);
+    *w->clock_s = LAB_NOW + 26 * 60;
+    expect_notice(w, s.backend, "ends at 2026-03-02T10:30:00Z, in 4 minutes: ");
     *w->clock_s = LAB_NOW + 31 * 60;
-    expect_stop(w, 2, "when");
+    expect_end(w, s.backend, "when", "lab/when");
     /* A process that does not obey is ended. */
     world_expect(w, w->supervisor, &f, authd_end);
     cr_assert_eq(authd_end_decode(&f, &end, &e), 0);
     cr_expect_eq(end.conn, 2);
-    junk = s;
-    junk.again_len = 0;
-    live(w, &junk, 4);
-    expect_stop(w, 4, "no-grant");
-    junk.again_len = s.again_len - 1;
-    live(w, &junk, 5);
-    expect_stop(w, 5, "no-grant");
+    const size_t len = s.again_len;
+    s.again_len = 0;
+    live(w, &s, 4);
+    expect_end(w, s.backend, "no-grant", "cannot watch this session");
+    s.again_len = len - 1;
+    live(w, &s, 5);
+    expect_end(w, s.backend, "no-grant", "cannot watch this session");
+    end_running(&s);
+    finish(w, totp, &der);
+}
+
+Test(live, what_ended_before_its_successor_came, .timeout = 60)
+{
+    struct auth_world *w = &world;
+    struct running s;
+    struct secret *totp;
+    struct bytes der;
+
+    prepare(w, &totp, &der);
+    begin_session(w, &s, 2, &der);
+    restart(w, lab_role);
+    live(w, &s, 2);
+    link_free(s.backend);
+    s.backend = NULL;
+    const uint64_t until_ms = clock_mono_ms() + 30000;
+    char *reply = world_control(w, "{\"verb\":\"session-list\"}");
+    while (strstr(reply, "\"alice\"") && clock_mono_ms() < until_ms) {
+        free(reply);
+        reply = world_control(w, "{\"verb\":\"session-list\"}");
+    }
+    cr_expect(!strstr(reply, "\"alice\""), "%s", reply);
+    free(reply);
     end_running(&s);
     finish(w, totp, &der);
 }
@@ -486,14 +528,16 @@ Test(live, locks_and_forgotten_devices, .timeout = 60)
     begin_session(w, &s, 2, &der);
     restart(w, lab_role);
     live(w, &s, 77);
+    expect_back(w, s.backend);
     control_ok(w, "{\"verb\":\"user-lock\",\"operator\":\"alice\",\"reason\":\"x\"}");
-    expect_stop(w, 77, "locked");
-    end_running(&s);
+    expect_end(w, s.backend, "locked", "");
     control_ok(w, "{\"verb\":\"user-unlock\",\"operator\":\"alice\"}");
     live(w, &s, 78);
+    expect_back(w, s.backend);
     char *reply = world_control(w, "{\"verb\":\"user-forget\",\"operator\":\"alice\"}");
     cr_expect(strstr(reply, "\"sessions\":1"), "%s", reply);
     free(reply);
-    expect_stop(w, 78, "forgotten");
+    expect_end(w, s.backend, "forgotten", "");
+    end_running(&s);
     finish(w, totp, &der);
 }
