@@ -329,6 +329,26 @@ void connection_begin(struct authd *a, const struct authd_connection *m, int fd)
     authd_tick_soon(a);
 }
 
+/* What an authd that died after it stored a lock did not do any more. */
+static void heed_lock(struct connection *c)
+{
+    char text[1000], shown[4 * STORE_REASON_MAX + 1];
+    struct store_operator row;
+    struct err e = ERR_INIT;
+
+    if (store_operator_read(c->a->world.store, c->login.operator_name, &row, &e) < 0) {
+        log_error("lock-not-read", "conn=%llu text=\"%s\"", (unsigned long long)c->conn, e.text);
+        session_end(c, "The login service cannot read its store; connect again.", "no-grant");
+        return;
+    }
+    if (row.admin_locked) {
+        snprintf(text, sizeof text, "Your login was locked by an administrator: %s",
+                 escape_text(shown, sizeof shown, row.lock_reason, strlen(row.lock_reason)));
+        session_end(c, text, "locked");
+    }
+    store_operator_clear(&row);
+}
+
 void connection_live(struct authd *a, const struct authd_live *m, int fd)
 {
     struct connection *c = add(a, m->conn);
@@ -354,7 +374,9 @@ void connection_live(struct authd *a, const struct authd_live *m, int fd)
             connection_forget(c);
             authd_end_connection(a, m->conn, "authd cannot watch it");
         }
+        return;
     }
+    heed_lock(c);
 }
 
 struct tick {

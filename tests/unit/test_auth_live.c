@@ -531,6 +531,11 @@ Test(live, locks_and_forgotten_devices, .timeout = 60)
     expect_back(w, s.backend);
     control_ok(w, "{\"verb\":\"user-lock\",\"operator\":\"alice\",\"reason\":\"x\"}");
     expect_end(w, s.backend, "locked", "");
+    /* A lock that was stored, and authd died before the session ended. */
+    restart(w, lab_role);
+    live(w, &s, 79);
+    expect_back(w, s.backend);
+    expect_end(w, s.backend, "locked", "Your login was locked by an administrator: x");
     control_ok(w, "{\"verb\":\"user-unlock\",\"operator\":\"alice\"}");
     live(w, &s, 78);
     expect_back(w, s.backend);
