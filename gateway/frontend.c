@@ -303,6 +303,8 @@ static int wait_ms(const struct frontend *f)
         return 0;
     if (f->phase == PHASE_SESSION)
         at = earlier(at, f->attest_ms);
+    if (f->phase == PHASE_SESSION || f->phase == PHASE_GATEWAY)
+        at = earlier(at, channels_next_ms(f));
     if (at == 0)
         return -1;
     return at > f->now_ms ? (int)(at - f->now_ms) : 0;

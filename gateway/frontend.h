@@ -135,6 +135,8 @@ struct frontend_channel {
     char exit_text[201];
     bool close_wanted;           /* by us, when all output is written */
     bool close_sent, close_seen; /* SSH: ours, the client's */
+    bool close_at_end;           /* the client's came when both ends of file had passed */
+    uint64_t close_by_ms;        /* what it sent before its close may go on until then */
     bool relayed;                /* the backend knows this channel */
     bool down_sent, up_seen;     /* relay: close_down, close_up */
 };
@@ -238,6 +240,8 @@ void channels_messages(struct frontend *f);
 void channels_opened(struct frontend *f, const struct relay_opened *m);
 /* Signals, end of file, exit and close as far as the queues allow. */
 void channels_step(struct frontend *f);
+/* When a channel's close is no longer waited with; 0: none. */
+uint64_t channels_next_ms(const struct frontend *f);
 /* Frees channels that are closed on all sides; only while libssh has no message for us. */
 void channels_reap(struct frontend *f);
 void channels_clear(struct frontend *f);

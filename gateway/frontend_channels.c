@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long what a client sent before it closed may take to be passed on; as the backend's own. */
+#define CLOSE_DRAIN_MS 10000u
+
 static void bad_link(struct frontend *f, const struct err *e)
 {
     frontend_link_failed(f, "relay", e);
@@ -39,9 +42,13 @@ static void on_eof(ssh_session s, ssh_channel ssh, void *channel)
 
 static void on_close(ssh_session s, ssh_channel ssh, void *channel)
 {
+    struct frontend_channel *c = channel;
+
     (void)s;
     (void)ssh;
-    ((struct frontend_channel *)channel)->close_seen = true;
+    c->close_seen = true;
+    c->close_at_end = c->stage == CHANNEL_RUNNING && c->in.eof && c->out.eof_sent;
+    c->close_by_ms = c->frontend->now_ms + CLOSE_DRAIN_MS;
 }
 
 static void on_signal(ssh_session s, ssh_channel ssh, const char *name, void *channel)
@@ -270,12 +277,39 @@ void channels_messages(struct frontend *f)
 
 /* --- steps of every turn */
 
-/* OpenSSH closes a channel by itself as soon as both ends of file have passed, and still waits for
+static bool input_passed(const struct frontend_channel *c)
+{
+    return buf_len(&c->in.queue) == 0 && c->in.held == 0 && (!c->in.eof || c->in.eof_passed);
+}
+
+/* OpenSSH closes a session by itself as soon as both ends of file have passed, and still waits for
  * the exit status (mux clients have no other way to it). Such a close asks for nothing: the
- * target's own close ends the channel. Any other one gives the channel up. */
+ * target's own close ends the channel. Any other one gives the channel up, when what was sent
+ * before it has been passed on: as sshd does, which writes it out before it closes. */
+static bool waits_for_target(const struct frontend_channel *c)
+{
+    return c->close_at_end && !c->forward;
+}
+
 static bool given_up(const struct frontend_channel *c)
 {
-    return c->close_seen && !(c->stage == CHANNEL_RUNNING && c->in.eof && c->out.eof_sent);
+    if (!c->close_seen || waits_for_target(c))
+        return false;
+    return c->stage != CHANNEL_RUNNING || input_passed(c) || c->frontend->now_ms >= c->close_by_ms;
+}
+
+uint64_t channels_next_ms(const struct frontend *f)
+{
+    uint64_t next = 0;
+
+    for (unsigned i = 0; i < RELAY_CHANNELS_MAX; i++) {
+        const struct frontend_channel *c = &f->channels[i];
+
+        if (c->used && c->close_seen && !c->close_sent && !waits_for_target(c) &&
+            (next == 0 || c->close_by_ms < next))
+            next = c->close_by_ms;
+    }
+    return next;
 }
 
 static void step_to_backend(struct frontend *f, struct frontend_channel *c)

@@ -171,6 +171,20 @@ class Ends(ChannelsTest):
         self.assertEqual(hashlib.sha256(self.all_of(channel)).digest(), hashlib.sha256(b"x" * 100_000 + self.data).digest())
         self.assertEqual(channel.recv_exit_status(), 5)
 
+    def test_a_client_that_closes(self):
+        """End of file and close at once, as paramiko does it: what was sent before arrives, and the place is free, though
+        the command would go on."""
+        r = self.raw()
+        path = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "got")
+        for i in range(12):
+            channel = self.open(r, 1 << 20, 32768)
+            channel.exec_command(f"cat >{path}.{i}; sleep 20")
+            channel.sendall(b"x" * 500_000)
+            channel.close()
+            harness.wait_until(f"close {i}", lambda n=i + 1: [x.json["by"] for x in self.records("exec", event="close")] ==
+                               ["operator"] * n)
+            harness.wait_until("all of it", lambda p=f"{path}.{i}": os.path.getsize(p) == 500_000)
+
     def test_empty_data(self):
         r = self.raw()
         channel = self.open(r, 1 << 20, 32768)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forwarded ports and a target that is an enemy: what it makes of an open, when, and what becomes of the operator."""
+import contextlib
 import os
 import threading
+import time
 import unittest
 
 import paramiko
@@ -100,6 +102,87 @@ class HostileTargets(TargetTest):
                 session = self.ended(("idle", "client-closed", "target-closed"))
                 # What came before an answer, and was shown, is recorded too.
                 self.assertEqual(self.joined("forward-data", session, 0)[:len(done.stdout)], done.stdout)
+
+
+class Closes(TargetTest):
+    """Ends of file and closes in every order."""
+
+    def client(self):
+        r = self.raw(target="hv2:22")
+        t = r.t
+        t._handler_table = {n: f for n, f in t._handler_table.items() if n not in (OPENED, REFUSED)}
+        t._handler_table.update({n: f for n, f in type(t)._handler_table.items() if n in (OPENED, REFUSED)})
+        return r
+
+    def forward(self, r):
+        c = r.t.open_channel("direct-tcpip", ("localhost", self.server.port), ("127.0.0.1", 1), timeout=harness.TIMEOUT)
+        c.settimeout(5)
+        return c
+
+    def test_what_came_before_a_close_arrives(self):
+        """As sshd does it: who sends, and closes without waiting for an answer, is heard to the end."""
+        data, go, got, over = os.urandom(1850 << 10), threading.Event(), [], threading.Event()
+
+        def serve(c):
+            go.wait(harness.TIMEOUT)
+            while piece := c.channel.recv(65536):  # a target that takes a piece at a time
+                got.append(piece)
+                c.send(bytes([WINDOW_ADJUST]), c.channel.remote_chanid, len(piece))
+                time.sleep(0.005)
+            over.set()
+        with self.target(serve, confirm=(32768, 32768)):
+            r = self.client()
+            c = self.forward(r)
+            c.sendall(data)
+            c.close()
+            time.sleep(0.5)  # that the gateway has the close before the target takes anything
+            go.set()
+            self.assertTrue(over.wait(harness.TIMEOUT))
+            self.assertEqual(b"".join(got) == data, True, f"{sum(map(len, got))} of {len(data)}")
+            r.close()
+        session = self.finished_session()
+        self.assertEqual(self.joined("input", session, 0) == data, True)
+        self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
+
+    def test_a_close_that_is_not_answered(self):
+        """Both ends of file have passed, the operator closes, the target does not: his place is free again."""
+        def serve(c):
+            c.data(b"x")
+            c.eof()
+        with self.target(serve) as target:
+            r = self.client()
+            for _ in range(12):
+                c = self.forward(r)
+                self.assertEqual((c.recv(1), c.recv(1)), (b"x", b""))
+                c.shutdown_write()
+                c.close()
+            harness.wait_until("the target heard all", lambda: len([
+                c for c in target.transports[-1].server_accepts if c.eof_received]) == 12)
+            r.close()
+        self.assertEqual(self.record("verdict", session=self.finished_session()).json["verdict"], "agreed")
+
+    def test_every_order(self):
+        """What each side says, after one another; the other one hears it, nothing hangs, and the next one comes about."""
+        moves = {"e": lambda c: c.eof(), "c": lambda c: c.close(), "d": lambda c: c.data(b"down")}
+        for order in ("ec", "c", "dec", "dc", "ced", "edc", "de", "cc", "eec", "d"):
+            with self.subTest(target=order), self.target(lambda c, order=order: [moves[m](c) for m in order]):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                r = self.client()
+                for mine in ("", "u", "ue", "e", "ec", "uc"):
+                    c = self.forward(r)
+                    for m in mine:
+                        with contextlib.suppress(OSError):
+                            {"u": lambda c: c.sendall(b"up"), "e": lambda c: c.shutdown_write(), "c": lambda c: c.close()}[m](c)
+                    if "e" in order or "c" in order:
+                        said = b""
+                        while piece := c.recv(100):
+                            said += piece
+                        if "c" not in mine:
+                            self.assertEqual(said, b"down" if order[0] == "d" else b"")
+                    c.close()
+                r.close()
+                verdict = self.record("verdict", session=self.finished_session()).json
+                self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 6), verdict)
 
 
 class Late(TargetTest):
