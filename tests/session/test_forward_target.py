@@ -259,6 +259,59 @@ class Late(TargetTest):
         self.assertEqual(self.joined("input", session, 10), b"ping")
         self.assertEqual(b"".join(x.payload for x in self.records("forward-data", session=session)), b"hereand here")
 
+    def test_ten_are_cut_at_once(self):
+        """Five run and five wait for the target when the role loses them, while the client talks, ends and closes; then it
+        gets them back."""
+        def gather(r, wanted):
+            got, deadline = [], time.time() + harness.TIMEOUT
+            while any(sum(n == w for n, _ in got) < k for w, k in wanted.items()) and time.time() < deadline:
+                number, m = r.answer(harness.TIMEOUT)
+                got.append((number, m.get_int()))
+            return got
+        path = self.lab.path("conf", "roles.d", "forwards.yaml")
+        with open(path, encoding="utf-8") as f:
+            before = f.read()
+        self.addCleanup(self.reload)
+        self.addCleanup(self.lab.write_conf, "roles.d/forwards.yaml", before)
+        with self.target(lambda c: self.hold or c.data(b"here"), opened=self.opened) as target:
+            r, theirs = self.client(), []
+            self.hold = False
+            for i in range(5):
+                self.open(r, i, "localhost", self.server.port)
+                number, m = r.answer()
+                self.assertEqual((number, m.get_int()), (OPENED, i))
+                theirs.append(m.get_int())
+                self.assertEqual(r.number(), DATA)
+            self.hold = True
+            for i in range(5, 10):
+                self.open(r, i, "localhost", self.server.port)
+            harness.wait_until("five", lambda: len(self.kept) == 5)
+            session = self.record("session-start", target="hv2").session
+            self.lab.write_conf("roles.d/forwards.yaml", before.split("allow:", 1)[0] + "allow: {exec: true}\n")
+            self.lab.kill(self.lab.gateway_pid(), 1)
+            r.send(DATA, theirs[0], "too late, or not")
+            r.send(EOF, theirs[1])
+            r.send(CLOSE, theirs[2])
+            got = gather(r, {REFUSED: 5, CLOSE: 5})
+            self.assertEqual(sorted(c for n, c in got if n == REFUSED), list(range(5, 10)))
+            self.assertEqual(sorted(c for n, c in got if n == CLOSE), list(range(5)))
+            for i in (0, 1, 3, 4):
+                r.send(CLOSE, theirs[i])
+            by = dict(harness.wait_until("the records", lambda: len(self.closed()) == 10 and self.closed()))
+            self.assertEqual([by[i] for i in (0, 1, 3, 4, 5, 6, 7, 8, 9)], ["policy"] * 9)
+            self.assertIn(by[2], ("policy", "operator"))
+            self.lab.write_conf("roles.d/forwards.yaml", before)
+            self.reload()
+            self.hold = False
+            self.say(target, *self.kept)
+            harness.wait_until("late answers", lambda: len(self.closed("answered-late")) == 5)
+            for i in range(10, 20):
+                self.open(r, i, "localhost", self.server.port)
+                self.assertEqual([r.number(harness.TIMEOUT) for _ in range(2)], [OPENED, DATA])
+            r.close()
+        verdict = self.record("verdict", session=session).json
+        self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 20), verdict)
+
     def test_the_operator_is_told(self):
         with self.target(opened=self.opened):
             done = self.ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}"))
