@@ -115,6 +115,11 @@ static void open_newest(struct backend *b)
         return;
     }
     b->open_waits = false;
+    if (ch == NULL && b->refusals >= REFUSALS_MAX) {
+        /* A frontend refuses an eleventh itself. */
+        relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
+        return;
+    }
     if (ch == NULL) {
         refuse_open(b, id, "too many channels on one connection");
         return;

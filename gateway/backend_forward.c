@@ -53,10 +53,8 @@ static int record_open(struct backend *b, const struct relay_forward *m, bool al
 void forward_refused(struct backend *b, const struct relay_forward *m, const char *why,
                      const char *text)
 {
-    if (++b->refusals > REFUSALS_MAX) {
-        relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
+    if (!record_refusal_counts(b))
         return;
-    }
     if (record_open(b, m, false, "", text, NULL) == 0)
         record_refused(b, m->channel, attest_kind_name(ATTEST_FORWARD), why, 0);
 }

@@ -158,14 +158,23 @@ void record_words(struct backend *b, const char *what, const char *text)
     put_request(b, 0, what, NULL, 0, NULL, text);
 }
 
+bool record_refusal_counts(struct backend *b)
+{
+    if (++b->refusals <= REFUSALS_MAX)
+        return true;
+    /* The operator's client can do that, a browser behind `ssh -D` in a day: nobody is blamed. */
+    end_begin(b, "refusals", EXIT_REFUSED,
+              "this session ended: it asked %u times for what it may not have; ask %s",
+              REFUSALS_MAX, grant_contact(b));
+    return false;
+}
+
 static void refuse(struct backend *b, uint32_t channel, const char *what, const char *why,
                    struct bytes detail, const bool *pty, const struct rule_verdict *v,
                    const char *text)
 {
-    if (++b->refusals > REFUSALS_MAX) {
-        relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
+    if (!record_refusal_counts(b))
         return;
-    }
     put_request(b, channel, what, detail.p, detail.len, pty, text);
     refused(b, channel, what, why, b->request_records, v);
 }

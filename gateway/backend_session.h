@@ -44,7 +44,7 @@
  * target answers what it cannot reach when its own TCP gives up, after some 130 s; ten at a time,
  * each given up after 10 s, are 130. libssh keeps below 1 KiB for each. */
 #define LATE_MAX 256u
-/* Refusals that a session may write to the trail before it is taken for an attack. */
+/* Refusals that a session may write to the trail before it is ended. */
 #define REFUSALS_MAX 10000u
 
 enum phase {
@@ -248,6 +248,8 @@ void record_refusal(struct backend *b, uint32_t channel, const char *what, const
  */
 void record_refused_start(struct backend *b, const struct channel *ch, const struct relay_start *m,
                           const char *why, const struct rule_verdict *v, const char *text);
+/* One more: false ends the session. Asked before each that is not recorded by the two above. */
+MUST_CHECK bool record_refusal_counts(struct backend *b);
 /* The decision alone, where the words stand in a sealed record of another type. request: which of
  * the session's request records has them, 0: none. */
 void record_refused(struct backend *b, uint32_t channel, const char *what, const char *why,

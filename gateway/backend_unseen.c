@@ -67,10 +67,8 @@ static void record_forward(struct backend *b, const struct relay_refused *m, con
 {
     struct json_record r;
 
-    if (++b->refusals > REFUSALS_MAX) {
-        relay_violation(b, "more than %u refused requests", REFUSALS_MAX);
+    if (!record_refusal_counts(b))
         return;
-    }
     record_begin(&r);
     json_bool(&r.json, "allowed", false);
     json_str(&r.json, "what", u->what);

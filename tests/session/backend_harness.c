@@ -281,6 +281,28 @@ static void test_refusals(struct world *w)
     world_bye(w);
 }
 
+/* So many are the client's doing: the session ends, and nobody is blamed. */
+static void test_many_refusals(struct world *w)
+{
+    struct relay_refused m = {
+        .channel = UINT32_MAX, .kind = REFUSED_REQUEST, .detail = "a global request"};
+    struct err e = ERR_INIT;
+    uint32_t n;
+    run(w, "cat", &n);
+    for (unsigned i = 0; i < 10001; i++) {
+        CHECK(relay_refused_send(w->relay, &m, NULL, &e) == 0);
+        if (i % 64 == 63)
+            UNTIL(w, link_pending(w->relay) == 0);
+    }
+    world_wait_end(w);
+    CHECK(w->ended && w->end.status == EXIT_REFUSED &&
+          strstr(w->end.text, "it asked 10000 times for what it may not have"));
+    CHECK(world_record(w, RECORD_REQUEST, "a global request", 9999) != NULL);
+    CHECK(world_record(w, RECORD_REQUEST, "a global request", 10000) == NULL);
+    CHECK(world_record(w, RECORD_SESSION_END, "\"reason\":\"refusals\"", 0) != NULL);
+    CHECK(world_record(w, RECORD_ALARM, "", 0) == NULL);
+}
+
 /* Past our own end of the link, which sends nothing that is not a frontend's to send. */
 static int send_raw(struct world *w, uint16_t number)
 {
@@ -456,6 +478,7 @@ static const struct {
     {"agent", test_agent, NULL},
     {"rules", test_rules, set_rules},
     {"refusals", test_refusals, set_exec_only},
+    {"many-refusals", test_many_refusals, NULL},
     {"violation", test_violation, NULL},
     {"grant-end", test_grant_end, NULL},
     {"authd-dies", test_authd_dies, NULL},

@@ -204,7 +204,7 @@ class Backend(unittest.TestCase):
 
 
 for scenario in ("exec", "stdin", "half-closed", "exit-signal", "pty", "channels", "download", "download-lag",
-                 "upload", "upload-lag", "slow-reader", "memory", "latency", "durable", "rules", "refusals", "grant-end", "authd-dies", "authd-away", "authd-away-at-first", "trail-stops", "trail-dies", "frontend-dies", "target-dies",
+                 "upload", "upload-lag", "slow-reader", "memory", "latency", "durable", "rules", "refusals", "many-refusals", "grant-end", "authd-dies", "authd-away", "authd-away-at-first", "trail-stops", "trail-dies", "frontend-dies", "target-dies",
                  "narrow", "narrow-sync", "narrow-more", "narrow-junk"):
     setattr(Backend, "test_" + scenario.replace("-", "_"), lambda self, name=scenario: self.check(name))
 
