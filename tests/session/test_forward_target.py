@@ -219,12 +219,11 @@ class Late(TargetTest):
     def test_their_places_are_free_again(self):
         with self.target(lambda c: self.hold or c.data(b"here"), opened=self.opened) as target:
             r = self.client()
-            self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
             for i in range(10):
                 self.open(r, i, "localhost", self.server.port)
             self.assertEqual([r.number(harness.TIMEOUT) for _ in range(10)], [REFUSED] * 10)
             harness.wait_until("ten", lambda: len(self.kept) == 10)
-            self.assertEqual(sorted(self.closed()), [(i, "timeout") for i in range(10)])
+            harness.wait_until("the records", lambda: sorted(self.closed()) == [(i, "timeout") for i in range(10)])
             # The next one is answered, and what comes late then is none of its own.
             self.hold = False
             self.open(r, 10, "localhost", self.server.port)
@@ -298,7 +297,7 @@ class Late(TargetTest):
             self.assertEqual(sorted(c for n, c in got if n == CLOSE), list(range(5)))
             for i in (0, 1, 3, 4):
                 r.send(CLOSE, theirs[i])
-            by = dict(self.closed())
+            by = dict(harness.wait_until("the records", lambda: len(self.closed()) == 10 and self.closed()))
             self.assertEqual([by[i] for i in (0, 1, 3, 4, 5, 6, 7, 8, 9)], ["policy"] * 9)
             self.assertIn(by[2], ("policy", "operator"))
             self.lab.write_conf("roles.d/forwards.yaml", before)
