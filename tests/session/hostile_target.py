@@ -21,6 +21,18 @@ CHANNEL_EOF, CHANNEL_CLOSE, CHANNEL_REQUEST, OPEN_CONFIRMATION = b"\x60", b"\x61
 CHANNEL_SUCCESS, CHANNEL_FAILURE = b"\x63", b"\x64"
 
 
+@contextlib.contextmanager
+def in_one_piece(packetizer):
+    """What is sent meanwhile goes out at once."""
+    out, write_all = bytearray(), packetizer.write_all
+    packetizer.write_all = out.extend
+    try:
+        yield
+    finally:
+        del packetizer.write_all
+        write_all(bytes(out))
+
+
 class Connection(paramiko.ServerInterface):
     def __init__(self, target, transport):
         self.target, self.transport = target, transport
@@ -114,16 +126,10 @@ class Connection(paramiko.ServerInterface):
     @contextlib.contextmanager
     def at_once(self):
         """What is sent meanwhile goes out in one piece; with the answer to the start, if the target holds it back."""
-        packetizer, out = self.transport.packetizer, bytearray()
-        write_all = packetizer.write_all
-        packetizer.write_all = out.extend
-        if self.target.hold_start:
-            self.send(CHANNEL_SUCCESS, self.channel.remote_chanid)
-        try:
+        with in_one_piece(self.transport.packetizer):
+            if self.target.hold_start:
+                self.send(CHANNEL_SUCCESS, self.channel.remote_chanid)
             yield
-        finally:
-            del packetizer.write_all
-            write_all(bytes(out))
 
     def open_channel(self, kind, *fields):
         self.send(cMSG_CHANNEL_OPEN, kind, 7, 1 << 20, 1 << 15, *fields)
@@ -150,10 +156,11 @@ class Transport(paramiko.Transport):
             m = paramiko.Message()
             m.add_bytes(data[:9] + window.to_bytes(4, "big") + packet.to_bytes(4, "big"))
         if self.target.opened and data[:1] == OPEN_CONFIRMATION:
-            for said in self.target.opened(data):
-                m = paramiko.Message()
-                m.add_bytes(said)
-                super()._send_message(m)
+            with in_one_piece(self.packetizer):
+                for said in self.target.opened(data):
+                    m = paramiko.Message()
+                    m.add_bytes(said)
+                    super()._send_message(m)
             return
         due = self.start_due if data[:1] in (CHANNEL_SUCCESS, CHANNEL_FAILURE) else None
         if self.target.hold_start and data[:1] == CHANNEL_SUCCESS and not self.target.held.is_set():
@@ -167,7 +174,7 @@ class Transport(paramiko.Transport):
 
 class HostileTarget:
     def __init__(self, port, host_key, serve, start_answer=True, confirm=None, hold_start=False, opened=None):
-        self.opened = opened  # the messages to send in place of an open's confirmation
+        self.opened = opened  # the messages to send in place of an open's confirmation, in one piece
         self.serve, self.start_answer, self.confirm, self.hold_start = serve, start_answer, confirm, hold_start
         self.held = threading.Event()  # the answer to the start was due, and kept
         self.seen, self.over = queue.Queue(), threading.Event()

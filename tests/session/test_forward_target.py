@@ -165,11 +165,18 @@ class Closes(TargetTest):
         """What each side says, after one another; the other one hears it, nothing hangs, and the next one comes about."""
         moves = {"e": lambda c: c.eof(), "c": lambda c: c.close(), "d": lambda c: c.data(b"down")}
         for order in ("ec", "c", "dec", "dc", "ced", "edc", "de", "cc", "eec", "d"):
-            with self.subTest(target=order), self.target(lambda c, order=order: [moves[m](c) for m in order]):
+            go = threading.Semaphore(0)  # paramiko forgets a channel that is closed before open_channel has returned
+
+            def serve(c, order=order, go=go):
+                go.acquire(timeout=harness.TIMEOUT)
+                for m in order:
+                    moves[m](c)
+            with self.subTest(target=order), self.target(serve):
                 self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
                 r = self.client()
                 for mine in ("", "u", "ue", "e", "ec", "uc"):
                     c = self.forward(r)
+                    go.release()
                     for m in mine:
                         with contextlib.suppress(OSError):
                             {"u": lambda c: c.sendall(b"up"), "e": lambda c: c.shutdown_write(), "c": lambda c: c.close()}[m](c)
@@ -183,6 +190,24 @@ class Closes(TargetTest):
                 r.close()
                 verdict = self.record("verdict", session=self.finished_session()).json
                 self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 6), verdict)
+
+
+    def test_all_of_it_in_one_piece(self):
+        """Confirmed, sent and closed before the gateway looks once: a server that says a line and closes."""
+        def message(number, confirmation, *rest):
+            return bytes([number]) + confirmation[1:5] + b"".join(rest)
+
+        def whole(c):
+            return [c, message(DATA, c, (5).to_bytes(4, "big"), b"daily"), message(EOF, c), message(CLOSE, c)]
+        for name, opened, said in (("a line", whole, b"daily"), ("nothing", lambda c: [whole(c)[0], *whole(c)[2:]], b""),
+                                   ("a close alone", lambda c: [whole(c)[0], whole(c)[3]], b"")):
+            with self.subTest(name), self.target(opened=opened):
+                self.first_record = len(harness.trail.read(self.lab.path("state", "trail")))
+                done = self.ssh("op1", "hv2", options=("-W", f"localhost:{self.server.port}"))
+                self.assertEqual((done.stdout, done.returncode), (said, 0), done.stderr)
+                session = self.finished_session()
+                self.assertEqual(self.joined("forward-data", session, 0), said)
+                self.assertEqual(self.record("verdict", session=session).json["verdict"], "agreed")
 
 
 class Late(TargetTest):

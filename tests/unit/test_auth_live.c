@@ -517,31 +517,6 @@ Test(live, what_ended_before_its_successor_came, .timeout = 60)
     finish(w, totp, &der);
 }
 
-Test(live, what_ended_before_its_successor_came, .timeout = 60)
-{
-    struct auth_world *w = &world;
-    struct running s;
-    struct secret *totp;
-    struct bytes der;
-
-    prepare(w, &totp, &der);
-    begin_session(w, &s, 2, &der);
-    restart(w, lab_role);
-    live(w, &s, 2);
-    link_free(s.backend);
-    s.backend = NULL;
-    const uint64_t until_ms = clock_mono_ms() + 30000;
-    char *reply = world_control(w, "{\"verb\":\"session-list\"}");
-    while (strstr(reply, "\"alice\"") && clock_mono_ms() < until_ms) {
-        free(reply);
-        reply = world_control(w, "{\"verb\":\"session-list\"}");
-    }
-    cr_expect(!strstr(reply, "\"alice\""), "%s", reply);
-    free(reply);
-    end_running(&s);
-    finish(w, totp, &der);
-}
-
 Test(live, locks_and_forgotten_devices, .timeout = 300)
 {
     struct auth_world *w = &world;
