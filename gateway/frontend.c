@@ -59,6 +59,14 @@ void frontend_leave(struct frontend *f, const char *reason)
     f->again = true;
 }
 
+void frontend_part(struct frontend *f, const char *reason, const char *text)
+{
+    if (f->phase >= PHASE_LEAVING)
+        return;
+    frontend_leave(f, reason);
+    snprintf(f->parting, sizeof f->parting, "%.400s", text);
+}
+
 static void send_banner(struct frontend *f, const char *text)
 {
     char line[1100];
@@ -95,7 +103,7 @@ void frontend_end(struct frontend *f, const char *text, uint8_t status)
         c->relayed = false;
         if (c->open) {
             if (forward_is_alone(c))
-                frontend_leave(f, f->end_text);
+                frontend_part(f, "the session ended", f->end_text);
             else
                 forward_give_up(c);
             continue;
@@ -221,7 +229,7 @@ static void step_deadline(struct frontend *f)
     else if (f->phase == PHASE_LOGIN)
         frontend_leave(f, "the login took too long");
     else if (f->phase == PHASE_TELLING)
-        frontend_leave(f, f->end_text);
+        frontend_part(f, "the session ended", f->end_text);
 }
 
 static void step_attest(struct frontend *f)

@@ -216,6 +216,8 @@ int frontend_run(uint64_t conn, const int *fds, const struct frontend_server *se
 /* Disconnect as soon as what is queued in libssh is out; OpenSSH shows the reason. The first one
  * stays. */
 void frontend_leave(struct frontend *f, const char *reason);
+/* The same with a text for the operator, whose words may be in it: the log does not get it. */
+void frontend_part(struct frontend *f, const char *reason, const char *text);
 /* The session is over: text on every session channel's stderr (or on the first to come), then
  * status. */
 void frontend_end(struct frontend *f, const char *text, uint8_t status);

@@ -53,8 +53,9 @@ static void not_now(struct frontend *f, ssh_message m, const struct relay_forwar
         return;
     }
     ssh_message_free(m);
-    frontend_leave(f, f->phase == PHASE_TELLING ? f->end_text
-                                                : "The gateway itself forwards no ports.");
+    frontend_part(f, "its one forward was refused",
+                  f->phase == PHASE_TELLING ? f->end_text
+                                            : "The gateway itself forwards no ports.");
 }
 
 void forward_open(struct frontend *f, ssh_message m)
@@ -94,7 +95,8 @@ void forward_open(struct frontend *f, ssh_message m)
 static void refused(struct frontend *f, struct frontend_channel *c, const char *text)
 {
     if (forward_is_alone(c)) {
-        frontend_leave(f, text); /* which answers its open as well */
+        /* Which answers its open as well. */
+        frontend_part(f, "its one forward was refused", text);
         return;
     }
     /* Not to a client that does not read. */

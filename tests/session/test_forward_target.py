@@ -332,7 +332,8 @@ class Late(TargetTest):
             harness.wait_until("late answers", lambda: len(self.closed("answered-late")) == 5)
             for i in range(10, 20):
                 self.open(r, i, "localhost", self.server.port)
-                self.assertEqual([r.number(harness.TIMEOUT) for _ in range(2)], [OPENED, DATA])
+                # What the five of before may still say to the newest channel is none of this.
+                self.assertIn((OPENED, i), gather(r, {OPENED: 1}))
             r.close()
         verdict = self.record("verdict", session=session).json
         self.assertEqual((verdict["verdict"], verdict["starts"]["agreed"]), ("agreed", 20), verdict)
