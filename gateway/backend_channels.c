@@ -229,8 +229,8 @@ static int ask_target(struct channel *ch)
         rc = ssh_channel_open_session(ch->ssh);
     }
     ch->answer_packets = b->packed.in_packets;
-    /* The confirmation, all that was to be read and the close came in one piece: that is no refusal,
-     * after which there is no end of file. */
+    /* The confirmation, all that was to be read and the close came in one piece: that is no
+     * refusal, after which there is no end of file. */
     if (rc == SSH_ERROR && ch->forward != NULL && target_alive(b) && ssh_channel_is_eof(ch->ssh))
         rc = SSH_OK;
     return rc;

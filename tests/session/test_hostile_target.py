@@ -219,8 +219,11 @@ class Hostile(harness.SessionTest):
         with self.target(serve):
             done = self.ssh("alice", "hv2", "x")
         self.shows(done, "closed the connection")
+        # All of it, or nothing where the gateway had the answer to the start and the end at once; the trail says which.
         session = self.record("session-start", target="hv2").session
-        self.assertEqual(self.bytes_of("output", session), done.stdout)
+        end = self.record("session-end", session=session).json
+        self.assertEqual(self.bytes_of("output", session)[:end["delivered"]], done.stdout)
+        self.assertEqual((end["bytes_out"], end["reason"]), (len(self.bytes_of("output", session)), "target-closed"))
 
     def test_a_start_that_is_refused_is_in_the_trail(self):
         with self.target(lambda c: None, start_answer=False):
