@@ -289,7 +289,8 @@ static int on_password(struct connection *c, const struct frame *f, struct err *
         int asked = 0;
         if (wants && !(password = secret_copy(m.password, strlen(m.password) + 1)))
             asked = err_set(&why, ERR_MEMORY, "no locked memory for a password");
-        else if (wants)
+        wipe(&m, sizeof m); /* what is here when the hasher's child is forked, the child keeps */
+        if (password)
             asked = hasher_ask(c->a->hasher, c->conn, &source, setting, password, &why);
         if (asked < 0) {
             log_warn("password-not-checked", "conn=%llu text=\"%s\"", (unsigned long long)c->conn,

@@ -36,6 +36,7 @@ struct hasher {
     struct event *timer; /* of the hash under way, or of an idle child */
     bool sealed;
     hasher_done done;
+    hasher_forked forked;
     void *arg;
     pid_t child; /* 0: none */
     struct watch *link;
@@ -67,13 +68,14 @@ static int hash_one(struct link *l, struct frame *f, struct err *e)
     return rc;
 }
 
-_Noreturn static void child_run(int fd, bool sealed)
+_Noreturn static void child_run(const struct hasher *h, int fd)
 {
     struct err e = ERR_INIT;
     struct frame f;
     int rc = 0;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    h->forked(h->arg);
     prctl(PR_SET_NAME, "authd-hasher");
     /* Nothing of authd's is its child's: only the log and the link stay open. */
     if ((fd > 3 && close_range(3, (unsigned)fd - 1, 0) < 0) ||
@@ -82,7 +84,7 @@ _Noreturn static void child_run(int fd, bool sealed)
     struct link *l = rc == 0 ? link_new(fd, &link_hash, LINK_SECOND, QUEUE_MAX) : NULL;
     if (rc == 0 && !l)
         rc = err_set(&e, ERR_MEMORY, "link of the passwords' child");
-    if (rc == 0 && sealed)
+    if (rc == 0 && h->sealed)
         rc = sandbox_seal(SANDBOX_HASHER, &e);
     if (rc == 0)
         link_enter(l, hash_STATE_RUNNING);
@@ -195,7 +197,7 @@ static int start_child(struct hasher *h, struct err *e)
         return rc;
     h->child = fork();
     if (h->child == 0)
-        child_run(fds[1], h->sealed);
+        child_run(h, fds[1]);
     close(fds[1]);
     if (h->child < 0) {
         h->child = 0;
@@ -240,8 +242,8 @@ static void begin_first(struct hasher *h)
     first->password = NULL;
 }
 
-struct hasher *hasher_new(struct event_base *base, bool sealed, hasher_done done, void *arg,
-                          struct err *e)
+struct hasher *hasher_new(struct event_base *base, bool sealed, hasher_done done,
+                          hasher_forked forked, void *arg, struct err *e)
 {
     struct hasher *h = calloc(1, sizeof *h);
 
@@ -256,6 +258,7 @@ struct hasher *hasher_new(struct event_base *base, bool sealed, hasher_done done
     h->base = base;
     h->sealed = sealed;
     h->done = done;
+    h->forked = forked;
     h->arg = arg;
     if (!(h->timer = evtimer_new(base, on_timer, h))) {
         err_set(e, ERR_MEMORY, "passwords");
