@@ -5,7 +5,10 @@ import json
 import os
 import pty
 import re
+import resource
+import signal
 import subprocess
+import termios
 
 import harness
 import raw_ssh
@@ -352,6 +355,49 @@ class Administration(Passwords):
         self.assertNotIn("Pferd", seen)
         self.assertTrue(self.user("op6")["password"])
         self.admin("user", "password", "op6", "--remove")
+
+    def test_a_question_that_is_interrupted(self):
+        """The terminal is left as it was, with its echo; nothing is left to be dumped, and nothing is changed."""
+        for key, number in ((b"\x03", signal.SIGINT), (b"\x1c", signal.SIGQUIT)):
+            pid, terminal, _ = self.tool_on_a_terminal()
+            os.write(terminal, b"Anderes" + key)
+            status = self.end_of(pid)
+            self.assertEqual((os.WIFSIGNALED(status), os.WTERMSIG(status)), (True, number))
+            self.assertFalse(os.WCOREDUMP(status))
+            self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO, "the terminal has no echo")
+            os.close(terminal)
+        # Stopped, where nothing can go on with it: it is asked again.
+        pid, terminal, seen = self.tool_on_a_terminal()
+        self.assertFalse(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.write(terminal, b"Anderes\x1a")
+        while seen.count(b"op6: ") < 2:
+            seen += os.read(terminal, 1024)
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual(os.WTERMSIG(self.end_of(pid)), signal.SIGTERM)
+        self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.close(terminal)
+        self.assertFalse(self.user("op6")["password"])
+
+    def tool_on_a_terminal(self):
+        """At its first question: (pid, terminal, what was on the screen)."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+            os.execv(os.path.join(self.lab.build, "sallyport"), ["sallyport", "user", "password", "op6", "-c", self.lab.conf])
+        seen = b""
+        while not seen.endswith(b"op6: "):
+            seen += os.read(terminal, 1024)
+        return pid, terminal, seen
+
+    @staticmethod
+    def end_of(pid):
+        found = []
+
+        def ended():
+            found[:] = os.waitpid(pid, os.WNOHANG)
+            return found[0]
+        harness.wait_until("the tool's end", ended)
+        return found[1]
 
     def test_zz_the_password_is_nowhere(self):
         """Last: on the disk of the gateway, in its log, in the trail, in what ssh was shown; and no hash in the clear."""
