@@ -311,7 +311,7 @@ void connection_password_hashed(void *authd, uint64_t conn, const char *hash)
 {
     struct authd *a = authd;
     struct connection *c = connection_find(a, conn);
-    if (!c || !c->frontend)
+    if (!c || !c->frontend || !c->checking)
         return;
     c->checking = false;
     watch_hold(c->frontend, false);

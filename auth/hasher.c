@@ -322,7 +322,7 @@ int hasher_ask(struct hasher *h, uint64_t id, const struct address *source, cons
 void hasher_forget(struct hasher *h, uint64_t id)
 {
     for (unsigned i = 0; h && i < h->count; i++) {
-        if (h->waiting[i].id != id)
+        if (h->waiting[i].id != id || h->waiting[i].forgotten)
             continue;
         if (h->waiting[i].asked)
             h->waiting[i].forgotten = true;

@@ -120,6 +120,22 @@ Test(hasher, so_many_wait, .timeout = 60)
     end(&w);
 }
 
+/* A number may come again: who is forgotten is the one who waits. */
+Test(hasher, forgotten_and_back, .timeout = 60)
+{
+    struct world w;
+    begin(&w);
+    cr_assert_eq(ask(&w, 7, "x", 1), 0);
+    hasher_forget(w.h, 7); /* the child has it */
+    cr_assert_eq(ask(&w, 7, "correct horse", 1), 0);
+    hasher_forget(w.h, 7);
+    cr_assert_eq(ask(&w, 7, "correct horse", 1), 0);
+    cr_assert_eq(ask(&w, 8, "x", 1), 0);
+    run(&w, 2);
+    cr_expect(w.order[0] == 7 && w.order[1] == 8);
+    end(&w);
+}
+
 /* The process's only child: the hasher's. */
 static pid_t child_of_ours(void)
 {
