@@ -116,6 +116,9 @@ static void forget_in_child(void *arg)
     a->world.ca = NULL;
 }
 
+static const struct hasher_handler hasher_handler = {connection_password_hashed,
+                                                     connection_hasher_died, forget_in_child};
+
 /* The supervisor's first message, waited for without the loop. */
 static int receive_start(struct link *l, struct frame *f, struct authd_start *m, struct err *e)
 {
@@ -182,8 +185,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
     if (rc == 0 && (!(a->trail = trail_client_new(a->base)) || !(a->policies = policy_set_new(a)) ||
                     !(a->refusals = refusals_new()) || !(a->live = live_new(a))))
         rc = err_set(e, ERR_MEMORY, "start");
-    if (rc == 0 && !(a->hasher = hasher_new(a->base, o->sealed, connection_password_hashed,
-                                            forget_in_child, a, e)))
+    if (rc == 0 && !(a->hasher = hasher_new(a->base, o->sealed, &hasher_handler, a, e)))
         rc = e->code;
     if (rc < 0) {
         close(control_fd);

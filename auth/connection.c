@@ -321,6 +321,20 @@ void connection_password_hashed(void *authd, uint64_t conn, const char *hash)
     answer(c);
 }
 
+/* A stranger's bytes may have done it: it is his failure, so that nobody ends it as often as he
+ * likes. (Who is gone already has paid: connection_gone.) */
+void connection_hasher_died(void *authd, uint64_t conn, const char *text)
+{
+    struct connection *c = connection_find(authd, conn);
+
+    log_error("hasher-ended", "conn=%llu text=\"%s\"", (unsigned long long)conn, text);
+    authd_alarm(authd, conn, NULL, "hasher-ended", text);
+    if (!c || !c->checking || c->ended)
+        return;
+    c->failure_told = false;
+    report_failure(c, FAILURE_FIRST_FACTOR);
+}
+
 static int on_frame(void *arg, struct frame *f, struct err *e)
 {
     struct connection *c = arg;
