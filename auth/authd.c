@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <openssl/rand.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -108,13 +107,17 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* ---- start ---- */
 
-/* What administrators send may be tokens and hashes. */
-static void free_wiped(void *p)
+/* In the child that hashes passwords: the operator CA's key is OpenSSL's, in ordinary memory. */
+static void forget_in_child(void *arg)
 {
-    if (p)
-        wipe(p, malloc_usable_size(p));
-    free(p);
+    struct authd *a = arg;
+
+    device_ca_free((struct device_ca *)(uintptr_t)a->world.ca);
+    a->world.ca = NULL;
 }
+
+static const struct hasher_handler hasher_handler = {connection_password_hashed,
+                                                     connection_hasher_died, forget_in_child};
 
 /* The supervisor's first message, waited for without the loop. */
 static int receive_start(struct link *l, struct frame *f, struct authd_start *m, struct err *e)
@@ -171,7 +174,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
     if (rc == 0 && RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         rc = err_set(e, ERR_CRYPTO, "no random bytes");
     json_object_seed(seed | 1);
-    json_set_alloc_funcs(malloc, free_wiped);
+    json_set_alloc_funcs(malloc, wipe_free); /* administrators send tokens and hashes */
     if (rc == 0)
         rc = open_store(a, o->store_path, store_fd, e);
     if (rc == 0)
@@ -182,7 +185,7 @@ static int start_modules(struct authd *a, struct frame *f, const struct authd_st
     if (rc == 0 && (!(a->trail = trail_client_new(a->base)) || !(a->policies = policy_set_new(a)) ||
                     !(a->refusals = refusals_new()) || !(a->live = live_new(a))))
         rc = err_set(e, ERR_MEMORY, "start");
-    if (rc == 0 && !(a->hasher = hasher_new(a->base, o->sealed, connection_password_hashed, a, e)))
+    if (rc == 0 && !(a->hasher = hasher_new(a->base, o->sealed, &hasher_handler, a, e)))
         rc = e->code;
     if (rc < 0) {
         close(control_fd);

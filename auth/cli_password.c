@@ -123,7 +123,9 @@ int cli_user_password(int argc, char **argv)
 
     if (parse(argc, argv, &a, &status) != 0)
         return status;
-    int r = a.remove ? 0 : hash_it(a.name, hash, &e);
+    int r = a.remove ? 0 : secret_process_protect(&e);
+    if (r == 0 && !a.remove)
+        r = hash_it(a.name, hash, &e);
     if (r == 0)
         r = control_once(
             a.confdir,

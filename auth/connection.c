@@ -289,7 +289,8 @@ static int on_password(struct connection *c, const struct frame *f, struct err *
         int asked = 0;
         if (wants && !(password = secret_copy(m.password, strlen(m.password) + 1)))
             asked = err_set(&why, ERR_MEMORY, "no locked memory for a password");
-        else if (wants)
+        wipe(&m, sizeof m); /* what is here when the hasher's child is forked, the child keeps */
+        if (password)
             asked = hasher_ask(c->a->hasher, c->conn, &source, setting, password, &why);
         if (asked < 0) {
             log_warn("password-not-checked", "conn=%llu text=\"%s\"", (unsigned long long)c->conn,
@@ -310,7 +311,7 @@ void connection_password_hashed(void *authd, uint64_t conn, const char *hash)
 {
     struct authd *a = authd;
     struct connection *c = connection_find(a, conn);
-    if (!c || !c->frontend)
+    if (!c || !c->frontend || !c->checking)
         return;
     c->checking = false;
     watch_hold(c->frontend, false);
@@ -318,6 +319,20 @@ void connection_password_hashed(void *authd, uint64_t conn, const char *hash)
         return;
     login_password_hashed(&c->login, &a->world, hash, authd_now_s(a), &c->reply);
     answer(c);
+}
+
+/* A stranger's bytes may have done it: it is his failure, so that nobody ends it as often as he
+ * likes. (Who is gone already has paid: connection_gone.) */
+void connection_hasher_died(void *authd, uint64_t conn, const char *text)
+{
+    struct connection *c = connection_find(authd, conn);
+
+    log_error("hasher-ended", "conn=%llu text=\"%s\"", (unsigned long long)conn, text);
+    authd_alarm(authd, conn, NULL, "hasher-ended", text);
+    if (!c || !c->checking || c->ended)
+        return;
+    c->failure_told = false;
+    report_failure(c, FAILURE_FIRST_FACTOR);
 }
 
 static int on_frame(void *arg, struct frame *f, struct err *e)

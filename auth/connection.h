@@ -41,8 +41,10 @@ void connection_forget(struct connection *c);
 void connection_each(struct authd *a, void (*each)(struct connection *c, void *arg), void *arg);
 /* Deadlines. True while there is one to come. */
 bool connection_tick_all(struct authd *a, uint64_t now_ms);
-/* Of auth/hasher.h: the hash of the password that this connection's login brought. */
+/* Of auth/hasher.h: the hash of the password that this connection's login brought; or that the
+ * child ended over it. */
 void connection_password_hashed(void *authd, uint64_t conn, const char *hash);
+void connection_hasher_died(void *authd, uint64_t conn, const char *text);
 /* What a frontend may do now (a bit of link `login`'s states, 0: nothing). */
 void connection_enter(struct connection *c, uint32_t state);
 /* The frontend disconnects with this text. */

@@ -154,7 +154,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t n = want ? recv(fd, bytes, want, MSG_DONTWAIT) : 0;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
-    if (n <= 0 || buf_put(&client->in, bytes, (size_t)n) < 0) {
+    const bool taken = n > 0 && buf_put(&client->in, bytes, (size_t)n) == 0;
+    wipe(bytes, sizeof bytes); /* perhaps a password's hash */
+    if (!taken) {
         leave(client);
         return;
     }

@@ -85,13 +85,11 @@ void control_user_password_remove(struct control_client *client)
 {
     const struct authd *a = control_authd(client->control);
     const char *name = text_of(client, "operator");
-    struct secret *hash = NULL;
     struct err e = ERR_INIT;
     bool has = false;
-    int rc = store_password_read(a->world.store, name, &hash, &has, &e);
+    int rc = store_password_has(a->world.store, name, &has, &e);
 
-    secret_free(hash);
-    if (has || rc == ERR_TAMPERED)
+    if (has)
         control_act(client, "user-password-removed", effect_remove);
     else if (rc < 0)
         control_store_failed(client, &e);

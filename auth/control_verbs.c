@@ -128,12 +128,11 @@ static json_t *user_entry(struct authd *a, const struct policy_operator *op, str
     struct store_operator row;
     uint64_t now_s = authd_now_s(a), token_s = 0, until_s = 0;
     unsigned certificates = 0;
-    struct secret *hash = NULL;
     bool has_password = false;
     json_t *entry = NULL;
 
     if (store_operator_read(a->world.store, op->name, &row, e) == 0 &&
-        store_password_read(a->world.store, op->name, &hash, &has_password, e) == 0 &&
+        store_password_has(a->world.store, op->name, &has_password, e) == 0 &&
         store_enrolment_read(a->world.store, op->name, now_s, &token_s, e) == 0 &&
         store_certificates_live(a->world.store, op->name, now_s, &certificates, &until_s, e) == 0)
         entry = json_pack(
@@ -147,7 +146,6 @@ static json_t *user_entry(struct authd *a, const struct policy_operator *op, str
             time_or_null(token_s), "remembered", (json_int_t)certificates, "remembered_until",
             time_or_null(until_s));
     store_operator_clear(&row);
-    secret_free(hash);
     if (!entry && !e->code)
         err_set(e, ERR_MEMORY, "list");
     return entry;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -35,7 +36,7 @@ struct hasher {
     struct event_base *base;
     struct event *timer; /* of the hash under way, or of an idle child */
     bool sealed;
-    hasher_done done;
+    const struct hasher_handler *handler;
     void *arg;
     pid_t child; /* 0: none */
     struct watch *link;
@@ -67,22 +68,27 @@ static int hash_one(struct link *l, struct frame *f, struct err *e)
     return rc;
 }
 
-_Noreturn static void child_run(int fd, bool sealed)
+_Noreturn static void child_run(const struct hasher *h, int fd)
 {
     struct err e = ERR_INIT;
     struct frame f;
     int rc = 0;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* What is said to all of the gateway's processes is authd's to follow: it ends this one. */
+    if (signal(SIGTERM, SIG_IGN) == SIG_ERR || signal(SIGINT, SIG_IGN) == SIG_ERR ||
+        signal(SIGHUP, SIG_IGN) == SIG_ERR)
+        rc = err_errno(&e, "signals of the passwords' child");
+    h->handler->forked(h->arg);
     prctl(PR_SET_NAME, "authd-hasher");
     /* Nothing of authd's is its child's: only the log and the link stay open. */
-    if ((fd > 3 && close_range(3, (unsigned)fd - 1, 0) < 0) ||
-        close_range((unsigned)fd + 1, ~0u, 0) < 0)
+    if (rc == 0 && ((fd > 3 && close_range(3, (unsigned)fd - 1, 0) < 0) ||
+                    close_range((unsigned)fd + 1, ~0u, 0) < 0))
         rc = err_errno(&e, "descriptors of the passwords' child");
     struct link *l = rc == 0 ? link_new(fd, &link_hash, LINK_SECOND, QUEUE_MAX) : NULL;
     if (rc == 0 && !l)
         rc = err_set(&e, ERR_MEMORY, "link of the passwords' child");
-    if (rc == 0 && sealed)
+    if (rc == 0 && h->sealed)
         rc = sandbox_seal(SANDBOX_HASHER, &e);
     if (rc == 0)
         link_enter(l, hash_STATE_RUNNING);
@@ -101,17 +107,21 @@ _Noreturn static void child_run(int fd, bool sealed)
 
 /* ---- authd's side ---- */
 
-static void end_child(struct hasher *h)
+/* Its wait status. */
+static int end_child(struct hasher *h)
 {
+    int status = 0;
+
     watch_free(h->link);
     h->link = NULL;
     evtimer_del(h->timer);
     if (h->child > 0) {
         kill(h->child, SIGKILL);
-        while (waitpid(h->child, NULL, 0) < 0 && errno == EINTR)
+        while (waitpid(h->child, &status, 0) < 0 && errno == EINTR)
             ;
     }
     h->child = 0;
+    return status;
 }
 
 static void wait_at_most(struct hasher *h, int seconds)
@@ -137,7 +147,7 @@ static void answer_first(struct hasher *h, const char *hash)
 
     remove_at(h, 0);
     if (!forgotten)
-        h->done(h->arg, id, hash);
+        h->handler->done(h->arg, id, hash);
 }
 
 static void begin_first(struct hasher *h);
@@ -160,11 +170,16 @@ static int on_frame(void *arg, struct frame *f, struct err *e)
     return rc;
 }
 
-static void child_failed(struct hasher *h, const char *text)
+static void child_failed(struct hasher *h, const char *why)
 {
-    log_error("hasher-ended", "text=\"%s\"", text);
-    end_child(h);
-    if (h->count > 0 && h->waiting[0].asked)
+    const int status = end_child(h);
+    const bool asked = h->count > 0 && h->waiting[0].asked;
+    char text[300];
+
+    snprintf(text, sizeof text, "%s (%s %d)", why, WIFSIGNALED(status) ? "signal" : "status",
+             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    h->handler->died(h->arg, asked ? h->waiting[0].id : 0, text);
+    if (asked)
         answer_first(h, NULL);
     begin_first(h);
 }
@@ -195,7 +210,7 @@ static int start_child(struct hasher *h, struct err *e)
         return rc;
     h->child = fork();
     if (h->child == 0)
-        child_run(fds[1], h->sealed);
+        child_run(h, fds[1]);
     close(fds[1]);
     if (h->child < 0) {
         h->child = 0;
@@ -240,8 +255,8 @@ static void begin_first(struct hasher *h)
     first->password = NULL;
 }
 
-struct hasher *hasher_new(struct event_base *base, bool sealed, hasher_done done, void *arg,
-                          struct err *e)
+struct hasher *hasher_new(struct event_base *base, bool sealed,
+                          const struct hasher_handler *handler, void *arg, struct err *e)
 {
     struct hasher *h = calloc(1, sizeof *h);
 
@@ -255,7 +270,7 @@ struct hasher *hasher_new(struct event_base *base, bool sealed, hasher_done done
     }
     h->base = base;
     h->sealed = sealed;
-    h->done = done;
+    h->handler = handler;
     h->arg = arg;
     if (!(h->timer = evtimer_new(base, on_timer, h))) {
         err_set(e, ERR_MEMORY, "passwords");
@@ -319,7 +334,7 @@ int hasher_ask(struct hasher *h, uint64_t id, const struct address *source, cons
 void hasher_forget(struct hasher *h, uint64_t id)
 {
     for (unsigned i = 0; h && i < h->count; i++) {
-        if (h->waiting[i].id != id)
+        if (h->waiting[i].id != id || h->waiting[i].forgotten)
             continue;
         if (h->waiting[i].asked)
             h->waiting[i].forgotten = true;

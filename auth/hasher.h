@@ -28,12 +28,20 @@
 
 struct hasher;
 
-/* hash NULL: none could be made. */
-typedef void (*hasher_done)(void *arg, uint64_t id, const char *hash);
+struct hasher_handler {
+    /* hash NULL: none could be made. */
+    void (*done)(void *arg, uint64_t id, const char *hash);
+    /* The child ended unasked, or said what it may not, or was ended: it took too long. id: whose
+     * password it had, perhaps one that was forgotten; 0: none. done follows for who waits. */
+    void (*died)(void *arg, uint64_t id, const char *text);
+    /* Called in the child, first thing: what is in its copy of the memory and not in pages that a
+     * fork wipes (base/secret.h) is to be forgotten here. */
+    void (*forked)(void *arg);
+};
 
-/* sealed: the child confines itself; authd is not sealed yet. NULL on error. */
-struct hasher *hasher_new(struct event_base *base, bool sealed, hasher_done done, void *arg,
-                          struct err *e);
+/* sealed: the child confines itself; authd is not sealed yet. handler: static. NULL on error. */
+struct hasher *hasher_new(struct event_base *base, bool sealed,
+                          const struct hasher_handler *handler, void *arg, struct err *e);
 void hasher_free(struct hasher *h);
 /* id: of a connection, which asks one at a time. source: as quotas see it (address_quota_key).
  * password: NUL-terminated; taken, also on failure. 0: done is called later, never from within.

@@ -96,6 +96,7 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_VAULT_EACH] =
         "SELECT account, public_key FROM vault_key WHERE target=?1 ORDER BY account",
     [STMT_PASSWORD_READ] = "SELECT hash FROM password WHERE operator=?1",
+    [STMT_PASSWORD_HAS] = "SELECT 1 FROM password WHERE operator=?1",
     [STMT_PASSWORD_ANY] = "SELECT 1 FROM password LIMIT 1",
     [STMT_PASSWORD_PUT] = "INSERT OR REPLACE INTO password(operator, hash) VALUES(?1, ?2)",
     [STMT_PASSWORD_REMOVE] = "DELETE FROM password WHERE operator=?1",

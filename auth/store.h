@@ -72,6 +72,8 @@ MUST_CHECK int store_password_put(struct store *s, const char *name, const char 
                                   struct err *e);
 /* ERR_NOT_FOUND: there was none. */
 MUST_CHECK int store_password_remove(struct store *s, const char *name, struct err *e);
+/* Has he one? Without opening it. */
+MUST_CHECK int store_password_has(struct store *s, const char *name, bool *has, struct err *e);
 /* Has anybody one? */
 MUST_CHECK int store_password_any(struct store *s, bool *any, struct err *e);
 

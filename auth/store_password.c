@@ -91,13 +91,22 @@ int store_password_remove(struct store *s, const char *name, struct err *e)
     return rc == 0 && changes != 1 ? err_set(e, ERR_NOT_FOUND, "%s has no password", name) : rc;
 }
 
-int store_password_any(struct store *s, bool *any, struct err *e)
+static int found(struct store *s, sqlite3_stmt *st, bool *yes, struct err *e)
 {
-    sqlite3_stmt *st = store_bind(s, STMT_PASSWORD_ANY, "");
     int rc = store_row(s, st, e);
 
-    *any = rc == 1;
+    *yes = rc == 1;
     if (rc == 1)
         store_done(st);
     return rc < 0 ? rc : 0;
+}
+
+int store_password_has(struct store *s, const char *name, bool *has, struct err *e)
+{
+    return found(s, store_bind(s, STMT_PASSWORD_HAS, "t", name), has, e);
+}
+
+int store_password_any(struct store *s, bool *any, struct err *e)
+{
+    return found(s, store_bind(s, STMT_PASSWORD_ANY, ""), any, e);
 }

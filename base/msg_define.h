@@ -160,12 +160,14 @@
 
 /* --- pass 8: senders */
 #define LINK(table, first, second)
-#define U8(n)          wire_put_u8(&o.w, m->n);
-#define U16(n)         wire_put_u16(&o.w, m->n);
-#define U32(n)         wire_put_u32(&o.w, m->n);
-#define U64(n)         wire_put_u64(&o.w, m->n);
-#define STR(n, max)    wire_put_str(&o.w, m->n, max);
-#define SECRET(n, max) wire_put_str(&o.w, m->n, max);
+#define U8(n)       wire_put_u8(&o.w, m->n);
+#define U16(n)      wire_put_u16(&o.w, m->n);
+#define U32(n)      wire_put_u32(&o.w, m->n);
+#define U64(n)      wire_put_u64(&o.w, m->n);
+#define STR(n, max) wire_put_str(&o.w, m->n, max);
+#define SECRET(n, max)                                                                             \
+    wire_put_str(&o.w, m->n, max);                                                                 \
+    secret = true;
 #define BYTES(n, size) wire_put_raw(&o.w, m->n, size);
 #define DATA(n, max)   link_out_data(&o, m->n, max);
 #define NOTHING        (void)m;
@@ -174,11 +176,15 @@
                               struct err *e)                                                       \
     {                                                                                              \
         uint8_t fixed[table##_##name##_FIXED];                                                     \
+        bool secret = false; /* a stack keeps it for as long as nothing needs the place */         \
         struct link_out o;                                                                         \
                                                                                                    \
         link_out_init(&o, fixed, sizeof fixed);                                                    \
         __VA_ARGS__                                                                                \
-        return link_out_send(&o, l, &link_##table, (number_), fd, e);                              \
+        int rc = link_out_send(&o, l, &link_##table, (number_), fd, e);                            \
+        if (secret)                                                                                \
+            explicit_bzero(fixed, sizeof fixed);                                                   \
+        return rc;                                                                                 \
     }
 #include MSG_TABLE
 #undef MESSAGE

@@ -5,6 +5,7 @@
 #include "base/secret.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,13 @@ void wipe(void *p, size_t len)
 {
     if (p && len)
         explicit_bzero(p, len);
+}
+
+void wipe_free(void *p)
+{
+    if (p)
+        explicit_bzero(p, malloc_usable_size(p));
+    free(p);
 }
 
 struct secret *secret_new(size_t len)

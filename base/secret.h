@@ -34,6 +34,8 @@ bool secret_equal(const struct secret *a, const void *bytes, size_t len);
 
 /* Wipes plain memory so that the compiler cannot leave it out. */
 void wipe(void *p, size_t len);
+/* free(3), and nothing of it is left. For libraries that can be given one. */
+void wipe_free(void *p);
 
 /* For a process: no core, not dumpable, all memory MADV_DONTDUMP by RLIMIT_CORE 0 and
  * PR_SET_DUMPABLE. */

@@ -5,10 +5,15 @@ import json
 import os
 import pty
 import re
+import resource
+import signal
 import subprocess
+import termios
 
 import harness
 import raw_ssh
+import sanitizers
+import test_threats_host
 from raw_ssh import FAILURE, PROMPT, SUCCESS, Ended, Raw
 
 RIGHT, OTHER, WRONG = "Korrekt-Pferd-Batterie", "Anderes-Pferd-Batterie", "Falsches-Pferd-Batterie"
@@ -79,7 +84,7 @@ class Opens(Passwords):
         self.assertEqual(r.number(), PROMPT)
         r.respond(self.code("op7"))
         self.assertEqual(r.number(), SUCCESS)
-        self.assertEqual(self.record("decision").json["account"], "root")
+        self.assertEqual(self.record("decision", event="decision").json["account"], "root")
 
     def test_a_key_and_a_password(self):
         """The key first, then the password: for a role that wants both, and not without the name."""
@@ -247,6 +252,53 @@ class Refused(Passwords):
         self.assertEqual(self.records("authentication", result="logged-in"), [])
 
 
+class Memory(Passwords):
+    readable, scalar = test_threats_host.Secrets.readable, staticmethod(test_threats_host.Secrets.scalar)
+
+    def test_what_the_hasher_has(self):
+        """The child is a copy of authd: of its keys, of passwords and of hashes nothing is there, before or after."""
+        r = Raw(self.lab, "hv2:22")
+        self.addCleanup(r.close)
+        r.service()
+        r.ask_prompt(user="op1+root")
+        for password in (WRONG, OTHER, RIGHT):
+            self.assertEqual(r.number(), PROMPT)
+            r.respond(password)
+        self.assertEqual(r.number(), PROMPT)  # for the code
+        (authd,), children = self.servers_and_children("sallyport-authd")
+        with open(os.path.join(self.lab.path("state", "keys"), "store.key"), "rb") as f:
+            store = f.read(32)
+        ca = self.scalar(os.path.join(self.lab.path("state", "keys"), "operator-ca.key"))
+        self.assertTrue(any(form in self.readable(authd) for form in ca), "the search is no good")
+        (hasher,) = children
+        self.assertEqual(harness.proc_status(hasher)["Name"], "authd-hasher")
+        memory = self.readable(hasher)
+        self.assertIn(b"$y$j9T$", memory, "the search is no good")
+        for secret in (store, *ca, RIGHT.encode(), OTHER.encode(), WRONG.encode()):
+            self.assertNotIn(secret, memory)
+        whole = re.findall(rb"\$y\$j9T\$[./0-9A-Za-z]{22}\$[./0-9A-Za-z]{43}", memory)
+        self.assertEqual({h for h in whole if h.strip(b"$yj9T.")}, set(), "a hash")
+        memory = self.readable(authd)
+        for password in (RIGHT, OTHER, WRONG):
+            self.assertNotIn(password.encode(), memory)
+
+    def test_the_hasher_is_confined(self):
+        self.by_password("op1", "hv2", "true", answers=(WRONG,))
+        (hasher,) = self.servers_and_children("sallyport-authd")[1]
+        status = harness.proc_status(hasher)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", sanitizers.SECCOMP))
+        self.assertEqual(int(status["CapEff"], 16), 0)
+        found = sorted(int(fd) for fd in os.listdir(f"/proc/{hasher}/fd"))
+        self.assertEqual((found[:3], len(found)), ([0, 1, 2], 4), "the log and the link")
+        self.assertRegex(os.readlink(f"/proc/{hasher}/fd/{found[3]}"), "^socket:")
+        if not sanitizers.SANITIZED:
+            with open(f"/proc/{hasher}/limits", encoding="ascii") as f:
+                limits = f.read()
+            self.assertRegex(limits, r"Max processes +0 ")
+            self.assertRegex(limits, r"Max core file size +0 ")
+            self.assertEqual(os.stat(f"/proc/{hasher}/environ").st_uid, 0, "it is dumpable")
+
+
 class Administration(Passwords):
     def test_a_change_ends_what_the_old_one_opened(self):
         child = self.live("op10", "hv2", env=self.answering(RIGHT, self.code("op10")), fresh=True,
@@ -303,6 +355,49 @@ class Administration(Passwords):
         self.assertNotIn("Pferd", seen)
         self.assertTrue(self.user("op6")["password"])
         self.admin("user", "password", "op6", "--remove")
+
+    def test_a_question_that_is_interrupted(self):
+        """The terminal is left as it was, with its echo; nothing is left to be dumped, and nothing is changed."""
+        for key, number in ((b"\x03", signal.SIGINT), (b"\x1c", signal.SIGQUIT)):
+            pid, terminal, _ = self.tool_on_a_terminal()
+            os.write(terminal, b"Anderes" + key)
+            status = self.end_of(pid)
+            self.assertEqual((os.WIFSIGNALED(status), os.WTERMSIG(status)), (True, number))
+            self.assertFalse(os.WCOREDUMP(status))
+            self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO, "the terminal has no echo")
+            os.close(terminal)
+        # Stopped, where nothing can go on with it: it is asked again.
+        pid, terminal, seen = self.tool_on_a_terminal()
+        self.assertFalse(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.write(terminal, b"Anderes\x1a")
+        while seen.count(b"op6: ") < 2:
+            seen += os.read(terminal, 1024)
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual(os.WTERMSIG(self.end_of(pid)), signal.SIGTERM)
+        self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.close(terminal)
+        self.assertFalse(self.user("op6")["password"])
+
+    def tool_on_a_terminal(self):
+        """At its first question: (pid, terminal, what was on the screen)."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+            os.execv(os.path.join(self.lab.build, "sallyport"), ["sallyport", "user", "password", "op6", "-c", self.lab.conf])
+        seen = b""
+        while not seen.endswith(b"op6: "):
+            seen += os.read(terminal, 1024)
+        return pid, terminal, seen
+
+    @staticmethod
+    def end_of(pid):
+        found = []
+
+        def ended():
+            found[:] = os.waitpid(pid, os.WNOHANG)
+            return found[0]
+        harness.wait_until("the tool's end", ended)
+        return found[1]
 
     def test_zz_the_password_is_nowhere(self):
         """Last: on the disk of the gateway, in its log, in the trail, in what ssh was shown; and no hash in the clear."""

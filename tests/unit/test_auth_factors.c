@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Codes, each once; lockout; tokens; sealing; destinations. */
+ * Codes, each once; lockout; tokens; sealing; destinations; break-glass. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/break_glass.h"
 #include "auth/destination.h"
 #include "auth/enrol.h"
 #include "auth/lockout.h"
@@ -337,4 +338,29 @@ Test(destination, operator_in_the_user_name)
     snprintf(user, sizeof user, "%s5+root", longest);
     cr_expect_eq(destination_operator(user, name), 0);
     cr_expect_str_eq(name, "");
+}
+
+/* Who may get in although no session starts: with a key and a code of now, a password beside or
+ * not. */
+Test(break_glass, what_holds)
+{
+    static const struct {
+        uint32_t factors;
+        bool enrolment, holds;
+    } cases[] = {
+        {FACTOR_KEY | FACTOR_TOTP, false, true},
+        {FACTOR_KEY | FACTOR_PASSWORD | FACTOR_TOTP, false, true},
+        {FACTOR_PASSWORD | FACTOR_TOTP, false, false},
+        {FACTOR_KEY | FACTOR_PASSWORD, false, false},
+        {FACTOR_KEY | FACTOR_PASSWORD | FACTOR_REMEMBERED, false, false},
+        {FACTOR_KEY | FACTOR_TOTP | FACTOR_REMEMBERED, false, false},
+        {FACTOR_KEY | FACTOR_TOTP, true, false},
+        {FACTOR_TOTP, false, false},
+        {0, false, false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct login l = {.factors = cases[i].factors, .enrolment = cases[i].enrolment};
+        cr_expect_eq(break_glass_holds(&l), cases[i].holds, "case %zu", i);
+    }
 }

@@ -18,7 +18,9 @@ static const char setting[] = "$y$j9T$0brOAikuLcAXGxlWDvZhD/";
 struct world {
     struct event_base *base;
     struct hasher *h;
-    unsigned answers, none, expected;
+    unsigned answers, none, expected, deaths;
+    uint64_t died_of; /* whose password it had */
+    char how[300];
     uint64_t order[64];
     char last[PASSWORD_HASH + 1];
 };
@@ -33,13 +35,29 @@ static void done(void *arg, uint64_t id, const char *hash)
         event_base_loopbreak(w->base);
 }
 
+/* Nothing to forget here; what authd forgets is looked for in the real child's memory by
+ * tests/session/test_password.py. */
+static void forked(void *arg)
+{
+    (void)arg;
+}
+
+static void died(void *arg, uint64_t id, const char *text)
+{
+    struct world *w = arg;
+    w->deaths++;
+    w->died_of = id;
+    snprintf(w->how, sizeof w->how, "%s", text);
+}
+
 /* sealed: in a child of ours, since a filter stays; here the hasher's child alone takes it. */
 static void begin(struct world *w)
 {
+    static const struct hasher_handler handler = {done, died, forked};
     memset(w, 0, sizeof *w);
     w->base = event_base_new();
     struct err e = ERR_INIT;
-    w->h = hasher_new(w->base, true, done, w, &e);
+    w->h = hasher_new(w->base, true, &handler, w, &e);
     cr_assert(w->base && w->h);
 }
 
@@ -113,6 +131,22 @@ Test(hasher, so_many_wait, .timeout = 60)
     end(&w);
 }
 
+/* A number may come again: who is forgotten is the one who waits. */
+Test(hasher, forgotten_and_back, .timeout = 60)
+{
+    struct world w;
+    begin(&w);
+    cr_assert_eq(ask(&w, 7, "x", 1), 0);
+    hasher_forget(w.h, 7); /* the child has it */
+    cr_assert_eq(ask(&w, 7, "correct horse", 1), 0);
+    hasher_forget(w.h, 7);
+    cr_assert_eq(ask(&w, 7, "correct horse", 1), 0);
+    cr_assert_eq(ask(&w, 8, "x", 1), 0);
+    run(&w, 2);
+    cr_expect(w.order[0] == 7 && w.order[1] == 8);
+    end(&w);
+}
+
 /* The process's only child: the hasher's. */
 static pid_t child_of_ours(void)
 {
@@ -135,9 +169,12 @@ Test(hasher, its_child_dies, .timeout = 60)
         cr_assert_eq(ask(&w, i, "correct horse", i), 0);
     const pid_t first = child_of_ours();
     cr_assert_gt(first, 0);
-    kill(first, SIGKILL);
+    kill(first, SIGUSR1);
     run(&w, 3);
     cr_expect_leq(w.none, 1, "the one that it had, or none if it was quicker");
+    cr_expect_eq(w.deaths, 1);
+    cr_expect_lt(w.died_of, 3);
+    cr_expect(strstr(w.how, "(signal 10)"), "%s", w.how);
     cr_expect_neq(child_of_ours(), first);
     cr_expect_neq(w.last[0], '\0');
     end(&w);

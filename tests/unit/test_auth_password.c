@@ -151,6 +151,11 @@ Test(password_store, rows)
     cr_expect(has(&lab, "alice", hash));
     cr_expect_eq(store_password_read(lab.world.store, "bob", &none, &any, &e), ERR_TAMPERED);
     cr_expect_null(none);
+    any = false;
+    cr_assert_eq(store_password_has(lab.world.store, "bob", &any, &e), 0, "it is not opened");
+    cr_expect(any);
+    cr_assert_eq(store_password_has(lab.world.store, "carol", &any, &e), 0);
+    cr_expect(!any);
     cr_assert_eq(store_password_remove(lab.world.store, "alice", &e), 0);
     cr_expect(!has(&lab, "alice", hash));
     lab_tear_down(&lab);

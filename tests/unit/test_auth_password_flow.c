@@ -4,6 +4,7 @@
  * counts against a source, what a changed password ends. */
 #include <criterion/criterion.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,49 @@ Test(password_flow, a_frontend_that_hurries, .timeout = 60)
     world_quiet(w, w->supervisor);
     cr_expect_eq(w->failures, 1);
     cr_expect_eq(w->failure_kind, FAILURE_FIRST_FACTOR);
+    world_tear_down(w);
+}
+
+/* authd's only child: the hasher. */
+static pid_t hasher_of(const struct auth_world *w)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)w->pid, (int)w->pid);
+    FILE *f = fopen(path, "r");
+    if (f && !fgets(text, sizeof text, f))
+        text[0] = '\0';
+    if (f)
+        fclose(f);
+    return (pid_t)atoi(text);
+}
+
+/* Whose password it had when the hasher died has failed, and that is an alarm: bytes of a stranger
+ * may have done it. */
+Test(password_flow, the_hasher_dies, .timeout = 60)
+{
+    struct auth_world *w = &world;
+
+    world_set_up(w);
+    set_password(w, "alice");
+    struct link *l = world_connect(w, 11, "hv1:22", NULL);
+    cr_expect_eq(give(w, l, "alice+root", "wrong horse battery"), LOGIN_ASK_PASSWORD);
+    const pid_t hasher = hasher_of(w);
+    cr_assert_gt(hasher, 0);
+    world_quiet(w, w->supervisor);
+    w->failures = 0;
+    cr_assert_eq(kill(hasher, SIGTERM), 0); /* that is authd's to follow */
+    cr_assert_eq(kill(hasher, SIGSTOP), 0); /* so that it has the next one */
+    send_password(l, "alice+root", RIGHT);
+    free(world_control(w, "{\"verb\":\"user-list\"}"));
+    cr_assert_eq(kill(hasher, SIGUSR1), 0);
+    cr_assert_eq(kill(hasher, SIGCONT), 0);
+    cr_expect_eq(answer(w, l), LOGIN_ASK_PASSWORD);
+    cr_expect(strstr(w->log, "\"event\":\"hasher-ended\",\"connection\":11"), "%s", w->log);
+    cr_expect(strstr(w->log, "(signal 10)"), "%s", w->log);
+    cr_expect_eq(give(w, l, "alice+root", RIGHT), LOGIN_ASK_CODE, "there is another one");
+    world_quiet(w, w->supervisor);
+    cr_expect_eq(w->failures, 1);
+    link_free(l);
     world_tear_down(w);
 }
 
