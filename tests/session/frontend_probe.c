@@ -176,6 +176,7 @@ int main(int argc, char **argv)
         ssh_channel c = ssh_channel_new(s);
         printf("%s\n", ssh_channel_open_session(c) == SSH_OK ? "open" : "ended");
     }
+    logging_in = 0; /* on_alarm has no session to look at any more */
     ssh_disconnect(s);
     ssh_free(s);
     return 0;
