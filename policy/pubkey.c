@@ -170,10 +170,10 @@ static int check_type(const char *type, const struct key_types *types, struct er
         {"ssh-dss", "DSA is too weak"},
         {"rsa-sha2-256", "that names a signature; the key's type is ssh-rsa"},
         {"rsa-sha2-512", "that names a signature; the key's type is ssh-rsa"},
-        {"ecdsa-sha2-nistp384", "it is not supported here in this version"},
-        {"ecdsa-sha2-nistp521", "it is not supported here in this version"},
-        {SK_ED25519, "it is not supported in this version"},
-        {"sk-ecdsa-sha2-nistp256@openssh.com", "it is not supported in this version"},
+        {"ecdsa-sha2-nistp384", "no curve but P-256 is supported"},
+        {"ecdsa-sha2-nistp521", "no curve but P-256 is supported"},
+        {SK_ED25519, "keys of security tokens are not supported"},
+        {"sk-ecdsa-sha2-nistp256@openssh.com", "keys of security tokens are not supported"},
     };
     char shown[200];
 

@@ -32,7 +32,6 @@ static const struct {
     {HEAD ALLOW "memebers: [x]\n",
      "6:1: unknown key \"memebers\" (did you mean \"members\"?), expected role, description"},
     {HEAD ALLOW "xyz: 1\n", "6:1: unknown key \"xyz\", expected role"},
-    /* keys of later versions */
     /* forwarding */
     {HEAD "allow: {forward: [\"localhost:16509\", \"[2001:db8::1]:22\", 10.0.0.1:65535]}\n", NULL},
     {HEAD "allow: {forward: []}\n", "5:18: found an empty list, expected a list of"},
@@ -315,7 +314,7 @@ Test(policy_load, operators)
          "found a key of type ssh-dss (DSA is too weak)"},
         {"operators:\n  alice: {keys: [rsa-sha2-512 AAAA]}\n", "the key's type is ssh-rsa"},
         {"operators:\n  alice: {keys: [sk-ssh-ed25519@openssh.com AAAA]}\n",
-         "not supported in this version"},
+         "keys of security tokens are not supported"},
         {"operators:\n  alice: {keys: [ssh-ed25519-cert-v01@openssh.com AAAA]}\n",
          "found an SSH certificate"},
         {"operators:\n  alice: {keys: [\"" KEY_RSA_2048 "\"]}\n",
