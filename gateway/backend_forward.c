@@ -69,7 +69,7 @@ bool forward_judge(struct backend *b, const struct relay_forward *m, char text[1
     if (!(b->granted.abilities & ABILITY_FORWARD)) {
         snprintf(text, 1001,
                  "your role does not permit forwarding to %s by %s%s; ask %s for a role with "
-                 "`forward: [\"HOST:PORT\"]`",
+                 "`forward: [HOST:PORT]`",
                  shown, b->granted.target, grant_denied_by(b, by), grant_contact(b));
         forward_refused(b, m, "role", text);
         return false;
