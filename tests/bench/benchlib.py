@@ -136,6 +136,7 @@ def jump_host(folder, key):
 def bench(lab=None, targets=2):
     """Yields (folder, ways): a lab, this one or a new one, and beside the gateway a key of ours that gets in directly and by a jump
     host. Afterwards everything of ours is gone."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # by way of what is below
     folder = tempfile.mkdtemp(prefix="sallyport-bench.")
     made = lab is None
     lab = lab or os.path.join(folder, "lab")
