@@ -25,6 +25,15 @@ static void end_one(struct connection *c, struct ending *ending)
         connection_end_login(c, ending->text);
 }
 
+static unsigned end_those(struct authd *a, void (*end_if)(struct connection *, void *),
+                          const char *operator_name, const char *text, const char *token)
+{
+    struct ending ending = {operator_name, text, token, 0};
+
+    connection_each(a, end_if, &ending);
+    return ending.count;
+}
+
 static void end_if_operator(struct connection *c, void *arg)
 {
     struct ending *ending = arg;
@@ -35,9 +44,7 @@ static void end_if_operator(struct connection *c, void *arg)
 unsigned sessions_end_operator(struct authd *a, const char *operator_name, const char *text,
                                const char *token)
 {
-    struct ending ending = {operator_name, text, token, 0};
-    connection_each(a, end_if_operator, &ending);
-    return ending.count;
+    return end_those(a, end_if_operator, operator_name, text, token);
 }
 
 static void end_if_remembered(struct connection *c, void *arg)
@@ -49,9 +56,7 @@ static void end_if_remembered(struct connection *c, void *arg)
 unsigned sessions_end_remembered(struct authd *a, const char *operator_name, const char *text,
                                  const char *token)
 {
-    struct ending ending = {operator_name, text, token, 0};
-    connection_each(a, end_if_remembered, &ending);
-    return ending.count;
+    return end_those(a, end_if_remembered, operator_name, text, token);
 }
 
 static void end_if_password(struct connection *c, void *arg)
@@ -66,9 +71,7 @@ static void end_if_password(struct connection *c, void *arg)
 unsigned sessions_end_password(struct authd *a, const char *operator_name, const char *text,
                                const char *token)
 {
-    struct ending ending = {operator_name, text, token, 0};
-    connection_each(a, end_if_password, &ending);
-    return ending.count;
+    return end_those(a, end_if_password, operator_name, text, token);
 }
 
 static bool still_known(const struct connection *c)
