@@ -327,7 +327,8 @@ static int set_up_loop(struct supervisor *s, struct err *e)
     return 0;
 }
 
-/* Each connection costs three or four descriptors for an instant, and one while it connects. */
+/* Each connection costs three or four descriptors for an instant, one while it connects, and one as
+ * long as its backend runs (grant_fd). */
 static void raise_limits(const struct supervisor *s)
 {
     struct rlimit files = {.rlim_cur = 1024 + 8 * s->config.connections};
